@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <varve/log.h>
+
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+
+enum { LINES_PER_SECOND_MAX = 200 };
+
+static enum varve_log_level
+level_from_environment(void)
+{
+    static const struct {
+        const char *name;
+        enum varve_log_level level;
+    } names[] = {{"error", VARVE_LOG_ERROR},
+                 {"warning", VARVE_LOG_WARNING},
+                 {"notice", VARVE_LOG_NOTICE},
+                 {"info", VARVE_LOG_INFO},
+                 {"debug", VARVE_LOG_DEBUG}};
+    const char *wanted = getenv("VARVE_LOG");
+    for (size_t i = 0; wanted != NULL && i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i].name, wanted) == 0)
+            return names[i].level;
+    }
+    return VARVE_LOG_NOTICE;
+}
+
+/* True if this second still has room; *ret_dropped is what the seconds before lost. */
+static bool
+admit(unsigned *ret_dropped)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static time_t second;
+    static unsigned lines;
+    static unsigned dropped;
+    VARVE_LOCKED(&lock);
+    time_t now = time(NULL);
+    *ret_dropped = 0;
+    if (now != second) {
+        *ret_dropped = dropped;
+        second = now;
+        lines = dropped = 0;
+    }
+    if (lines < LINES_PER_SECOND_MAX) {
+        lines++;
+        return true;
+    }
+    dropped++;
+    return false;
+}
+
+void
+varve_log(enum varve_log_level level, const char *format, ...)
+{
+    unsigned dropped;
+    if (level > level_from_environment() || !admit(&dropped))
+        return;
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (dropped > 0)
+        (void)fprintf(stderr, "<4>varve: %u log lines dropped\n", dropped);
+    (void)fprintf(stderr, "<%d>varve: %s\n", (int)level, line);
+}
