@@ -1,0 +1,78 @@
+/* store.h - resident copies on the ssd and hdd tiers: one backing file per content, named by
+ * number.
+ *
+ * Any thread. Layout under each tier path: `.varve-tier` (archive uuid, tier; refuses a foreign
+ * archive's path), `objects/xx/yyyyyyyyyyyyyyyy` (hex of the file number; xx its low byte), `tmp/`
+ * (copies in progress, emptied at open), `staging/` (hdd: parity payloads, gathered clusters).
+ * Nothing here knows the catalog: the caller orders commits and removals (INV-4). */
+#ifndef VARVE_STORE_H
+#define VARVE_STORE_H
+
+#include <varve/checksum.h>
+#include <varve/random.h>
+#include <varve/types.h>
+
+struct varve_store;
+struct varve_store_path {
+    enum varve_tier tier;
+    uint32_t path_id;
+    const char *path;
+};
+
+/* Opens all paths. A path that is missing, no directory, not writable, or marked by another archive
+ * is an error that names it; nothing is changed then. Copies the strings. An archive needs at least
+ * one path. */
+VARVE_MUST_CHECK bool varve_store_open(const struct varve_store_path *paths, size_t count,
+                                       const struct varve_uuid *archive, struct varve_store **ret,
+                                       struct varve_error *err);
+void varve_store_close(struct varve_store *store);
+VARVE_DEFINE_CLEANUP(struct varve_store, varve_store_close)
+
+bool varve_store_has_tier(const struct varve_store *store, enum varve_tier tier);
+/* The path of the tier with most free space gets the file. NO_SPACE if none has `bytes_expected` +
+ * a reserve of 1 %. If the tier has no path at all: NOT_FOUND. */
+VARVE_MUST_CHECK bool
+varve_store_choose(const struct varve_store *store, enum varve_tier tier, uint64_t bytes_expected,
+                   uint32_t *ret_path_id, struct varve_error *err);
+/* Creates the (empty) backing file place->file, mode 0600, open read-write. EXISTS if there is one.
+ */
+VARVE_MUST_CHECK bool
+varve_store_create(const struct varve_store *store, const struct varve_place *place, int *ret_fd,
+                   struct varve_error *err);
+/* `flags`: O_RDONLY or O_RDWR. */
+VARVE_MUST_CHECK bool
+varve_store_open_file(const struct varve_store *store, const struct varve_place *place, int flags,
+                      int *ret_fd, struct varve_error *err);
+/* Not there is no error. Durable only after the next varve_store_sync_dirs(). */
+VARVE_MUST_CHECK bool varve_store_remove(const struct varve_store *store,
+                                         const struct varve_place *place, struct varve_error *err);
+/* Makes names durable that were created in the directory of `place`. */
+VARVE_MUST_CHECK bool
+varve_store_sync_name(const struct varve_store *store, const struct varve_place *place,
+                      struct varve_error *err);
+/* Copies `from` to the new file `to` (other path or tier), with mtime; durable, bytes and name. The
+ * copy is read back and compared by SHA-256 when `verify`. `ret_digest` may be NULL. */
+VARVE_MUST_CHECK bool
+varve_store_copy(const struct varve_store *store, const struct varve_place *from,
+                 const struct varve_place *to, uint64_t bytes, bool verify,
+                 struct varve_digest *ret_digest, struct varve_error *err);
+/* Writes path, ino and version into the file's xattr user.varve.origin (JSON), so that resident
+ * data too survives the loss of the catalog. A tier without user xattrs is no error. */
+void varve_store_mark_origin(const struct varve_store *store, const struct varve_place *place,
+                             const char *json);
+
+struct varve_tier_usage {
+    uint64_t bytes_total, bytes_free; /* of the filesystems behind the tier, each counted once */
+    unsigned percent_used;            /* 0-100, as df(1) reckons it */
+};
+VARVE_MUST_CHECK bool varve_store_usage(const struct varve_store *store, enum varve_tier tier,
+                                        struct varve_tier_usage *ret, struct varve_error *err);
+/* Every backing file there is, in no order. True to go on. */
+typedef bool varve_store_each_fn(void *context, const struct varve_place *place, uint64_t bytes,
+                                 struct varve_error *err);
+VARVE_MUST_CHECK bool varve_store_each(const struct varve_store *store, varve_store_each_fn *each,
+                                       void *context, struct varve_error *err);
+/* Directory for staged parity and gathered clusters: on the hdd tier if there is one, else ssd. */
+const char *varve_store_staging(const struct varve_store *store);
+
+#endif
