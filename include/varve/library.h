@@ -1,0 +1,130 @@
+/* library.h - a changer with its drives: who is where, and bringing discs to drives.
+ *
+ * Knows barcodes, slots and drives, nothing of sets or files. Thread: varve_library_* may be called
+ * from any thread (one arm: moves queue on a lock inside); each drive belongs to one thread at a
+ * time, which the caller arranges. Every move is announced to the journal first (INV-7); after
+ * opening, or whenever the changer says that something may have changed, the inventory is read from
+ * the hardware, never assumed. */
+#ifndef VARVE_LIBRARY_H
+#define VARVE_LIBRARY_H
+
+#include <varve/clock.h>
+#include <varve/scsi.h>
+
+struct varve_library;
+
+/* Where moves are written down before they happen. `intend` must be durable when it returns true.
+ */
+struct varve_move_journal {
+    void *context;
+    bool (*intend)(void *context, const char *library, const struct varve_barcode *barcode,
+                   uint16_t from, uint16_t to, uint64_t *ret_id, struct varve_error *err);
+    bool (*done)(void *context, uint64_t id, struct varve_error *err);
+};
+
+struct varve_library_ports {
+    const char *name; /* from the config; copied */
+    struct varve_scsi_port *changer;
+    struct varve_scsi_port **drives; /* in the order of the changer's data transfer elements */
+    size_t drive_count;
+};
+/* Reads the mode pages and the inventory; puts a disc that hangs in the gripper back. Takes all
+ * ports on success only. */
+VARVE_MUST_CHECK bool
+varve_library_new(const struct varve_library_ports *ports, const struct varve_move_journal *journal,
+                  struct varve_clock *clock, struct varve_library **ret, struct varve_error *err);
+void varve_library_free(struct varve_library *library); /* moves no disc */
+VARVE_DEFINE_CLEANUP(struct varve_library, varve_library_free)
+
+const char *varve_library_name(const struct varve_library *library);
+
+enum varve_element_type {
+    VARVE_ELEMENT_TRANSPORT = 1,
+    VARVE_ELEMENT_SLOT = 2,
+    VARVE_ELEMENT_MAIL_SLOT = 3,
+    VARVE_ELEMENT_DRIVE = 4,
+};
+struct varve_element {
+    enum varve_element_type type;
+    uint16_t address;
+    bool full;
+    bool exception; /* sense bytes in asc, ascq */
+    uint8_t asc, ascq;
+    bool has_source;
+    uint16_t source;              /* where the disc came from */
+    struct varve_barcode barcode; /* "" if unread or empty */
+};
+/* The inventory: as remembered, or read anew from the hardware when `refresh`. *ret is malloc'd,
+ * ordered by type then address. */
+VARVE_MUST_CHECK bool
+varve_library_inventory(struct varve_library *library, bool refresh, struct varve_element **ret,
+                        size_t *ret_count, struct varve_error *err);
+unsigned varve_library_drive_count(const struct varve_library *library);
+/* Barcode of the disc in drive `drive`, false if it is empty. */
+bool
+varve_library_drive_disc(struct varve_library *library, unsigned drive, struct varve_barcode *ret);
+
+/* Brings the disc to the drive and waits until the drive is ready with it. What is in the drive
+ * goes home first. Nothing moves if it is there already. OFFLINE: not in this library; BUSY: in
+ * another drive; on failure the disc is back home, or the text says where it is. */
+VARVE_MUST_CHECK bool
+varve_library_load(struct varve_library *library, const struct varve_barcode *barcode,
+                   unsigned drive, struct varve_error *err);
+/* Brings the disc of the drive home (its old slot, else any free one). An empty drive is fine. */
+VARVE_MUST_CHECK bool
+varve_library_unload(struct varve_library *library, unsigned drive, struct varve_error *err);
+/* To a free mail slot, or from the mail slots to free slots (*ret_count discs came in). */
+VARVE_MUST_CHECK bool
+varve_library_export(struct varve_library *library, const struct varve_barcode *barcode,
+                     struct varve_error *err);
+VARVE_MUST_CHECK bool
+varve_library_import(struct varve_library *library, unsigned *ret_count, struct varve_error *err);
+
+/* --- drives --- */
+struct varve_drive;
+/* Valid as long as the library. */
+struct varve_drive *varve_library_drive(struct varve_library *library, unsigned drive);
+
+enum varve_medium_state {
+    VARVE_MEDIUM_NONE,
+    VARVE_MEDIUM_BLANK,
+    VARVE_MEDIUM_APPENDABLE, /* written, not closed */
+    VARVE_MEDIUM_CLOSED,
+    VARVE_MEDIUM_OTHER, /* no kind that varve writes */
+};
+struct varve_medium {
+    enum varve_medium_state state;
+    uint16_t profile;           /* MMC: 0x41 BD-R SRM, ... */
+    uint64_t capacity_clusters; /* whole disc, while blank or appendable */
+    uint64_t next_cluster;      /* next writable; only while blank or appendable */
+    bool next_valid;            /* false: not on a cluster boundary, or the drive does not say */
+    uint64_t readable_clusters; /* recorded so far */
+};
+VARVE_MUST_CHECK bool
+varve_drive_medium(struct varve_drive *drive, struct varve_medium *ret, struct varve_error *err);
+/* `count` clusters (1-16). MEDIUM: unreadable. *ret_ns (may be NULL) is the time it took. */
+VARVE_MUST_CHECK bool varve_drive_read(struct varve_drive *drive, uint64_t cluster, unsigned count,
+                                       uint8_t *ret, int64_t *ret_ns, struct varve_error *err);
+/* Proves identity and state before the first byte (INV-5): profile writable, state as given (BLANK,
+ * or APPENDABLE with next_cluster = `first_cluster` to go on after a crash), capacity >=
+ * clusters_total. WRONG_DISC says what differs. */
+VARVE_MUST_CHECK bool varve_drive_burn_begin(struct varve_drive *drive, uint64_t first_cluster,
+                                             uint64_t clusters_total, struct varve_error *err);
+/* The next `count` (1-16) clusters in order; retries "long write in progress"; never repeats an
+ * acknowledged sector (INV-6). */
+VARVE_MUST_CHECK bool varve_drive_burn_write(struct varve_drive *drive, const uint8_t *bytes,
+                                             unsigned count, struct varve_error *err);
+/* Flushes, closes track and session and waits; `tick` (may be NULL) is called about once a second
+ * with 0-100 or -1. */
+VARVE_MUST_CHECK bool
+varve_drive_burn_close(struct varve_drive *drive, void (*tick)(void *context, int percent),
+                       void *context, struct varve_error *err);
+
+/* Counters since opening: of the drive itself, apart from media. */
+struct varve_drive_health {
+    uint64_t commands, retries, medium_errors, hardware_errors;
+    char vendor[9], product[17], revision[5], serial[33];
+};
+void varve_drive_health(struct varve_drive *drive, struct varve_drive_health *ret);
+
+#endif
