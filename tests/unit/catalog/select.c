@@ -272,6 +272,7 @@ test_time_limit(void **state)
     selection.time_max_ms = 1;
     MUST_FAIL(varve_catalog_select(f->catalog, &selection, note, &found, &err), CANCELLED,
               "the predicate ran longer than 1 ms: Connection timed out");
+    assert_int_equal(found.paths.size, 0); /* a name that was not read in time selects nothing */
 }
 
 /* Each is refused with these words, whether it stands as where or as order. */
