@@ -100,8 +100,8 @@ const uint32_t *varve_image_crcs(const struct varve_image *image);
  * varve, another manifest). */
 VARVE_MUST_CHECK bool varve_image_relearn(struct varve_image *image, const uint32_t *crcs,
                                           uint64_t count, struct varve_error *err);
-/* Parity discs: the SHA-256 of parity.bin, learned by rendering (NULL before). Keep it with the CRCs
- * and give it back before varve_image_relearn(): SHA256SUMS names it. */
+/* Parity discs: the SHA-256 of parity.bin, learned by rendering (NULL before). Keep it with the
+ * CRCs and give it back before varve_image_relearn(): SHA256SUMS names it. */
 const struct varve_digest *varve_image_parity_digest(const struct varve_image *image);
 void varve_image_set_parity_digest(struct varve_image *image, const struct varve_digest *digest);
 /* Parity discs: the CRC table of data disc `index`, before rendering starts. Copies. */

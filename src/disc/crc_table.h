@@ -23,6 +23,11 @@ uint32_t varve_crc_sections(const struct varve_disc_identity *identity,
                             struct varve_crc_section ret[VARVE_SET_DISCS_MAX + 1]);
 void varve_crc_header_encode(const struct varve_uuid *set, const struct varve_crc_section *sections,
                              uint32_t count, uint8_t ret[VARVE_CLUSTER_BYTES]);
+/* The sections that a header block names; at most VARVE_SET_DISCS_MAX + 1, each at most as long as
+ * a disc can be. CORRUPT otherwise. */
+VARVE_MUST_CHECK bool varve_crc_header_decode(const uint8_t block[VARVE_CLUSTER_BYTES],
+                                              struct varve_crc_section ret[VARVE_SET_DISCS_MAX + 1],
+                                              uint32_t *ret_count, struct varve_error *err);
 /* Appends the block's own CRC to the entries that are there. */
 void varve_crc_block_finish(uint8_t block[VARVE_CLUSTER_BYTES]);
 bool varve_crc_block_valid(const uint8_t block[VARVE_CLUSTER_BYTES]);

@@ -7,7 +7,7 @@
 
 #include "anchor.h"
 
-enum { FIRST_ICB = 2 };
+#define FIRST_ICB 2u /* after the file set and its terminator */
 
 /* ---- metadata ---- */
 
