@@ -11,8 +11,9 @@
 
 #define VARVE_ANCHOR_LBA_FIRST 0
 #define VARVE_ANCHOR_LBA_SECOND 96
-/* The third: first sector of the image's second-to-last cluster. */
-#define VARVE_ANCHOR_CLUSTERS_FROM_END 2
+/* The third: first sector of the image's ninth-to-last cluster. Not nearer to the end: 7-Zip wants
+ * nothing but zeros and AVDPs behind the reserve volume descriptors. */
+#define VARVE_ANCHOR_CLUSTERS_FROM_END 9
 #define VARVE_DISC_JSON_BYTES_MAX (1u << 20)
 #define VARVE_IMAGE_CLUSTERS_MAX (UINT32_MAX / VARVE_CLUSTER_SECTORS)
 

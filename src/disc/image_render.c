@@ -35,7 +35,7 @@ describe_node(const struct varve_image *image, uint32_t index)
         .mtime_ns = created,
         .ctime_ns = created,
         .btime_ns = created,
-        .links = (uint16_t)(directory ? 1 + node->subdirectories : node->link_count),
+        .links = (uint16_t)(directory ? 1u + node->subdirectories : node->link_count),
         .unique_id = index == VARVE_TREE_ROOT ? 0 : UINT64_C(15) + index,
         .bytes = node->bytes,
         .data_block = directory ? node->block : (uint32_t)(node->lba - VARVE_UDF_PARTITION_LBA),

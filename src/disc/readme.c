@@ -43,7 +43,7 @@ static const char english[] =
     "    dmsetup create varve -r\n"
     "  mount -t udf -o ro /dev/mapper/varve /mnt\n"
     "Without any file system: sectors 0 and 96, and the first sector of the\n"
-    "second-to-last 64 KiB, hold a text that says where the tables are.\n"
+    "ninth-to-last 64 KiB, hold a text that says where the tables are.\n"
     "\n";
 
 static const char chinese[] =
@@ -64,7 +64,7 @@ static const char chinese[] =
     "按顺序连接即可：cat name.part-* > name\n"
     "校验：挂载光盘后，在其根目录执行 sha256sum -c varve/SHA256SUMS\n"
     "光盘无法读取时：以只读方式挂载 UDF 2.50；挂载失败时按上面英文部分的 dmsetup\n"
-    "命令使用光盘末尾的第二份文件目录。扇区 0、扇区 96 以及倒数第二个 64 KiB 的\n"
+    "命令使用光盘末尾的第二份文件目录。扇区 0、扇区 96 以及倒数第九个 64 KiB 的\n"
     "第一个扇区写有各表的位置。\n"
     "光盘丢失或损坏时：同一组中任意 N 张光盘（数据盘或校验盘）可以算出其余所有\n"
     "光盘，方法见 FORMAT.txt；varve 软件的命令是 varve-recover rebuild。\n";
