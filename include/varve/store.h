@@ -43,7 +43,7 @@ varve_store_create(const struct varve_store *store, const struct varve_place *pl
 VARVE_MUST_CHECK bool
 varve_store_open_file(const struct varve_store *store, const struct varve_place *place, int flags,
                       int *ret_fd, struct varve_error *err);
-/* Not there is no error. Durable only after the next varve_store_sync_dirs(). */
+/* Not there is no error. Durable only after the next varve_store_sync_name(). */
 VARVE_MUST_CHECK bool varve_store_remove(const struct varve_store *store,
                                          const struct varve_place *place, struct varve_error *err);
 /* Makes names durable that were created in the directory of `place`. */
