@@ -47,6 +47,23 @@ varve_store_open_file(const struct varve_store *store, const struct varve_place 
 }
 
 bool
+varve_store_stat(const struct varve_store *store, const struct varve_place *place, struct stat *ret,
+                 struct varve_error *err)
+{
+    const struct store_path *path;
+    if (!store_path_of(store, place, &path, err))
+        return varve_error_wrap(err, "look at backing file");
+    char name[STORE_NAME_BYTES];
+    store_name(place->file, name);
+    if (fstatat(path->objects_fd, name, ret, AT_SYMLINK_NOFOLLOW) == 0)
+        return true;
+    if (errno == ENOENT)
+        return varve_error_set(err, VARVE_ERROR_NOT_FOUND, EIO,
+                               "backing file '%s/objects/%s' is missing", path->path, name);
+    return varve_error_system(err, errno, "look at '%s/objects/%s'", path->path, name);
+}
+
+bool
 varve_store_remove(const struct varve_store *store, const struct varve_place *place,
                    struct varve_error *err)
 {

@@ -238,6 +238,16 @@ varve_store_has_tier(const struct varve_store *store, enum varve_tier tier)
     return false;
 }
 
+enum varve_tier
+varve_store_path_tier(const struct varve_store *store, uint32_t path_id)
+{
+    for (size_t i = 0; i < store->count; i++) {
+        if (store->paths[i].path_id == path_id)
+            return store->paths[i].tier;
+    }
+    return VARVE_TIER_NONE;
+}
+
 const char *
 varve_store_staging(const struct varve_store *store)
 {

@@ -42,10 +42,10 @@ varve_store_choose(const struct varve_store *store, enum varve_tier tier, uint64
 }
 
 static bool
-counted_before(const struct varve_store *store, size_t index)
+counted_before(const struct varve_store *store, enum varve_tier tier, size_t index)
 {
     for (size_t i = 0; i < index; i++) {
-        if (store->paths[i].tier == store->paths[index].tier &&
+        if ((tier == VARVE_TIER_NONE || store->paths[i].tier == tier) &&
             store->paths[i].device == store->paths[index].device)
             return true;
     }
@@ -56,14 +56,15 @@ bool
 varve_store_usage(const struct varve_store *store, enum varve_tier tier,
                   struct varve_tier_usage *ret, struct varve_error *err)
 {
-    if (!varve_store_has_tier(store, tier))
+    if (tier != VARVE_TIER_NONE && !varve_store_has_tier(store, tier))
         return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "there is no %s tier",
                                varve_tier_name(tier));
     uint64_t total = 0;
     uint64_t available = 0;
     uint64_t used = 0;
     for (size_t i = 0; i < store->count; i++) {
-        if (store->paths[i].tier != tier || counted_before(store, i))
+        if ((tier != VARVE_TIER_NONE && store->paths[i].tier != tier) ||
+            counted_before(store, tier, i))
             continue;
         struct statvfs space;
         if (!look(&store->paths[i], &space, err))
