@@ -159,7 +159,7 @@ handle_disc(struct rebuild *rebuild, unsigned *ret_written, bool *first)
 {
     char label[LABEL_BYTES], name[LABEL_BYTES + 8], text[DISC_TEXT_BYTES];
     struct varve_error err = {0};
-    bool needed;
+    bool needed = false;
     make_label(varve_recovery_set(rebuild->set->recovery), rebuild->index, label);
     (void)snprintf(name, sizeof name, "%s.img", label);
     VARVE_CLEANUP_FREE char *path = varve_file_join(rebuild->options->to, name);
