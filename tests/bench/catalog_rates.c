@@ -187,9 +187,8 @@ bench_select(const char *where, const char *order)
 {
     size_t count = 0;
     char what[64];
-    struct varve_selection selection = {.where = where,
-                                        .order = order,
-                                        .now_ns = varve_clock_realtime(varve_clock_system())};
+    struct varve_selection selection = {
+        .where = where, .order = order, .now_ns = varve_clock_realtime(varve_clock_system())};
     double start = now();
     must(varve_catalog_select(catalog, &selection, count_row, &count, &err));
     (void)snprintf(what, sizeof what, "select row: %s (%zu)", where == NULL ? "all" : where, count);
