@@ -53,13 +53,16 @@ struct route {
     const struct field *fields;
     api_handler *handle;
 };
-extern const struct route routes[];
-extern const size_t route_count;
+extern const struct route routes[]; /* ends with method NULL */
 
-/* The route for method and URL; *ret_word (to be freed) is what {} stands for. NOT_FOUND: no such
- * URL; INVALID and *ret_known: the URL has other methods. */
-VARVE_MUST_CHECK bool route_find(const char *method, const char *url, const struct route **ret,
-                                 char **ret_word, bool *ret_known, struct varve_error *err);
+struct route_match {
+    const struct route *route;
+    char *word; /* what {} stands for, to be freed */
+    bool known; /* the URL exists, maybe with another method */
+};
+/* NOT_FOUND: no such URL. INVALID, and ret->known: not this method. */
+VARVE_MUST_CHECK bool route_find(const struct route *table, const char *method, const char *url,
+                                 struct route_match *ret, struct varve_error *err);
 /* Pure. INVALID names the key: unknown, missing, or not what it must be. */
 VARVE_MUST_CHECK bool
 fields_check(const struct field *fields, const json_t *in, struct varve_error *err);

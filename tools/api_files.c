@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <varve/policy.h>
 
 enum { DEPTH_MAX = VARVE_PATH_BYTES_MAX / 2, PAGE_DEFAULT = 1000, PAGE_MAX = 10000 };
 enum { PIECES_MAX = 64, SET_ROWS_MAX = 4 * VARVE_SET_DISCS_MAX };
@@ -88,16 +89,11 @@ add_discs(struct walk *walk, struct varve_content_id content, json_t **discs, ui
 }
 
 static double
-decay(const struct walk *walk, const struct varve_inode *inode)
+get_heat(const struct walk *walk, const struct varve_inode *inode)
 {
-    int64_t half_life_ns = varve_engine_config(walk->request->options->engine)->half_life_ns;
-    int64_t now_ns = varve_clock_realtime(walk->request->options->ports->engine.clock);
-    double lives = half_life_ns <= 0 ? 0 : (double)(now_ns - inode->heat_ns) / (double)half_life_ns;
-    double heat = inode->heat;
-    for (; lives >= 1.0 && heat > 1e-9; lives -= 1.0)
-        heat /= 2;
-    /* 2^-x between two halvings by its chord, at most 6 % off: this is for people to look at. */
-    return lives > 0 && lives < 1.0 ? heat * (1.0 - lives / 2) : heat;
+    return varve_heat_decay(inode->heat, inode->heat_ns,
+                            varve_clock_realtime(walk->request->options->ports->engine.clock),
+                            varve_engine_config(walk->request->options->engine)->half_life_ns);
 }
 
 static bool
@@ -106,7 +102,7 @@ add_file(struct walk *walk, const struct varve_inode *inode, struct varve_error 
     struct varve_content content;
     struct json_file file = {.path = varve_buffer_string(&walk->path),
                              .inode = inode,
-                             .heat = decay(walk, inode),
+                             .heat = get_heat(walk, inode),
                              .discs = json_array()};
     if (S_ISREG(inode->mode) && inode->content.value != 0) {
         bool ok = varve_catalog_content_get(walk->catalog, inode->content, &content, err) &&

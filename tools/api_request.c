@@ -6,6 +6,44 @@
 
 enum { PATHS_MAX = 1000000 };
 
+/* True if `url` fits; *ret_word points at what {} stands for. */
+static bool
+match(const char *pattern, const char *url, const char **ret_word, size_t *ret_length)
+{
+    const char *hole = strstr(pattern, "{}");
+    if (hole == NULL)
+        return strcmp(pattern, url) == 0;
+    size_t before = (size_t)(hole - pattern);
+    if (strncmp(pattern, url, before) != 0)
+        return false;
+    *ret_word = url + before;
+    *ret_length = strcspn(*ret_word, "/");
+    return *ret_length > 0 && strcmp(*ret_word + *ret_length, hole + 2) == 0;
+}
+
+bool
+route_find(const struct route *table, const char *method, const char *url, struct route_match *ret,
+           struct varve_error *err)
+{
+    *ret = (struct route_match){0};
+    for (const struct route *route = table; route->method != NULL; route++) {
+        const char *word = "";
+        size_t length = 0;
+        if (!match(route->pattern, url, &word, &length))
+            continue;
+        ret->known = true;
+        if (strcmp(route->method, method) != 0)
+            continue;
+        ret->route = route;
+        ret->word = strndup(word, length);
+        return ret->word != NULL || varve_error_set(err, VARVE_ERROR_NOMEM, 0, "read the URL");
+    }
+    if (ret->known)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "%.16s is no method of '%.200s'",
+                               method, url);
+    return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "there is no '%.200s'", url);
+}
+
 static const struct field *
 find_field(const struct field *fields, const char *name)
 {
@@ -194,15 +232,4 @@ answer(json_t *document, json_t **ret, struct varve_error *err)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "make the answer");
     *ret = document;
     return true;
-}
-
-bool
-answer_job(const struct api_request *request, uint64_t job, json_t **ret, struct varve_error *err)
-{
-    VARVE_CLEANUP_FREE struct varve_job *state = calloc(1, sizeof *state);
-    if (state == NULL)
-        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "make the answer");
-    if (!varve_engine_job(request->options->engine, job, state, err))
-        return false;
-    return answer(json_pack("{s:o}", "job", json_job(state)), ret, err);
 }

@@ -2,8 +2,6 @@
 /* Every URL of the API, what it takes, and who answers it. docs/api.md has the same table. */
 #include "api.h"
 
-#include <string.h>
-
 #define FIELDS(...) ((const struct field[]){__VA_ARGS__, {NULL, FIELD_TEXT, false}})
 
 const struct route routes[] = {
@@ -46,45 +44,5 @@ const struct route routes[] = {
     {"POST", "/v1/scrub", NULL, api_post_scrub},
     {"POST", "/v1/check", FIELDS({"repair", FIELD_FLAG, false}), api_post_check},
     {"POST", "/v1/stop", NULL, api_post_stop},
+    {NULL, NULL, NULL, NULL},
 };
-const size_t route_count = sizeof routes / sizeof routes[0];
-
-/* True if `url` fits; *ret_word points at what {} stands for. */
-static bool
-match(const char *pattern, const char *url, const char **ret_word, size_t *ret_length)
-{
-    const char *hole = strstr(pattern, "{}");
-    if (hole == NULL)
-        return strcmp(pattern, url) == 0;
-    size_t before = (size_t)(hole - pattern);
-    if (strncmp(pattern, url, before) != 0)
-        return false;
-    *ret_word = url + before;
-    *ret_length = strcspn(*ret_word, "/");
-    return *ret_length > 0 && strcmp(*ret_word + *ret_length, hole + 2) == 0;
-}
-
-bool
-route_find(const char *method, const char *url, const struct route **ret, char **ret_word,
-           bool *ret_known, struct varve_error *err)
-{
-    *ret_known = false;
-    for (size_t i = 0; i < route_count; i++) {
-        const char *word = "";
-        size_t length = 0;
-        if (!match(routes[i].pattern, url, &word, &length))
-            continue;
-        *ret_known = true;
-        if (strcmp(routes[i].method, method) != 0)
-            continue;
-        *ret_word = strndup(word, length);
-        if (*ret_word == NULL)
-            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "read the URL");
-        *ret = &routes[i];
-        return true;
-    }
-    if (*ret_known)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "%.16s is no method of '%.200s'",
-                               method, url);
-    return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "there is no '%.200s'", url);
-}

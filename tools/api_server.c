@@ -129,15 +129,14 @@ respond(struct api *api, struct MHD_Connection *connection, const char *method, 
                         API_BODY_BYTES_MAX);
         return send_error(connection, MHD_HTTP_CONTENT_TOO_LARGE, &err);
     }
-    const struct route *route = NULL;
-    VARVE_CLEANUP_FREE char *word = NULL;
-    bool known = false;
-    if (!route_find(method, url, &route, &word, &known, &err))
-        return send_error(connection, known ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND,
-                          &err);
+    struct route_match match;
+    if (!route_find(routes, method, url, &match, &err))
+        return send_error(connection,
+                          match.known ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND, &err);
+    VARVE_CLEANUP_FREE char *word = match.word;
     json_t *document = NULL;
     if (varve_buffer_ok(&exchange->body, &err) &&
-        run_route(api, connection, route, word, &exchange->body, &document, &err))
+        run_route(api, connection, match.route, word, &exchange->body, &document, &err))
         return send_json(connection, MHD_HTTP_OK, document);
     if (varve_error_http(err.kind) >= 500)
         varve_log(VARVE_LOG_WARNING, "api: %s %s: %s", method, url, err.text);

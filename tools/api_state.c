@@ -7,6 +7,17 @@
 enum { JOBS_MAX = 1000, FINDINGS_MAX = 10000 };
 
 bool
+answer_job(const struct api_request *request, uint64_t job, json_t **ret, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_job *state = calloc(1, sizeof *state);
+    if (state == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "make the answer");
+    if (!varve_engine_job(request->options->engine, job, state, err))
+        return false;
+    return answer(json_pack("{s:o}", "job", json_job(state)), ret, err);
+}
+
+bool
 api_get_status(const struct api_request *request, json_t **ret, struct varve_error *err)
 {
     VARVE_CLEANUP_FREE struct varve_engine_status *status = calloc(1, sizeof *status);

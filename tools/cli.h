@@ -7,6 +7,7 @@
 #define VARVE_TOOLS_CLI_H
 
 #include <jansson.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <varve/error.h>
 

@@ -38,7 +38,8 @@ show_bytes(struct table *table, const json_t *row, const char *key)
 {
     char text[VARVE_TEXT_BYTES];
     uint64_t bytes = show_integer(row, key);
-    table_cell(table, "%s", bytes == 0 ? "-" : varve_text_bytes(bytes, text));
+    bool known = json_is_integer(json_object_get(row, key));
+    table_cell(table, "%s", known ? varve_text_bytes(bytes, text) : "-");
 }
 
 bool

@@ -7,6 +7,7 @@
 #include <varve/catalog.h>
 #include <varve/config.h>
 #include <varve/file.h>
+#include <varve/policy.h>
 
 #include "client.h"
 #include "json.h"
@@ -40,39 +41,50 @@ load(struct cli *cli, const struct args *args, struct varve_config **ret, struct
     return find_archive(cli, word, &archive, err) && varve_config_load(archive, ret, err);
 }
 
-static const char *
-find_value(const struct varve_config_rule *rule, const char *key)
+/* Each rule's predicate, as SQLite sees it. */
+static bool
+check_predicates(const struct varve_config *config, const struct varve_policy *policy,
+                 struct varve_error *err)
 {
-    for (size_t i = 0; i < rule->key_count; i++) {
-        if (strcmp(rule->keys[i].key, key) == 0)
-            return rule->keys[i].value;
+    for (size_t i = 0; i < varve_policy_count(policy); i++) {
+        const struct varve_rule *rule = varve_policy_rule(policy, i);
+        if (!varve_predicate_check(rule->where, rule->order, err))
+            return varve_error_wrap(err, "%s:%u: [rule %s]", config->file, rule->line, rule->name);
     }
-    return NULL;
+    return true;
 }
 
 static bool
-check_rule(const struct varve_config *config, const struct varve_config_rule *rule,
-           struct varve_error *err)
+print_check(const struct cli *cli, const struct varve_config *config,
+            const struct varve_policy *policy, struct varve_error *err)
 {
-    return varve_predicate_check(find_value(rule, "where"), find_value(rule, "order"), err) ||
-           varve_error_wrap(err, "%s:%u: [rule %s]", config->file, rule->line, rule->name);
+    VARVE_CLEANUP_FREE struct varve_policy_warning *warnings = NULL;
+    size_t count = 0;
+    size_t rules = varve_policy_count(policy);
+    if (!varve_policy_lint(policy, &warnings, &count, err))
+        return false;
+    json_t *texts = json_array();
+    for (size_t i = 0; i < count; i++) {
+        json_add(&texts, json_bytes(warnings[i].text));
+        if (!cli->json)
+            (void)printf("warning: %s\n", warnings[i].text);
+    }
+    if (cli->json)
+        return cli_print_json(
+            json_pack("{s:I, s:o}", "rules", (json_int_t)rules, "warnings", texts), err);
+    json_decref(texts);
+    (void)printf("%s: %zu rule%s, no errors, %zu warning%s\n", config->file, rules,
+                 rules == 1 ? "" : "s", count, count == 1 ? "" : "s");
+    return true;
 }
 
 bool
 verb_policy_check(struct cli *cli, const struct args *args, struct varve_error *err)
 {
     VARVE_CLEANUP(varve_config_free) struct varve_config *config = NULL;
-    if (!load(cli, args, &config, err))
-        return false;
-    for (size_t i = 0; i < config->rule_count; i++) {
-        if (!check_rule(config, &config->rules[i], err))
-            return false;
-    }
-    if (cli->json)
-        return cli_print_json(json_pack("{s:I}", "rules", (json_int_t)config->rule_count), err);
-    (void)printf("%s: %zu rule%s, no errors\n", config->file, config->rule_count,
-                 config->rule_count == 1 ? "" : "s");
-    return true;
+    VARVE_CLEANUP(varve_policy_free) struct varve_policy *policy = NULL;
+    return load(cli, args, &config, err) && varve_policy_new(config, &policy, err) &&
+           check_predicates(config, policy, err) && print_check(cli, config, policy, err);
 }
 
 /* "from = hdd; to = optical; ..." */
