@@ -142,6 +142,12 @@ crcs_save(const char *path, const uint32_t *crcs, uint64_t count, struct varve_e
 /* malloc'd. */
 VARVE_MUST_CHECK bool
 crcs_load(const char *path, uint32_t **ret, uint64_t *ret_count, struct varve_error *err);
+VARVE_MUST_CHECK bool
+parity_digest_save(const struct varve_engine *engine, const struct varve_set *set, uint32_t index,
+                   const struct varve_digest *digest, struct varve_error *err);
+VARVE_MUST_CHECK bool
+parity_digest_load(const struct varve_engine *engine, const struct varve_set *set, uint32_t index,
+                   struct varve_digest *ret, struct varve_error *err);
 struct varve_uuid member_uuid(const struct varve_uuid *set, uint32_t index);
 void
 set_files_remove(const struct varve_engine *engine, const struct varve_set *set, bool keep_crcs);
@@ -331,6 +337,7 @@ struct varve_engine {
     char name[64];
     int64_t started_ns;
 
+    uint64_t file_limit; /* backing files from here on belong to this run: no sweep touches them */
     atomic_bool stopping;
     bool started;
 

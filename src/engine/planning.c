@@ -219,7 +219,10 @@ push_extra(struct planning *p, const struct varve_inode *inode, struct varve_err
             varve_image_cost_other(&p->extra_cost, (size_t)(c - varve_buffer_string(&path)) + 1,
                                    1024, 0);
     }
-    varve_image_cost_other(&p->extra_cost, path.size, 1024, target.size);
+    if (!S_ISDIR(inode->mode) && inode->nlink > 1)
+        varve_image_cost_file(&p->extra_cost, path.size, inode->nlink, 0, 1024);
+    else
+        varve_image_cost_other(&p->extra_cost, path.size, 1024, target.size);
     return true;
 }
 

@@ -128,6 +128,9 @@ save(struct preparing *p, struct varve_error *err)
             return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "save checksums");
         if (!crcs_save(crcs, varve_image_crcs(image), varve_image_map(image)->clusters, err))
             return false;
+        if (i >= p->set->data_discs &&
+            !parity_digest_save(p->engine, p->set, i, varve_image_parity_digest(image), err))
+            return false;
         if (i < p->set->data_discs && !manifest_save(manifest, varve_image_manifest(image), err))
             return false;
     }

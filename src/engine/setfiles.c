@@ -95,6 +95,33 @@ crcs_load(const char *path, uint32_t **ret, uint64_t *ret_count, struct varve_er
     return true;
 }
 
+/* SHA-256 of parity.bin, which the SHA256SUMS of a parity disc names. */
+bool
+parity_digest_save(const struct varve_engine *engine, const struct varve_set *set, uint32_t index,
+                   const struct varve_digest *digest, struct varve_error *err)
+{
+    char text[VARVE_SHA256_HEX_BYTES];
+    VARVE_CLEANUP_FREE char *path = set_file(engine, set, index, "sha256");
+    if (path == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "save parity digest");
+    varve_digest_format(digest, text);
+    return varve_file_replace(path, text, strlen(text), err);
+}
+
+bool
+parity_digest_load(const struct varve_engine *engine, const struct varve_set *set, uint32_t index,
+                   struct varve_digest *ret, struct varve_error *err)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
+    VARVE_CLEANUP_FREE char *path = set_file(engine, set, index, "sha256");
+    if (path == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "load parity digest");
+    if (!varve_file_read(path, VARVE_SHA256_HEX_BYTES, &text, err))
+        return false;
+    return varve_digest_parse(varve_buffer_string(&text), ret) ||
+           varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "'%s' is damaged", path);
+}
+
 /* The image at a position of a set always has the same UUID, whichever blank it is burned on:
  * derived, so that it needs no row of its own (RFC 9562, version 8). */
 struct varve_uuid
@@ -120,6 +147,9 @@ set_files_remove(const struct varve_engine *engine, const struct varve_set *set,
         VARVE_CLEANUP_FREE char *manifest = set_file(engine, set, index, "jsonl");
         VARVE_CLEANUP_FREE char *crcs = set_file(engine, set, index, "crc");
         VARVE_CLEANUP_FREE char *parity = parity_file(engine, set, index);
+        VARVE_CLEANUP_FREE char *digest = set_file(engine, set, index, "sha256");
+        if (digest != NULL)
+            (void)unlink(digest);
         if (manifest != NULL)
             (void)unlink(manifest);
         if (crcs != NULL && !keep_crcs)
