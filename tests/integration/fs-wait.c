@@ -252,6 +252,13 @@ awaits_now(void)
     return vfs.await_count;
 }
 
+static unsigned
+cancelled_now(void)
+{
+    VARVE_LOCKED(&vfs.lock);
+    return vfs.cancelled;
+}
+
 /* Waits up to 20 s until `count` awaits have been asked for. */
 static bool
 until_awaits(unsigned count)
@@ -355,7 +362,7 @@ test_interrupt(struct reader *readers)
     join_readers(readers, 1);
     expect(readers[0].got == -1 && readers[0].sys == EINTR, "a signal ends one with EINTR: %s",
            strerror(readers[0].sys));
-    expect(vfs.cancelled == 1, "and its await was cancelled");
+    expect(cancelled_now() == 1, "and its await was cancelled");
     finish_recall(true, NULL);
     join_readers(readers + 1, 1);
     expect(readers[1].right, "the other one gets its bytes");
@@ -446,7 +453,7 @@ test_stop(struct varve_mount *mount, pthread_t server, struct reader *readers)
     unsigned failed = 0;
     for (unsigned i = 0; i < 100; i++)
         failed += readers[i].got == -1;
-    expect(failed == 100 && vfs.cancelled == 100, "all of them failed, none hangs");
+    expect(failed == 100 && cancelled_now() == 100, "all of them failed, none hangs");
 }
 
 static bool
