@@ -262,6 +262,21 @@ unlock_if(struct varve_vfs *vfs, struct vnode *vnode)
         vnode_unlock(vfs, vnode);
 }
 
+/* A copy that differs from a source that somebody wrote to meanwhile is no damage: another time. */
+static void
+blame_writer(struct varve_vfs *vfs, const struct moving *moving, struct varve_error *err)
+{
+    struct varve_error open;
+    if (moving->vnode == NULL)
+        return;
+    vnode_lock(moving->vnode);
+    if (!check_closed(moving->vnode, &open))
+        *err = open;
+    else if (moving->vnode->changes != moving->changes)
+        (void)busy(moving->vnode, "was changed during the copy", err);
+    vnode_unlock(vfs, moving->vnode);
+}
+
 bool
 varve_vfs_move(struct varve_vfs *vfs, struct varve_content_id content, enum varve_tier to,
                struct varve_place *ret_old, struct varve_error *err)
@@ -280,8 +295,10 @@ varve_vfs_move(struct varve_vfs *vfs, struct varve_content_id content, enum varv
         ok = end_move(vfs, &moving, err);
         unlock_if(vfs, moving.vnode);
     }
-    if (!ok && copied)
+    if (!ok && copied) {
         vfs_ignore(varve_store_remove(vfs->store, &moving.to, &unused)); /* nothing names it */
+        blame_writer(vfs, &moving, err);
+    }
     vnode_put(vfs, moving.vnode);
     if (!ok)
         return varve_error_wrap(err, "move to tier %s", varve_tier_name(to));
