@@ -176,13 +176,13 @@ static void
 work(struct test *t)
 {
     for (;;) {
-        uint64_t what = dice_roll(&t->dice, 10);
-        if (what < 6)
+        uint64_t what = dice_roll(&t->dice, 24);
+        if (what < 18)
             write_file(t);
-        else if (what < 8 && blanks_are_left(t))
+        else if (what < 20 && blanks_are_left(t))
             archive(t);
         else
-            release_or_recall(t, what == 8);
+            release_or_recall(t, what < 22);
     }
 }
 
@@ -391,7 +391,7 @@ main(int argc, char **argv)
     static struct test t;
     uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 0) : ROUNDS;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)now_ms();
-    const struct bench_options options = {.slots = 300,
+    const struct bench_options options = {.slots = 200 + 8 * (unsigned)rounds,
                                           .drives = 1 + (unsigned)(seed % 3),
                                           .data_discs = 2,
                                           .parity_discs = 1,
