@@ -1,0 +1,207 @@
+/* vfs.h - what a mount does: names, attributes, open files; and the one place where open files meet
+ * migration.
+ *
+ * Between fs/ (and the API) above and catalog and store below. Any thread. Decides POSIX; knows
+ * nothing of FUSE, discs or robots: content that is only on discs is asked for through a recall
+ * port that the engine plugs in.
+ *
+ * Rules that keep migration safe:
+ * - A LIVE content changes in place; its backing file is the truth for size and mtime, the catalog
+ * follows at flush, fsync, last close and load.
+ * - FROZEN and SEALED contents never change. The first write, truncate or fallocate after open
+ * makes a new version: a SEALED one whose copy is resident gives its backing file to the new
+ * version (committed durably first), a FROZEN one is copied. A MIGRATED one must be recalled first
+ * (WAIT), unless it is truncated to 0.
+ * - Contents are frozen, moved or released only while nobody has the file open in a way that
+ * conflicts (BUSY).
+ * - A backing file is removed only after the commit that stops naming it (INV-4). */
+#ifndef VARVE_VFS_H
+#define VARVE_VFS_H
+
+#include <sys/statvfs.h>
+#include <varve/catalog.h>
+#include <varve/store.h>
+
+struct varve_vfs;
+
+struct varve_vfs_options {
+    struct varve_catalog *catalog; /* borrowed, as the rest */
+    struct varve_store *store;
+    struct varve_clock *clock;
+    const char *archive_dir;    /* absolute; given out as user.varve.archive */
+    enum varve_tier first_tier; /* where new files go: ssd if there is one, else hdd */
+    int64_t heat_half_life_ns;
+};
+/* Deletes orphans of the last run, empties nothing else. */
+VARVE_MUST_CHECK bool varve_vfs_new(const struct varve_vfs_options *options, struct varve_vfs **ret,
+                                    struct varve_error *err);
+/* All files must be closed; flushes, removes what waits for removal. NULL is fine. */
+void varve_vfs_free(struct varve_vfs *vfs);
+VARVE_DEFINE_CLEANUP(struct varve_vfs, varve_vfs_free)
+
+/* Who calls: owner of what is made, and (privileged or not) for setgid and sticky rules that the
+ * kernel leaves to us. */
+struct varve_caller {
+    uint32_t uid, gid;
+};
+
+/* --- names --- */
+VARVE_MUST_CHECK bool varve_vfs_lookup(struct varve_vfs *vfs, uint64_t parent, const char *name,
+                                       struct varve_inode *ret, struct varve_error *err);
+/* Size and times of a file that is open for writing come from its backing file. */
+VARVE_MUST_CHECK bool varve_vfs_getattr(struct varve_vfs *vfs, uint64_t ino,
+                                        struct varve_inode *ret, struct varve_error *err);
+enum {
+    VARVE_SET_MODE = 1,
+    VARVE_SET_UID = 2,
+    VARVE_SET_GID = 4,
+    VARVE_SET_SIZE = 8,
+    VARVE_SET_ATIME = 16,
+    VARVE_SET_MTIME = 32,
+};
+struct varve_setattr {
+    unsigned mask;
+    uint32_t mode, uid, gid; /* mode: permission bits */
+    uint64_t size;
+    int64_t atime_ns, mtime_ns;
+    bool clear_suid; /* chown or truncate by an unprivileged caller: S_ISUID and (with group x)
+                        S_ISGID go */
+};
+/* All or nothing. WAIT: the content must be recalled before it can be truncated to that size. */
+VARVE_MUST_CHECK bool
+varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *change,
+                  struct varve_inode *ret, struct varve_error *err);
+/* Regular files, directories, fifos, sockets, devices: `mode` with S_IFMT, umask applied. */
+VARVE_MUST_CHECK bool
+varve_vfs_make(struct varve_vfs *vfs, const struct varve_caller *caller, uint64_t parent,
+               const char *name, uint32_t mode, uint64_t rdev, struct varve_inode *ret,
+               struct varve_error *err);
+VARVE_MUST_CHECK bool varve_vfs_symlink(struct varve_vfs *vfs, const struct varve_caller *caller,
+                                        uint64_t parent, const char *name, const char *target,
+                                        struct varve_inode *ret, struct varve_error *err);
+VARVE_MUST_CHECK bool varve_vfs_readlink(struct varve_vfs *vfs, uint64_t ino,
+                                         struct varve_buffer *ret, struct varve_error *err);
+VARVE_MUST_CHECK bool
+varve_vfs_link(struct varve_vfs *vfs, uint64_t ino, uint64_t parent, const char *name,
+               struct varve_inode *ret, struct varve_error *err);
+VARVE_MUST_CHECK bool
+varve_vfs_unlink(struct varve_vfs *vfs, uint64_t parent, const char *name, struct varve_error *err);
+VARVE_MUST_CHECK bool
+varve_vfs_rmdir(struct varve_vfs *vfs, uint64_t parent, const char *name, struct varve_error *err);
+/* `flags`: 0, RENAME_NOREPLACE or RENAME_EXCHANGE (renameat2(2)). */
+VARVE_MUST_CHECK bool
+varve_vfs_rename(struct varve_vfs *vfs, uint64_t parent, const char *name, uint64_t new_parent,
+                 const char *new_name, unsigned flags, struct varve_error *err);
+/* As varve_catalog_readdir, with current sizes; without "." and "..". */
+VARVE_MUST_CHECK bool
+varve_vfs_readdir(struct varve_vfs *vfs, uint64_t ino, uint64_t after, struct varve_dentry *ret,
+                  size_t max, size_t *ret_count, struct varve_error *err);
+VARVE_MUST_CHECK bool
+varve_vfs_parent(struct varve_vfs *vfs, uint64_t ino, uint64_t *ret, struct varve_error *err);
+VARVE_MUST_CHECK bool
+varve_vfs_statfs(struct varve_vfs *vfs, struct statvfs *ret, struct varve_error *err);
+/* Durability of everything that happened before, names and (for `ino` != 0) that file's bytes. */
+VARVE_MUST_CHECK bool varve_vfs_fsync(struct varve_vfs *vfs, uint64_t ino, struct varve_error *err);
+
+/* --- extended attributes --- */
+/* user.varve.* are virtual and read-only: state, tier, heat, opens, set, discs, archive, path. */
+VARVE_MUST_CHECK bool varve_vfs_xattr_get(struct varve_vfs *vfs, uint64_t ino, const char *name,
+                                          struct varve_buffer *ret, struct varve_error *err);
+/* `flags`: 0, XATTR_CREATE or XATTR_REPLACE. user.varve.*: EPERM. */
+VARVE_MUST_CHECK bool
+varve_vfs_xattr_set(struct varve_vfs *vfs, uint64_t ino, const char *name, const void *value,
+                    size_t size, int flags, struct varve_error *err);
+VARVE_MUST_CHECK bool varve_vfs_xattr_remove(struct varve_vfs *vfs, uint64_t ino, const char *name,
+                                             struct varve_error *err);
+VARVE_MUST_CHECK bool varve_vfs_xattr_list(struct varve_vfs *vfs, uint64_t ino,
+                                           struct varve_buffer *ret, struct varve_error *err);
+
+/* --- open files --- */
+struct varve_open;
+/* `flags` of open(2): access mode and O_TRUNC count. Counts one access for heat. Never waits for a
+ * disc. */
+VARVE_MUST_CHECK bool varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags,
+                                     struct varve_open **ret, struct varve_error *err);
+/* The last close of a written file brings size and times to the catalog. Frees `open`. */
+void varve_open_close(struct varve_open *open);
+/* A descriptor to read [offset, offset+*size) from, valid until varve_open_done(); *size is cut at
+ * the end of the file (0: end; then *ret_fd is -1 and done is not called). WAIT: on discs and not
+ * there yet: varve_vfs_await(), then again. */
+VARVE_MUST_CHECK bool varve_open_read(struct varve_open *open, uint64_t offset, uint64_t *size,
+                                      int *ret_fd, struct varve_error *err);
+/* A descriptor to write to (or fallocate, copy into), valid until varve_open_done(). WAIT as above.
+ */
+VARVE_MUST_CHECK bool
+varve_open_write(struct varve_open *open, int *ret_fd, struct varve_error *err);
+void varve_open_done(struct varve_open *open);
+/* Descriptor for kernel passthrough as long as the file is open, or -1: not resident, or not LIVE
+ * and open for writing. */
+int varve_open_backing_fd(struct varve_open *open);
+
+/* Asks for content that is on discs. `ready` is called once, from another thread (or from this one
+ * before the return), when [offset, offset+size) can be read or the recall failed (err != NULL).
+ * *ret_ticket cancels. size UINT64_MAX: the whole file is resident. */
+typedef void varve_ready_fn(void *context, const struct varve_error *err);
+VARVE_MUST_CHECK bool varve_vfs_await(struct varve_vfs *vfs, uint64_t ino, uint64_t offset,
+                                      uint64_t size, varve_ready_fn *ready, void *context,
+                                      uint64_t *ret_ticket, struct varve_error *err);
+/* True: `ready` will not be called. False: it was or is being called. */
+bool varve_vfs_await_cancel(struct varve_vfs *vfs, uint64_t ticket);
+
+/* --- for the engine --- */
+/* Called (without locks held) once per content until the recall ends. */
+struct varve_recall_port {
+    void *context;
+    bool (*request)(void *context, struct varve_content_id content, struct varve_error *err);
+};
+void varve_vfs_set_recall_port(struct varve_vfs *vfs, const struct varve_recall_port *port);
+
+struct varve_recall;
+/* Makes the file that the bytes go to (tier: where the content was last, else the first tier).
+ * NOT_FOUND: the content is gone or no longer current; EXISTS: it is resident already. Either ends
+ * the request; waiters are told. */
+VARVE_MUST_CHECK bool varve_vfs_recall_begin(struct varve_vfs *vfs, struct varve_content_id content,
+                                             struct varve_recall **ret, struct varve_error *err);
+/* The next bytes of the file, checked (INV-12), in order. Waiters whose range is complete are
+ * woken. */
+VARVE_MUST_CHECK bool varve_recall_write(struct varve_recall *recall, const void *bytes,
+                                         size_t size, struct varve_error *err);
+/* failure NULL: all bytes were written; makes them durable, names them in the catalog, wakes all.
+ * Else: drops the file and tells `failure` to all who wait. Frees `recall` in any case. */
+VARVE_MUST_CHECK bool varve_recall_end(struct varve_recall *recall,
+                                       const struct varve_error *failure, struct varve_error *err);
+/* Ends a request that never began (no disc, no drive): tells `failure` to all who wait. */
+void varve_vfs_recall_fail(struct varve_vfs *vfs, struct varve_content_id content,
+                           const struct varve_error *failure);
+
+/* LIVE -> FROZEN: the current bytes are durable and will not change. BUSY: open for writing, or
+ * changed after `quiet_since_ns` (INT64_MAX: do not care). NOT_FOUND: no content, or not current.
+ * Already FROZEN or SEALED: EXISTS. */
+VARVE_MUST_CHECK bool varve_vfs_freeze(struct varve_vfs *vfs, uint64_t ino, int64_t quiet_since_ns,
+                                       struct varve_content *ret, struct varve_error *err);
+/* FROZEN -> LIVE if it is still current; else it is deleted. For plans that were given up. */
+VARVE_MUST_CHECK bool
+varve_vfs_thaw(struct varve_vfs *vfs, struct varve_content_id content, struct varve_error *err);
+/* Moves the resident copy to another tier, compared by SHA-256. BUSY: the file is open. *ret_old
+ * must be given to varve_vfs_remove_later(). */
+VARVE_MUST_CHECK bool
+varve_vfs_move(struct varve_vfs *vfs, struct varve_content_id content, enum varve_tier to,
+               struct varve_place *ret_old, struct varve_error *err);
+/* SEALED contents only (INV-1; INVALID else): drops the resident copy. BUSY: open. `ret_old` as
+ * above. */
+VARVE_MUST_CHECK bool varve_vfs_release(struct varve_vfs *vfs, struct varve_content_id content,
+                                        struct varve_place *ret_old, struct varve_error *err);
+/* Removes the backing file after the next commit (INV-4). */
+void varve_vfs_remove_later(struct varve_vfs *vfs, struct varve_place place);
+/* Commits and removes now what waits. */
+VARVE_MUST_CHECK bool varve_vfs_reap(struct varve_vfs *vfs, struct varve_error *err);
+
+/* Tells the mount that the kernel's idea of an inode is old (size, times, data). NULL port: nobody
+ * to tell. */
+struct varve_notify_port {
+    void *context;
+    void (*inode_changed)(void *context, uint64_t ino);
+};
+void varve_vfs_set_notify_port(struct varve_vfs *vfs, const struct varve_notify_port *port);
+
+#endif

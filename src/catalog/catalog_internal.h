@@ -1,0 +1,161 @@
+/* catalog_internal.h - what the files of src/catalog share.
+ *
+ * One write connection under `lock` (recursive, so that units nest); everything here is called with
+ * the lock held unless it says otherwise. A transaction is open while there are uncommitted
+ * changes, so reads on this connection see them. Readers that take long (select, verify, snapshot)
+ * open connections of their own. */
+#ifndef VARVE_CATALOG_INTERNAL_H
+#define VARVE_CATALOG_INTERNAL_H
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <varve/catalog.h>
+
+#include "statements.h"
+
+#define CATALOG_APPLICATION_ID 0x76617276 /* "varv" */
+#define CATALOG_COMMIT_NS_MAX VARVE_NS_PER_SECOND
+#define CATALOG_INTEGER_MAX ((uint64_t)INT64_MAX)
+
+extern const char catalog_schema[];
+
+/* Numbers never handed out twice: those below `reserved` are durably taken before any of them is
+ * used, so that a crash cannot bring one back. */
+enum catalog_number { NUMBER_INODE, NUMBER_CONTENT, NUMBER_FILE, NUMBER_DENTRY, NUMBER_COUNT };
+struct catalog_sequence {
+    uint64_t next;
+    uint64_t reserved;
+    uint64_t written; /* in the open transaction; becomes `reserved` when it is committed */
+};
+
+struct varve_catalog {
+    char *path;
+    struct varve_clock *clock;
+    sqlite3 *db;
+    sqlite3 *checkpointer; /* of the committer thread alone */
+    sqlite3_stmt *statements[SQL_COUNT];
+    pthread_mutex_t lock;
+    struct varve_error failed; /* kind NONE: works. Else what every call answers from now on */
+    struct catalog_sequence numbers[NUMBER_COUNT];
+
+    unsigned depth;               /* of units; the holder of the lock is in one if > 0 */
+    bool savepoint;               /* the unit has changed something */
+    bool in_transaction;          /* there are changes not committed yet */
+    atomic_uint_fast64_t changed; /* count of changes ... */
+    atomic_uint_fast64_t durable; /* ... and how many of them are committed */
+    int64_t commit_by_ns;         /* monotonic, while in_transaction */
+
+    pthread_t committer;
+    bool committer_runs;
+    bool closing;
+    pthread_cond_t wake;
+    int wal_frames; /* as of the last commit */
+};
+
+/* --- catalog.c --- */
+/* Makes the name `path` durable: fsync of its directory. */
+bool catalog_sync_parent(const char *path, struct varve_error *err);
+
+/* --- commit.c --- */
+bool catalog_committer_start(struct varve_catalog *catalog, struct varve_error *err);
+void catalog_committer_stop(struct varve_catalog *catalog); /* without the lock */
+bool catalog_numbers_load(struct varve_catalog *catalog, struct varve_error *err);
+/* Commits what is left and gives back the numbers that were reserved and not used. */
+void catalog_commit_last(struct varve_catalog *catalog);
+bool catalog_number_new(struct varve_catalog *catalog, enum catalog_number kind, uint64_t *ret,
+                        struct varve_error *err);
+/* `number` was chosen by the caller: never hand it out. INVALID if SQLite cannot hold it. */
+bool catalog_number_taken(struct varve_catalog *catalog, enum catalog_number kind, uint64_t number,
+                          struct varve_error *err);
+bool catalog_commit(struct varve_catalog *catalog, struct varve_error *err);
+/* Makes `err` what every later call says; returns false. */
+bool catalog_fail(struct varve_catalog *catalog, const struct varve_error *err);
+
+/* --- statements.c --- */
+/* Fills `err` from a SQLite result code of `db` (NULL: none was opened); returns false. */
+bool catalog_sqlite_error(sqlite3 *db, int code, const char *path, struct varve_error *err);
+bool catalog_statements_prepare(struct varve_catalog *catalog, struct varve_error *err);
+void catalog_statements_finalize(struct varve_catalog *catalog);
+/* A statement to bind and step; NULL with *err if the catalog failed before. */
+sqlite3_stmt *
+catalog_reader(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err);
+/* The same for one that changes something: opens the transaction and the unit's savepoint. */
+sqlite3_stmt *
+catalog_writer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err);
+/* True with *ret_row: whether there is a (further) row. */
+bool catalog_step(struct varve_catalog *catalog, sqlite3_stmt *statement, bool *ret_row,
+                  struct varve_error *err);
+/* Runs one that gives no rows. */
+bool catalog_run(struct varve_catalog *catalog, sqlite3_stmt *statement, struct varve_error *err);
+/* catalog_run() of a statement whose parameters are up to two integers. */
+bool catalog_run_ids(struct varve_catalog *catalog, enum catalog_sql sql, uint64_t first,
+                     uint64_t second, struct varve_error *err);
+/* Rows that the last change touched. */
+int catalog_changes(struct varve_catalog *catalog);
+/* A connection of its own for long readers; writable only to checkpoint. */
+bool catalog_connect(const char *path, int flags, sqlite3 **ret, struct varve_error *err);
+
+static inline void
+catalog_reset_cleanup(sqlite3_stmt **statement)
+{
+    (void)sqlite3_reset(*statement); /* repeats the error of the last step; NULL is fine */
+}
+static inline void
+catalog_finalize_cleanup(sqlite3_stmt **statement)
+{
+    (void)sqlite3_finalize(*statement); /* likewise */
+}
+static inline void
+catalog_disconnect_cleanup(sqlite3 **db)
+{
+    (void)sqlite3_close(*db); /* all statements of it are declared after it, so finalized before */
+}
+
+/* Binding integers, and blobs that stay put until the statement is reset, cannot fail but for want
+ * of memory, and then the parameter is NULL, which NOT NULL refuses. */
+static inline void
+bind_i64(sqlite3_stmt *statement, int index, int64_t value)
+{
+    (void)sqlite3_bind_int64(statement, index, value);
+}
+/* SQLite's integers are signed: numbers past them compare as the greatest one. */
+static inline void
+bind_u64(sqlite3_stmt *statement, int index, uint64_t value)
+{
+    bind_i64(statement, index, value > CATALOG_INTEGER_MAX ? INT64_MAX : (int64_t)value);
+}
+static inline void
+bind_blob(sqlite3_stmt *statement, int index, const void *bytes, size_t size)
+{
+    (void)sqlite3_bind_blob64(statement, index, size == 0 ? "" : bytes, size, SQLITE_STATIC);
+}
+void bind_bytes(sqlite3_stmt *statement, int index, const char *text); /* text as a BLOB */
+void bind_text(sqlite3_stmt *statement, int index, const char *text);
+
+static inline uint64_t
+column_u64(sqlite3_stmt *statement, int index)
+{
+    return (uint64_t)sqlite3_column_int64(statement, index);
+}
+static inline uint32_t
+column_u32(sqlite3_stmt *statement, int index)
+{
+    return (uint32_t)sqlite3_column_int64(statement, index);
+}
+void column_append(sqlite3_stmt *statement, int index, struct varve_buffer *ret);
+/* Copies text or bytes with a NUL; CORRUPT if they do not fit. */
+bool
+column_text(sqlite3_stmt *statement, int index, char *ret, size_t size, struct varve_error *err);
+/* Copies a blob of exactly `size` bytes; CORRUPT if it has another size. */
+bool
+column_exactly(sqlite3_stmt *statement, int index, void *ret, size_t size, struct varve_error *err);
+/* An enum value 0 .. max; CORRUPT beyond. */
+bool column_enum(sqlite3_stmt *statement, int index, int max, int *ret, struct varve_error *err);
+
+/* Rows start at column `first`. */
+void inode_from_row(sqlite3_stmt *statement, int first, struct varve_inode *ret);
+/* Errors of a missing row. */
+bool inode_missing(uint64_t ino, struct varve_error *err);
+bool content_missing(struct varve_content_id id, struct varve_error *err);
+
+#endif

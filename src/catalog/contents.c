@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog_internal.h"
+
+static bool
+content_from_row(sqlite3_stmt *statement, struct varve_content *ret, struct varve_error *err)
+{
+    int phase;
+    int tier;
+    if (!column_enum(statement, 5, VARVE_PHASE_SEALED, &phase, err) ||
+        !column_enum(statement, 6, VARVE_TIER_HDD, &tier, err))
+        return false;
+    *ret = (struct varve_content){
+        .id = {column_u64(statement, 0)},
+        .ino = column_u64(statement, 1),
+        .version = column_u32(statement, 2),
+        .size = column_u64(statement, 3),
+        .mtime_ns = sqlite3_column_int64(statement, 4),
+        .phase = (enum varve_phase)phase,
+        .place = {.tier = (enum varve_tier)tier,
+                  .path_id = column_u32(statement, 7),
+                  .file = column_u64(statement, 8)},
+        .current = sqlite3_column_int(statement, 9) != 0,
+    };
+    return true;
+}
+
+static void
+bind_content(sqlite3_stmt *statement, uint64_t id, const struct varve_content *content)
+{
+    bind_u64(statement, 1, id);
+    bind_u64(statement, 2, content->ino);
+    bind_u64(statement, 3, content->version);
+    bind_u64(statement, 4, content->size);
+    bind_i64(statement, 5, content->mtime_ns);
+    bind_i64(statement, 6, content->phase);
+    bind_i64(statement, 7, content->place.tier);
+    bind_u64(statement, 8, content->place.path_id);
+    bind_u64(statement, 9, content->place.file);
+    bind_i64(statement, 10, content->current);
+}
+
+bool
+content_missing(struct varve_content_id id, struct varve_error *err)
+{
+    return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "no content %llu",
+                           (unsigned long long)id.value);
+}
+
+bool
+varve_catalog_content_get(struct varve_catalog *catalog, struct varve_content_id id,
+                          struct varve_content *ret, struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_reader(catalog, SQL_CONTENT_GET, err);
+    if (statement == NULL)
+        return false;
+    bool row;
+    bind_u64(statement, 1, id.value);
+    if (!catalog_step(catalog, statement, &row, err))
+        return false;
+    return row ? content_from_row(statement, ret, err) : content_missing(id, err);
+}
+
+bool
+varve_catalog_content_insert(struct varve_catalog *catalog, const struct varve_content *content,
+                             struct varve_content_id *ret, struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    uint64_t id = content->id.value;
+    if (id == 0 ? !catalog_number_new(catalog, NUMBER_CONTENT, &id, err)
+                : !catalog_number_taken(catalog, NUMBER_CONTENT, id, err))
+        return false;
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_writer(catalog, SQL_CONTENT_INSERT, err);
+    if (statement == NULL)
+        return false;
+    bind_content(statement, id, content);
+    if (!catalog_run(catalog, statement, err))
+        return err->kind == VARVE_ERROR_EXISTS
+                   ? varve_error_set(err, VARVE_ERROR_EXISTS, 0, "content %llu exists already",
+                                     (unsigned long long)id)
+                   : false;
+    ret->value = id;
+    return true;
+}
+
+bool
+varve_catalog_content_update(struct varve_catalog *catalog, const struct varve_content *content,
+                             struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_writer(catalog, SQL_CONTENT_UPDATE, err);
+    if (statement == NULL)
+        return false;
+    bind_content(statement, content->id.value, content);
+    if (!catalog_run(catalog, statement, err))
+        return false;
+    return catalog_changes(catalog) == 1 || content_missing(content->id, err);
+}
+
+static bool
+delete_rows(struct varve_catalog *catalog, struct varve_content_id id, struct varve_error *err)
+{
+    /* The request first: its trigger takes the size of the content off the totals. */
+    if (!catalog_run_ids(catalog, SQL_REQUEST_DELETE, id.value, 0, err) ||
+        !catalog_run_ids(catalog, SQL_CONTENT_PIECES_DELETE, id.value, 0, err) ||
+        !catalog_run_ids(catalog, SQL_CONTENT_DELETE, id.value, 0, err))
+        return false;
+    return catalog_changes(catalog) == 1 || content_missing(id, err);
+}
+
+bool
+varve_catalog_content_delete(struct varve_catalog *catalog, struct varve_content_id id,
+                             struct varve_error *err)
+{
+    varve_catalog_begin(catalog);
+    bool ok = delete_rows(catalog, id, err);
+    return varve_catalog_end(catalog, ok, err);
+}
+
+bool
+varve_catalog_contents(struct varve_catalog *catalog, struct varve_content_id after, bool resident,
+                       struct varve_content *ret, size_t max, size_t *ret_count,
+                       struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement =
+        catalog_reader(catalog, resident ? SQL_CONTENTS_RESIDENT : SQL_CONTENTS, err);
+    if (statement == NULL)
+        return false;
+    bind_u64(statement, 1, after.value);
+    size_t count = 0;
+    for (bool row = true; count < max; count++) {
+        if (!catalog_step(catalog, statement, &row, err))
+            return false;
+        if (!row)
+            break;
+        if (!content_from_row(statement, &ret[count], err))
+            return false;
+    }
+    *ret_count = count;
+    return true;
+}
+
+bool
+varve_catalog_file_number(struct varve_catalog *catalog, uint64_t *ret, struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    if (catalog->failed.kind != VARVE_ERROR_NONE) {
+        *err = catalog->failed;
+        return false;
+    }
+    return catalog_number_new(catalog, NUMBER_FILE, ret, err);
+}

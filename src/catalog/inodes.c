@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog_internal.h"
+
+void
+inode_from_row(sqlite3_stmt *statement, int first, struct varve_inode *ret)
+{
+    *ret = (struct varve_inode){
+        .ino = column_u64(statement, first),
+        .mode = column_u32(statement, first + 1),
+        .uid = column_u32(statement, first + 2),
+        .gid = column_u32(statement, first + 3),
+        .nlink = column_u32(statement, first + 4),
+        .rdev = column_u64(statement, first + 5),
+        .size = column_u64(statement, first + 6),
+        .atime_ns = sqlite3_column_int64(statement, first + 7),
+        .mtime_ns = sqlite3_column_int64(statement, first + 8),
+        .ctime_ns = sqlite3_column_int64(statement, first + 9),
+        .btime_ns = sqlite3_column_int64(statement, first + 10),
+        .content = {column_u64(statement, first + 11)},
+        .heat = sqlite3_column_double(statement, first + 12),
+        .heat_ns = sqlite3_column_int64(statement, first + 13),
+        .opens = column_u64(statement, first + 14),
+        .pinned_until_ns = sqlite3_column_int64(statement, first + 15),
+        .recorded_ctime_ns = sqlite3_column_int64(statement, first + 16),
+    };
+}
+
+static void
+bind_inode(sqlite3_stmt *statement, uint64_t ino, const struct varve_inode *inode)
+{
+    bind_u64(statement, 1, ino);
+    bind_u64(statement, 2, inode->mode);
+    bind_u64(statement, 3, inode->uid);
+    bind_u64(statement, 4, inode->gid);
+    bind_u64(statement, 5, inode->nlink);
+    bind_i64(statement, 6, (int64_t)inode->rdev); /* all 64 bits, never compared */
+    bind_u64(statement, 7, inode->size);
+    bind_i64(statement, 8, inode->atime_ns);
+    bind_i64(statement, 9, inode->mtime_ns);
+    bind_i64(statement, 10, inode->ctime_ns);
+    bind_i64(statement, 11, inode->btime_ns);
+    bind_u64(statement, 12, inode->content.value);
+    (void)sqlite3_bind_double(statement, 13, inode->heat); /* cannot fail, as bind_i64 */
+    bind_i64(statement, 14, inode->heat_ns);
+    bind_u64(statement, 15, inode->opens);
+    bind_i64(statement, 16, inode->pinned_until_ns);
+    bind_i64(statement, 17, inode->recorded_ctime_ns);
+}
+
+bool
+inode_missing(uint64_t ino, struct varve_error *err)
+{
+    return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "no inode %llu", (unsigned long long)ino);
+}
+
+bool
+varve_catalog_inode_get(struct varve_catalog *catalog, uint64_t ino, struct varve_inode *ret,
+                        struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_reader(catalog, SQL_INODE_GET, err);
+    if (statement == NULL)
+        return false;
+    bool row;
+    bind_u64(statement, 1, ino);
+    if (!catalog_step(catalog, statement, &row, err))
+        return false;
+    if (!row)
+        return inode_missing(ino, err);
+    inode_from_row(statement, 0, ret);
+    return true;
+}
+
+bool
+varve_catalog_inode_insert(struct varve_catalog *catalog, const struct varve_inode *inode,
+                           uint64_t *ret_ino, struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    uint64_t ino = inode->ino;
+    if (ino == 0 ? !catalog_number_new(catalog, NUMBER_INODE, &ino, err)
+                 : !catalog_number_taken(catalog, NUMBER_INODE, ino, err))
+        return false;
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_writer(catalog, SQL_INODE_INSERT, err);
+    if (statement == NULL)
+        return false;
+    bind_inode(statement, ino, inode);
+    if (!catalog_run(catalog, statement, err))
+        return err->kind == VARVE_ERROR_EXISTS
+                   ? varve_error_set(err, VARVE_ERROR_EXISTS, 0, "inode %llu exists already",
+                                     (unsigned long long)ino)
+                   : false;
+    *ret_ino = ino;
+    return true;
+}
+
+bool
+varve_catalog_inode_update(struct varve_catalog *catalog, const struct varve_inode *inode,
+                           struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_writer(catalog, SQL_INODE_UPDATE, err);
+    if (statement == NULL)
+        return false;
+    bind_inode(statement, inode->ino, inode);
+    if (!catalog_run(catalog, statement, err))
+        return false;
+    return catalog_changes(catalog) == 1 || inode_missing(inode->ino, err);
+}
+
+static bool
+recorded_ctime(struct varve_catalog *catalog, uint64_t ino, int64_t *ret, struct varve_error *err)
+{
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_reader(catalog, SQL_INODE_RECORDED_GET, err);
+    if (statement == NULL)
+        return false;
+    bool row;
+    bind_u64(statement, 1, ino);
+    if (!catalog_step(catalog, statement, &row, err))
+        return false;
+    if (!row)
+        return inode_missing(ino, err);
+    *ret = sqlite3_column_int64(statement, 0);
+    return true;
+}
+
+static bool
+put_tombstone(struct varve_catalog *catalog, uint64_t ino, int64_t deleted_ns,
+              struct varve_error *err)
+{
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_writer(catalog, SQL_TOMBSTONE_PUT, err);
+    if (statement == NULL)
+        return false;
+    bind_u64(statement, 1, ino);
+    bind_i64(statement, 2, deleted_ns);
+    return catalog_run(catalog, statement, err);
+}
+
+static bool
+delete_rows(struct varve_catalog *catalog, uint64_t ino, int64_t now_ns, struct varve_error *err)
+{
+    int64_t recorded = 0;
+    if (!recorded_ctime(catalog, ino, &recorded, err) ||
+        !catalog_run_ids(catalog, SQL_XATTR_DELETE_ALL, ino, 0, err) ||
+        !catalog_run_ids(catalog, SQL_SYMLINK_DELETE, ino, 0, err) ||
+        !catalog_run_ids(catalog, SQL_INODE_DELETE, ino, 0, err))
+        return false;
+    return recorded == 0 || put_tombstone(catalog, ino, now_ns, err);
+}
+
+bool
+varve_catalog_inode_delete(struct varve_catalog *catalog, uint64_t ino, int64_t now_ns,
+                           struct varve_error *err)
+{
+    varve_catalog_begin(catalog);
+    bool ok = delete_rows(catalog, ino, now_ns, err);
+    return varve_catalog_end(catalog, ok, err);
+}
+
+bool
+varve_catalog_orphans(struct varve_catalog *catalog, uint64_t after, uint64_t *ret_inos, size_t max,
+                      size_t *ret_count, struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_reader(catalog, SQL_INODE_ORPHANS, err);
+    if (statement == NULL)
+        return false;
+    bind_u64(statement, 1, after);
+    size_t count = 0;
+    for (bool row = true; count < max; count++) {
+        if (!catalog_step(catalog, statement, &row, err))
+            return false;
+        if (!row)
+            break;
+        ret_inos[count] = column_u64(statement, 0);
+    }
+    *ret_count = count;
+    return true;
+}
+
+bool
+varve_catalog_inodes(struct varve_catalog *catalog, uint64_t after, struct varve_inode *ret,
+                     size_t max, size_t *ret_count, struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_reader(catalog, SQL_INODES, err);
+    if (statement == NULL)
+        return false;
+    bind_u64(statement, 1, after);
+    size_t count = 0;
+    for (bool row = true; count < max; count++) {
+        if (!catalog_step(catalog, statement, &row, err))
+            return false;
+        if (!row)
+            break;
+        inode_from_row(statement, 0, &ret[count]);
+    }
+    *ret_count = count;
+    return true;
+}
+
+/* --- records on discs (INV-8) --- */
+
+/* Inodes looked at while the lock is held: those of contents that wait for a disc are passed over,
+ * and there may be millions of them. */
+#define UNRECORDED_STEP 1024
+
+/* True for an inode that can be recorded now. */
+static bool
+is_recordable(sqlite3_stmt *statement, const struct varve_inode *inode)
+{
+    int phase_column = 17; /* behind INODE_COLUMNS; NULL if there is no content */
+    if (inode->content.value == 0)
+        return true;
+    return sqlite3_column_type(statement, phase_column) != SQLITE_NULL &&
+           sqlite3_column_int(statement, phase_column) == VARVE_PHASE_SEALED;
+}
+
+/* Goes on behind *after for at most UNRECORDED_STEP rows; *ret_more is false at the end. */
+static bool
+unrecorded_step(struct varve_catalog *catalog, uint64_t *after, struct varve_inode *ret, size_t max,
+                size_t *count, bool *ret_more, struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_reader(catalog, SQL_UNRECORDED, err);
+    if (statement == NULL)
+        return false;
+    bind_u64(statement, 1, *after);
+    for (unsigned seen = 0; seen < UNRECORDED_STEP && *count < max; seen++) {
+        if (!catalog_step(catalog, statement, ret_more, err))
+            return false;
+        if (!*ret_more)
+            return true;
+        inode_from_row(statement, 0, &ret[*count]);
+        *after = ret[*count].ino;
+        if (is_recordable(statement, &ret[*count]))
+            ++*count;
+    }
+    return true;
+}
+
+bool
+varve_catalog_unrecorded(struct varve_catalog *catalog, uint64_t after, struct varve_inode *ret,
+                         size_t max, size_t *ret_count, struct varve_error *err)
+{
+    size_t count = 0;
+    bool more = true;
+    while (more && count < max) {
+        if (!unrecorded_step(catalog, &after, ret, max, &count, &more, err))
+            return false;
+    }
+    *ret_count = count;
+    return true;
+}
+
+static bool
+record(struct varve_catalog *catalog, uint64_t ino, int64_t ctime_ns, struct varve_error *err)
+{
+    {
+        VARVE_CLEANUP(catalog_reset)
+        sqlite3_stmt *statement = catalog_writer(catalog, SQL_RECORDED, err);
+        if (statement == NULL)
+            return false;
+        bind_u64(statement, 1, ino);
+        bind_i64(statement, 2, ctime_ns);
+        if (!catalog_run(catalog, statement, err))
+            return false;
+    }
+    if (catalog_changes(catalog) == 1)
+        return true;
+    /* Deleted while its record was being burned: without a tombstone a rebuild would bring it back.
+     */
+    return put_tombstone(catalog, ino, varve_clock_realtime(catalog->clock), err);
+}
+
+bool
+varve_catalog_recorded(struct varve_catalog *catalog, uint64_t ino, int64_t ctime_ns,
+                       struct varve_error *err)
+{
+    varve_catalog_begin(catalog);
+    bool ok = record(catalog, ino, ctime_ns, err);
+    return varve_catalog_end(catalog, ok, err);
+}

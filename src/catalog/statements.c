@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog_internal.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <string.h>
+
+static const char *const texts[SQL_COUNT] = {
+#define X(name, text) text,
+    CATALOG_STATEMENTS(X)
+#undef X
+};
+
+static enum varve_error_kind
+kind_of(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_NOMEM:
+        return VARVE_ERROR_NOMEM;
+    case SQLITE_FULL:
+        return VARVE_ERROR_NO_SPACE;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return VARVE_ERROR_BUSY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return VARVE_ERROR_CORRUPT;
+    case SQLITE_INTERRUPT:
+        return VARVE_ERROR_CANCELLED;
+    case SQLITE_TOOBIG:
+    case SQLITE_CONSTRAINT:
+        return code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_UNIQUE
+                   ? VARVE_ERROR_EXISTS
+                   : VARVE_ERROR_INVALID;
+    default:
+        return VARVE_ERROR_SYSTEM;
+    }
+}
+
+bool
+catalog_sqlite_error(sqlite3 *db, int code, const char *path, struct varve_error *err)
+{
+    int primary = code & 0xff;
+    bool outside = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN || primary == SQLITE_FULL;
+    int sys = db != NULL && outside ? sqlite3_system_errno(db) : 0;
+    const char *words = db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(code);
+    return varve_error_set(err, kind_of(code), sys, "catalog '%s': %s", path, words);
+}
+
+bool
+catalog_statements_prepare(struct varve_catalog *catalog, struct varve_error *err)
+{
+    for (size_t i = 0; i < SQL_COUNT; i++) {
+        int code = sqlite3_prepare_v3(catalog->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                      &catalog->statements[i], NULL);
+        if (code == SQLITE_OK)
+            continue;
+        /* Our own text is right, so the schema is not what user_version claims. */
+        if (code == SQLITE_ERROR)
+            return varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "catalog '%s' is damaged: %s",
+                                   catalog->path, sqlite3_errmsg(catalog->db));
+        return catalog_sqlite_error(catalog->db, code, catalog->path, err);
+    }
+    return true;
+}
+
+void
+catalog_statements_finalize(struct varve_catalog *catalog)
+{
+    for (size_t i = 0; i < SQL_COUNT; i++) {
+        (void)sqlite3_finalize(catalog->statements[i]);
+        catalog->statements[i] = NULL;
+    }
+}
+
+sqlite3_stmt *
+catalog_reader(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
+{
+    if (catalog->failed.kind != VARVE_ERROR_NONE) {
+        *err = catalog->failed;
+        return NULL;
+    }
+    return catalog->statements[sql];
+}
+
+/* Runs one of the statements that steer the transaction. */
+static bool
+steer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
+{
+    VARVE_CLEANUP(catalog_reset) sqlite3_stmt *statement = catalog->statements[sql];
+    return catalog_run(catalog, statement, err);
+}
+
+sqlite3_stmt *
+catalog_writer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
+{
+    sqlite3_stmt *statement = catalog_reader(catalog, sql, err);
+    if (statement == NULL)
+        return NULL;
+    if (!catalog->in_transaction) {
+        if (!steer(catalog, SQL_BEGIN, err))
+            return NULL;
+        catalog->in_transaction = true;
+        catalog->commit_by_ns = varve_clock_monotonic(varve_clock_system()) + CATALOG_COMMIT_NS_MAX;
+        (void)pthread_cond_signal(&catalog->wake); /* cannot fail */
+    }
+    if (catalog->depth > 0 && !catalog->savepoint) {
+        if (!steer(catalog, SQL_UNIT, err))
+            return NULL;
+        catalog->savepoint = true;
+    }
+    atomic_fetch_add(&catalog->changed, 1);
+    return statement;
+}
+
+bool
+catalog_step(struct varve_catalog *catalog, sqlite3_stmt *statement, bool *ret_row,
+             struct varve_error *err)
+{
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW || code == SQLITE_DONE) {
+        *ret_row = code == SQLITE_ROW;
+        return true;
+    }
+    (void)catalog_sqlite_error(catalog->db, code, catalog->path, err);
+    /* Some failures (disk full, I/O) make SQLite roll the whole transaction back: changes that
+     * callers saw succeed are gone, and nothing built on them may go on. */
+    if (catalog->in_transaction && sqlite3_get_autocommit(catalog->db) != 0)
+        return catalog_fail(catalog, err);
+    return false;
+}
+
+bool
+catalog_run(struct varve_catalog *catalog, sqlite3_stmt *statement, struct varve_error *err)
+{
+    bool row;
+    if (!catalog_step(catalog, statement, &row, err))
+        return false;
+    assert(!row);
+    return true;
+}
+
+bool
+catalog_run_ids(struct varve_catalog *catalog, enum catalog_sql sql, uint64_t first,
+                uint64_t second, struct varve_error *err)
+{
+    VARVE_CLEANUP(catalog_reset) sqlite3_stmt *statement = catalog_writer(catalog, sql, err);
+    if (statement == NULL)
+        return false;
+    bind_u64(statement, 1, first);
+    if (sqlite3_bind_parameter_count(statement) > 1)
+        bind_u64(statement, 2, second);
+    return catalog_run(catalog, statement, err);
+}
+
+int
+catalog_changes(struct varve_catalog *catalog)
+{
+    return sqlite3_changes(catalog->db);
+}
+
+bool
+catalog_connect(const char *path, int flags, sqlite3 **ret, struct varve_error *err)
+{
+    sqlite3 *db = NULL;
+    int code =
+        sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    if (code != SQLITE_OK) {
+        (void)catalog_sqlite_error(db, code, path, err);
+        (void)sqlite3_close(db); /* a handle comes even with most failures */
+        return false;
+    }
+    (void)sqlite3_busy_timeout(db, 10000); /* only recovery after a crash makes anyone wait */
+    *ret = db;
+    return true;
+}
+
+void
+bind_bytes(sqlite3_stmt *statement, int index, const char *text)
+{
+    bind_blob(statement, index, text, strlen(text));
+}
+
+void
+bind_text(sqlite3_stmt *statement, int index, const char *text)
+{
+    (void)sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC); /* as bind_blob */
+}
+
+void
+column_append(sqlite3_stmt *statement, int index, struct varve_buffer *ret)
+{
+    const void *bytes = sqlite3_column_blob(statement, index);
+    varve_buffer_append(ret, bytes, (size_t)sqlite3_column_bytes(statement, index));
+}
+
+static bool
+column_damaged(sqlite3_stmt *statement, int index, struct varve_error *err)
+{
+    return varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "catalog row has a bad '%s'",
+                           sqlite3_column_name(statement, index));
+}
+
+bool
+column_text(sqlite3_stmt *statement, int index, char *ret, size_t size, struct varve_error *err)
+{
+    const void *bytes = sqlite3_column_blob(statement, index);
+    size_t length = (size_t)sqlite3_column_bytes(statement, index);
+    if (length >= size)
+        return column_damaged(statement, index, err);
+    if (length > 0)
+        memcpy(ret, bytes, length);
+    ret[length] = '\0';
+    return true;
+}
+
+bool
+column_exactly(sqlite3_stmt *statement, int index, void *ret, size_t size, struct varve_error *err)
+{
+    const void *bytes = sqlite3_column_blob(statement, index);
+    if (bytes == NULL || (size_t)sqlite3_column_bytes(statement, index) != size)
+        return column_damaged(statement, index, err);
+    memcpy(ret, bytes, size);
+    return true;
+}
+
+bool
+column_enum(sqlite3_stmt *statement, int index, int max, int *ret, struct varve_error *err)
+{
+    int64_t value = sqlite3_column_int64(statement, index);
+    if (value < 0 || value > max)
+        return column_damaged(statement, index, err);
+    *ret = (int)value;
+    return true;
+}
