@@ -269,6 +269,8 @@ begin_image(struct virtual_drive *drive)
     VARVE_LOCKED(&library->lock);
     if (!virtual_mark_written(library, &drive->barcode, &ignored))
         return false;
+    if (drive->image >= 0)
+        (void)close(drive->image); /* the same file, empty */
     drive->image = VARVE_TAKE_FD(fd);
     return true;
 }
@@ -283,7 +285,8 @@ append_sectors(struct virtual_drive *drive, const uint8_t *bytes, uint32_t count
     uint64_t offset = (uint64_t)drive->next * VARVE_SECTOR_BYTES;
     uint32_t padding =
         (VARVE_CLUSTER_SECTORS - count % VARVE_CLUSTER_SECTORS) % VARVE_CLUSTER_SECTORS;
-    if (drive->image < 0 && !begin_image(drive))
+    /* Also when a crash left an empty image behind before anything was said about it. */
+    if (drive->next == 0 && !begin_image(drive))
         return false;
     if (!varve_file_pwrite(drive->image, bytes, (size_t)count * VARVE_SECTOR_BYTES, offset,
                            &failed) ||
