@@ -242,7 +242,8 @@ wait_idle(struct varve_drive *drive, struct ticker *ticker, struct varve_error *
     return true;
 }
 
-/* SYNCHRONIZE CACHE and CLOSE may be repeated: closing what is closed is no error (MMC-6 6.3). */
+/* SYNCHRONIZE CACHE and CLOSE may be repeated: closing what is closed is no error (MMC-6, CLOSE
+ * TRACK/SESSION). */
 static bool
 send_step(struct varve_drive *drive, struct varve_scsi_command *command, struct varve_error *err)
 {
