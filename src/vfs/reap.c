@@ -89,6 +89,7 @@ run_reaper(void *context)
 {
     struct varve_vfs *vfs = context;
     struct varve_error unused; /* tried again a second later; the engine's reap tells */
+    crash_sweep(vfs);
     while (wait_for_work(vfs))
         vfs_ignore(varve_vfs_reap(vfs, &unused));
     return NULL;

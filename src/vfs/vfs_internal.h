@@ -16,6 +16,7 @@
 #ifndef VARVE_VFS_INTERNAL_H
 #define VARVE_VFS_INTERNAL_H
 
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <varve/vfs.h>
 
@@ -76,7 +77,7 @@ struct varve_vfs {
     struct vnode *buckets[VFS_BUCKETS];
     uint8_t *checked; /* after a crash: one bit per inode whose size was compared; NULL: no need */
     size_t checked_bytes;
-    bool unclean;
+    atomic_bool unclean;
 
     pthread_mutex_t recall_lock;
     struct request *requests[VFS_BUCKETS];
@@ -145,6 +146,12 @@ bool vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns);
 void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);
 double vfs_decay(const struct varve_vfs *vfs, double heat, int64_t from_ns, int64_t to_ns);
 int64_t vfs_ns(struct timespec time);
+
+/* --- crash.c --- */
+/* After a start that follows a crash: brings size and mtime of the file up to date, once. */
+void crash_catch_up(struct varve_vfs *vfs, struct varve_inode *inode);
+/* The same for all files; in the background. */
+void crash_sweep(struct varve_vfs *vfs);
 
 /* --- names.c --- */
 /* Inside a unit. The row of a directory that can take or lose names: ENOENT, ENOTDIR. */

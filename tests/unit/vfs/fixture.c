@@ -227,7 +227,12 @@ plan(struct fixture *f, const struct varve_content *content)
 {
     struct varve_set set = {.data_discs = 1, .clusters = 1, .state = VARVE_SET_PLANNED};
     struct varve_piece piece = {.content = content->id, .bytes = content->size, .has_digest = true};
-    (void)memcpy(set.uuid.bytes, &content->id.value, sizeof content->id.value);
+    struct varve_piece given_up;
+    size_t count = 0;
+    set.uuid = varve_uuid_new(varve_random_system());
+    OK(varve_catalog_pieces(f->catalog, content->id, &given_up, 1, &count, &f->err));
+    if (count > 0) /* of a plan before a thaw */
+        OK(varve_catalog_set_pieces_delete(f->catalog, given_up.set, &f->err));
     OK(varve_catalog_set_insert(f->catalog, &set, &piece.set, &f->err));
     OK(varve_catalog_piece_insert(f->catalog, &piece, &f->err));
     OK(varve_catalog_piece_set_digest(f->catalog, &piece, &f->err));
