@@ -68,7 +68,6 @@ freeze_vnode(struct varve_vfs *vfs, struct vnode *vnode, int64_t quiet_since_ns,
         return varve_error_system(err, errno, "look at backing file");
     if (vfs_ns(st.st_mtim) > quiet_since_ns)
         return busy(vnode, "was changed a short time ago", err);
-    vnode->name_fresh = true; /* whoever made the name may have closed without a sync */
     if (!version_sync_file(vfs, vnode, err))
         return false;
     varve_catalog_begin(vfs->catalog);

@@ -6,7 +6,7 @@
  *                     synced, never while a recall is awaited, a port or a `ready` is called.
  *   2. catalog unit   varve_catalog_begin .. _end; short. Every change of an inode or content row
  *                     reads the row again inside its unit: the engine changes phases beside us.
- *   3. table_lock, recall_lock, reap_lock: leaves, held for a few instructions.
+ *   3. recall_lock, then table_lock; reap_lock: leaves, held for a few instructions.
  * Names need no lock of their own: the unit is it. That a file is open is known by its vnode being
  * in the table, so unlink asks the table inside its unit, and an opener that comes too late finds
  * no inode row.
@@ -188,7 +188,6 @@ version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error
 VARVE_MUST_CHECK bool
 version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
                     struct varve_place *ret, int *ret_fd, struct varve_error *err);
-enum varve_tier version_other_tier(enum varve_tier tier);
 /* Locked: what was read of the content row may be old if it is not LIVE. */
 VARVE_MUST_CHECK bool
 version_reread(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
