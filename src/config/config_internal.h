@@ -1,0 +1,24 @@
+/* config_internal.h - what the files of src/config/ share: sections as read, before they mean
+ * anything. */
+#ifndef VARVE_CONFIG_INTERNAL_H
+#define VARVE_CONFIG_INTERNAL_H
+
+#include <varve/config.h>
+
+/* Longest section name and key: inih cuts them at 50 silently. */
+#define CONFIG_WORD_BYTES_MAX 48u
+
+/* Sections reuse the raw form of a rule; `name` is all that stands in the brackets, its words with
+ * one blank between. */
+struct ini_file {
+    struct varve_config_rule *sections;
+    size_t count;
+};
+
+/* INVALID: "file:line: ..." for what is no INI, a section or key given twice, or too much of it. */
+VARVE_MUST_CHECK bool config_read_ini(const char *text, size_t size, const char *file_name,
+                                      struct ini_file *ret, struct varve_error *err);
+void config_ini_done(struct ini_file *file);
+void config_section_done(struct varve_config_rule *section);
+
+#endif
