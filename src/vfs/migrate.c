@@ -280,7 +280,7 @@ varve_vfs_move(struct varve_vfs *vfs, struct varve_content_id content, enum varv
         unlock_if(vfs, moving.vnode);
     }
     if (!ok && copied)
-        vfs_ignore(varve_store_remove(vfs->store, &moving.to, &unused)); /* nothing names it */
+        VARVE_IGNORE(varve_store_remove(vfs->store, &moving.to, &unused)); /* nothing names it */
     vnode_put(vfs, moving.vnode);
     if (!ok)
         return varve_error_wrap(err, "move to tier %s", varve_tier_name(to));

@@ -469,7 +469,7 @@ varve_recall_end(struct varve_recall *recall, const struct varve_error *failure,
     struct request *request = detach_if_for(vfs, vnode, recall->content.id);
     vnode_unlock(vfs, vnode);
     if (!ok)
-        vfs_ignore(varve_store_remove(vfs->store, &recall->place, &unused));
+        VARVE_IGNORE(varve_store_remove(vfs->store, &recall->place, &unused));
     request_tell(vfs, request, ok ? NULL : failure != NULL ? failure : &own);
     vnode_put(vfs, vnode);
     free(recall);

@@ -46,9 +46,9 @@ mark_closed(struct varve_vfs *vfs)
     boot_id(&now);
     /* While the sweep after a crash has not come to its end, sizes may still be old. */
     if (now.size > 0 && !atomic_load(&vfs->unclean))
-        vfs_ignore(
+        VARVE_IGNORE(
             varve_catalog_setting_put(vfs->catalog, CLEAN_KEY, varve_buffer_string(&now), &unused));
-    vfs_ignore(varve_catalog_sync(vfs->catalog, &unused));
+    VARVE_IGNORE(varve_catalog_sync(vfs->catalog, &unused));
 }
 
 static bool

@@ -29,13 +29,6 @@
 struct request;
 struct waiter;
 
-/* For results that are ignored on purpose; gcc heeds VARVE_MUST_CHECK through a cast to void. */
-static inline void
-vfs_ignore(bool result)
-{
-    (void)result;
-}
-
 struct vnode {
     struct vnode *next; /* in its bucket; this and the next three under table_lock */
     uint64_t ino;

@@ -61,7 +61,7 @@ undo_file(struct varve_vfs *vfs, const struct varve_place *place, int fd)
     if (fd < 0)
         return false;
     (void)close(fd);
-    vfs_ignore(varve_store_remove(vfs->store, place, &unused));
+    VARVE_IGNORE(varve_store_remove(vfs->store, place, &unused));
     return false;
 }
 
