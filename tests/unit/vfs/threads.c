@@ -300,10 +300,74 @@ test_users_and_engine(void **state)
     assert_int_equal(attributes(f, ROOT).nlink, 2);
 }
 
+#define BIG (512 * 1024)
+#define ROUNDS 150
+
+struct mover {
+    struct fixture *f;
+    struct varve_content_id content;
+    atomic_bool stop;
+    atomic_uint moved, busy;
+};
+
+static void *
+run_mover(void *context)
+{
+    struct mover *mover = context;
+    while (!atomic_load(&mover->stop)) {
+        struct varve_error err = {0};
+        struct varve_place old;
+        enum varve_tier to = mover->moved % 2 == 0 ? VARVE_TIER_HDD : VARVE_TIER_SSD;
+        if (varve_vfs_move(mover->f->vfs, mover->content, to, &old, &err)) {
+            varve_vfs_remove_later(mover->f->vfs, old);
+            mover->moved++;
+            continue;
+        }
+        need(err.kind == VARVE_ERROR_BUSY, &err);
+        mover->busy++;
+    }
+    return NULL;
+}
+
+/* Opened, written and closed while the copy runs: the move must give up, not bring back old bytes.
+ */
+static void
+test_move_beside_a_writer(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t ino = make_file(f, ROOT, "big");
+    uint32_t got = 0;
+    truncate_to(f, ino, BIG);
+    struct mover mover = {.f = f, .content = content_of(f, ino).id};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, run_mover, &mover), 0);
+    for (uint32_t round = 1; round <= ROUNDS || mover.moved < 3; round++) {
+        struct varve_open *open = open_file(f, ino, O_RDWR);
+        uint64_t size = sizeof got;
+        int fd = -1;
+        write_open(f, open, 4096, &round, sizeof round);
+        varve_open_close(open);
+        varve_clock_sleep(varve_clock_system(), (round % 16) * VARVE_NS_PER_MS / 8);
+        open = open_file(f, ino, O_RDONLY);
+        OK(varve_open_read(open, 4096, &size, &fd, &f->err));
+        OK(varve_file_pread(fd, &got, sizeof got, 4096, &f->err));
+        varve_open_done(open);
+        varve_open_close(open);
+        assert_int_equal(got, round);
+        assert_true(round < 100 * ROUNDS);
+    }
+    atomic_store(&mover.stop, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    print_message("%u moves, %u found it busy\n", mover.moved, mover.busy);
+    assert_true(mover.busy > 0);
+    expect_consistent(f);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_move_beside_a_writer, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_users_and_engine, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
