@@ -82,17 +82,6 @@ ask_ready(struct varve_drive *drive, struct varve_scsi_command *command,
     }
 }
 
-bool
-varve_drive_has_medium(struct varve_drive *drive, bool *ret_present, struct varve_error *err)
-{
-    struct varve_scsi_command command;
-    struct varve_scsi_sense sense;
-    if (!ask_ready(drive, &command, &sense, err))
-        return varve_error_wrap(err, "%s", drive->name);
-    *ret_present = !(sense.valid && sense.key == 2 && sense.asc == 0x3a);
-    return true;
-}
-
 static bool
 fail_unloadable(struct varve_drive *drive, const struct varve_scsi_command *command,
                 const struct varve_scsi_sense *sense, struct varve_error *err)
@@ -275,14 +264,41 @@ read_medium(struct varve_drive *drive, struct varve_medium *medium, struct varve
     return true;
 }
 
+/* Waits while the drive is busy or becoming ready; *ret_missing when it has no medium. */
+static bool
+settle(struct varve_drive *drive, bool *ret_missing, struct varve_error *err)
+{
+    struct varve_scsi_wait wait;
+    varve_scsi_wait_begin(&wait, drive->device.clock, drive->device.ready_ns);
+    for (;;) {
+        struct varve_scsi_command command;
+        struct varve_scsi_sense sense;
+        if (!ask_ready(drive, &command, &sense, err))
+            return false;
+        *ret_missing = sense.valid && sense.key == 2 && sense.asc == 0x3a;
+        if (*ret_missing || varve_scsi_is_good(&command, &sense))
+            return true;
+        if (!varve_scsi_is_busy(&command, &sense) || !varve_scsi_wait_nap(&wait))
+            return varve_scsi_fail(&command, &sense, err);
+    }
+}
+
+bool
+varve_drive_has_medium(struct varve_drive *drive, bool *ret_present, struct varve_error *err)
+{
+    bool missing;
+    if (!settle(drive, &missing, err))
+        return varve_error_wrap(err, "%s", drive->name);
+    *ret_present = !missing;
+    return true;
+}
+
 bool
 varve_drive_medium(struct varve_drive *drive, struct varve_medium *ret, struct varve_error *err)
 {
-    bool present;
-    if (!varve_drive_has_medium(drive, &present, err))
-        return false;
+    bool missing;
     struct varve_medium medium = {.state = VARVE_MEDIUM_NONE};
-    if (present && !read_medium(drive, &medium, err))
+    if (!settle(drive, &missing, err) || (!missing && !read_medium(drive, &medium, err)))
         return varve_error_wrap(err, "%s", drive->name);
     *ret = medium;
     return true;

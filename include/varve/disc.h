@@ -29,7 +29,8 @@ VARVE_DEFINE_CLEANUP(struct varve_disc, varve_disc_close)
 
 const struct varve_disc_identity *varve_disc_identity(const struct varve_disc *disc);
 const struct varve_disc_map *varve_disc_map(const struct varve_disc *disc);
-/* Parity discs: the maps of the N data discs (from disc.json); NULL on data discs. */
+/* Parity discs: the maps of the N data discs (from disc.json; where that is damaged their lengths
+ * only, extents of 0 bytes); NULL on data discs. */
 const struct varve_disc_map *varve_disc_members(const struct varve_disc *disc);
 
 /* CRC of cluster `cluster` of set member `index` as this disc knows it (itself, or on a parity disc

@@ -54,9 +54,12 @@ struct varve_image_cost {
     uint64_t data_sectors;
     uint64_t late_bytes; /* lines of inodes.jsonl and SHA256SUMS */
 };
+/* All may be called with upper bounds. `path_bytes`: the longest of its paths; `names`: how many it
+ * has; `xattr_bytes`: names and values together. */
 void varve_image_cost_file(struct varve_image_cost *cost, size_t path_bytes, size_t names,
                            uint64_t piece_bytes, size_t xattr_bytes);
-/* A directory on the way to a file, or a record without content (`target_bytes` of a symlink). */
+/* A directory on the way to a file (or just recorded), or a record without content (`target_bytes`
+ * of a symlink). A record with several names counts as a file of 0 bytes. */
 void varve_image_cost_other(struct varve_image_cost *cost, size_t path_bytes, size_t xattr_bytes,
                             size_t target_bytes);
 uint64_t varve_image_cost_clusters(const struct varve_image_cost *cost);
@@ -93,9 +96,14 @@ bool varve_image_learned(const struct varve_image *image);
 /* CRC32C of every cluster (map->clusters of them), once learned; valid as long as the image. */
 const uint32_t *varve_image_crcs(const struct varve_image *image);
 /* Makes an image learned again after a restart, from its CRCs; the manifest came with its digests.
- */
+ * CORRUPT: the clusters that are made of the plan alone are no longer the same (another version of
+ * varve, another manifest). */
 VARVE_MUST_CHECK bool varve_image_relearn(struct varve_image *image, const uint32_t *crcs,
                                           uint64_t count, struct varve_error *err);
+/* Parity discs: the SHA-256 of parity.bin, learned by rendering (NULL before). Keep it with the
+ * CRCs and give it back before varve_image_relearn(): SHA256SUMS names it. */
+const struct varve_digest *varve_image_parity_digest(const struct varve_image *image);
+void varve_image_set_parity_digest(struct varve_image *image, const struct varve_digest *digest);
 /* Parity discs: the CRC table of data disc `index`, before rendering starts. Copies. */
 VARVE_MUST_CHECK bool
 varve_image_set_member_crcs(struct varve_image *image, uint32_t index, const uint32_t *crcs,
