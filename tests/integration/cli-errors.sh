@@ -99,10 +99,14 @@ refuses "media too small" 2 "too small" init a --media 1MiB
 refuses "bad set" 2 "is no set" init a --set 4
 refuses "a set that does not fit the library" 2 "needs 12 discs.* 5 slots" init a --set 10+2 --slots 5
 refuses "a library that this version does not drive" 2 "virtual libraries only" init a --library /dev/sg3
+refuses "a tier directory that is missing" 1 "no-such-tier" init a --ssd no-such-tier
+refuses "no tier at all" 2 "files need a place" init a --ssd none --hdd none
+mkdir -p taken/library
+refuses "init where a library is" 1 "taken/library' exists" init taken
 refuses "no slots" 2 "at least 1" init a --slots 0
 
 works "init" init a --media 4MiB --slots 6 --drives 1 --set 2+1
-refuses "init where an archive is" 1 "a" init a
+refuses "init where an archive is" 1 "is an archive already" init a
 mkdir mnt plain
 refuses "status of what is no archive" 3 "not in a mounted archive" status plain
 refuses "mount of a directory that is missing" 1 "No such file" mount missing mnt
