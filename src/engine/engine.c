@@ -132,6 +132,7 @@ varve_engine_open(const char *dir, const struct varve_engine_ports *ports,
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open archive");
     init_locks(engine);
     engine->lock_fd = -1;
+    engine->file_limit = UINT64_MAX;
     engine->clock = ports->clock;
     engine->random = ports->random;
     engine->started_ns = varve_clock_realtime(ports->clock);
@@ -148,6 +149,8 @@ bool
 varve_engine_start(struct varve_engine *engine, struct varve_error *err)
 {
     uint64_t job;
+    if (!varve_catalog_file_number(engine->catalog, &engine->file_limit, err))
+        return false;
     engine->started = true;
     /* Freed plans first: what they froze may be written again before anybody opens it. */
     return recalls_start(engine, err) && drives_start(engine, err) &&

@@ -142,6 +142,17 @@ crcs_save(const char *path, const uint32_t *crcs, uint64_t count, struct varve_e
 /* malloc'd. */
 VARVE_MUST_CHECK bool
 crcs_load(const char *path, uint32_t **ret, uint64_t *ret_count, struct varve_error *err);
+VARVE_MUST_CHECK bool
+parity_digest_save(const struct varve_engine *engine, const struct varve_set *set, uint32_t index,
+                   const struct varve_digest *digest, struct varve_error *err);
+VARVE_MUST_CHECK bool
+parity_digest_load(const struct varve_engine *engine, const struct varve_set *set, uint32_t index,
+                   struct varve_digest *ret, struct varve_error *err);
+/* Maps of all data discs of the set. */
+VARVE_MUST_CHECK bool maps_save(const struct varve_engine *engine, const struct varve_set *set,
+                                const struct varve_disc_map *maps, struct varve_error *err);
+VARVE_MUST_CHECK bool maps_load(const struct varve_engine *engine, const struct varve_set *set,
+                                struct varve_disc_map *ret, struct varve_error *err);
 struct varve_uuid member_uuid(const struct varve_uuid *set, uint32_t index);
 void
 set_files_remove(const struct varve_engine *engine, const struct varve_set *set, bool keep_crcs);
@@ -228,6 +239,11 @@ VARVE_MUST_CHECK bool set_prepare(struct varve_engine *engine, struct job *job,
                                   struct varve_set *set, struct varve_error *err);
 VARVE_MUST_CHECK bool set_burn(struct varve_engine *engine, struct job *job, struct varve_set *set,
                                struct varve_error *err);
+/* One position from a staged image: of a repaired disc. */
+VARVE_MUST_CHECK bool
+disc_burn_raw(struct varve_engine *engine, struct job *job, const struct varve_set *set,
+              uint32_t index, int raw_fd, const uint32_t *crcs, uint64_t clusters,
+              struct varve_error *err);
 VARVE_MUST_CHECK bool
 set_seal(struct varve_engine *engine, struct varve_set *set, struct varve_error *err);
 /* All that is in line: plan, prepare, burn, seal, until nothing is left. First finishes sets of
@@ -303,6 +319,9 @@ void path_copy_done(struct path_copy *copy);
 bool
 sweep_job(struct varve_engine *engine, struct job *job, void *context, struct varve_error *err);
 
+/* Takes a content out of the line; not being there is fine. */
+VARVE_MUST_CHECK bool
+request_drop(struct varve_engine *engine, struct varve_content_id content, struct varve_error *err);
 /* Puts a content in line for a set (verbs.c). */
 VARVE_MUST_CHECK bool
 request_content(struct varve_engine *engine, struct varve_content_id content, const char *rule,
@@ -331,6 +350,7 @@ struct varve_engine {
     char name[64];
     int64_t started_ns;
 
+    uint64_t file_limit; /* backing files from here on belong to this run: no sweep touches them */
     atomic_bool stopping;
     bool started;
 

@@ -150,6 +150,12 @@ relearn(struct varve_engine *engine, struct set_images *images, uint32_t index,
     uint64_t count;
     if (path == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "load checksums");
+    if (index >= images->set.data_discs) {
+        struct varve_digest digest;
+        if (!parity_digest_load(engine, &images->set, index, &digest, err))
+            return false;
+        varve_image_set_parity_digest(images->images[index], &digest);
+    }
     return crcs_load(path, &crcs, &count, err) &&
            varve_image_relearn(images->images[index], crcs, count, err);
 }

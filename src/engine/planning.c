@@ -88,7 +88,7 @@ consider(struct planning *p, const struct varve_request *request, struct varve_e
                   varve_vfs_getattr(p->engine->vfs, content.ino, &inode, &why) && inode.nlink > 0 &&
                   inode.size > 0;
     if (!wanted)
-        return varve_catalog_request_delete(p->engine->catalog, request->content, err);
+        return request_drop(p->engine, request->content, err);
     if (p->n == 0) {
         p->n = request->n;
         p->m = request->m;
@@ -219,7 +219,10 @@ push_extra(struct planning *p, const struct varve_inode *inode, struct varve_err
             varve_image_cost_other(&p->extra_cost, (size_t)(c - varve_buffer_string(&path)) + 1,
                                    1024, 0);
     }
-    varve_image_cost_other(&p->extra_cost, path.size, 1024, target.size);
+    if (!S_ISDIR(inode->mode) && inode->nlink > 1)
+        varve_image_cost_file(&p->extra_cost, path.size, inode->nlink, 0, 1024);
+    else
+        varve_image_cost_other(&p->extra_cost, path.size, 1024, target.size);
     return true;
 }
 
@@ -337,7 +340,7 @@ insert_pieces(struct planning *p, uint32_t disc, struct varve_error *err)
                                           .bytes = record->piece_bytes,
                                           .lba = record->lba};
         if (!varve_catalog_piece_insert(p->engine->catalog, &piece, err) ||
-            !varve_catalog_request_delete(p->engine->catalog, piece.content, err))
+            !request_drop(p->engine, piece.content, err))
             return false;
     }
     return true;
@@ -374,8 +377,8 @@ static bool
 refuse_too_large(struct planning *p, struct varve_error *err)
 {
     struct varve_error ignored = {0};
-    VARVE_IGNORE(varve_catalog_request_delete(p->engine->catalog, p->items[0].content,
-                                              &ignored)); /* asked again, it is refused again */
+    VARVE_IGNORE(request_drop(p->engine, p->items[0].content,
+                              &ignored)); /* asked again, it is refused again */
     varve_error_set(err, VARVE_ERROR_NO_SPACE, 0,
                     "'/%s' (%" PRIu64 " bytes) is larger than a whole set", p->items[0].path,
                     p->items[0].size);

@@ -118,8 +118,21 @@ learn_parity(struct preparing *p, struct varve_error *err)
 }
 
 static bool
+save_maps(struct preparing *p, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_disc_map *maps = calloc(p->set->data_discs, sizeof *maps);
+    if (maps == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "save maps");
+    for (uint32_t i = 0; i < p->set->data_discs; i++)
+        maps[i] = *varve_image_map(p->images->images[i]);
+    return maps_save(p->engine, p->set, maps, err);
+}
+
+static bool
 save(struct preparing *p, struct varve_error *err)
 {
+    if (!save_maps(p, err))
+        return false;
     for (uint32_t i = 0; i < p->images->count; i++) {
         struct varve_image *image = p->images->images[i];
         VARVE_CLEANUP_FREE char *crcs = set_file(p->engine, p->set, i, "crc");
@@ -127,6 +140,9 @@ save(struct preparing *p, struct varve_error *err)
         if (crcs == NULL || manifest == NULL)
             return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "save checksums");
         if (!crcs_save(crcs, varve_image_crcs(image), varve_image_map(image)->clusters, err))
+            return false;
+        if (i >= p->set->data_discs &&
+            !parity_digest_save(p->engine, p->set, i, varve_image_parity_digest(image), err))
             return false;
         if (i < p->set->data_discs && !manifest_save(manifest, varve_image_manifest(image), err))
             return false;
