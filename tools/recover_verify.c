@@ -113,7 +113,9 @@ disc_check(const struct disc_set *set, uint32_t index, const struct varve_manife
         ret->clusters++;
         ret->damaged += damaged;
         ret->lost += lost;
-        hash_cluster(&hashing, cluster, bytes, damaged, lost);
+        /* Files decide by their digests: one may be whole in a cluster that is not. */
+        bool gone = lost && !read_unrepaired(set, index, cluster, bytes);
+        hash_cluster(&hashing, cluster, bytes, damaged && !lost, gone);
         progress_step(progress, VARVE_CLUSTER_BYTES);
     }
     while (ok && hashing.at < hashing.count)
