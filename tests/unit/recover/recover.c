@@ -279,6 +279,57 @@ test_each_cluster_of_a_parity_disc(void **state)
     memory_set_done(&set);
 }
 
+/* A data disc is lost, one parity disc has one bad cluster, any one: the other parity disc helps.
+ */
+static void
+test_lost_disc_beside_a_damaged_parity_disc(void **state)
+{
+    (void)state;
+    struct memory_set set;
+    struct backup backup = {{NULL}};
+    make_set(&set, 2, 2);
+    backup_take(&backup, &set);
+    for (uint64_t cluster = 0; cluster < set.discs[2].map.clusters; cluster++) {
+        backup_restore(&backup, &set);
+        damage(&set.discs[2], cluster, 4242);
+        VARVE_CLEANUP(varve_recovery_free)
+        struct varve_recovery *recovery = varve_recovery_new();
+        add_discs(recovery, &set, 1u << 0);
+        check_member(recovery, &set.discs[0], backup.bytes[0], 0);
+        check_manifest(recovery, 0);
+        check_member(recovery, &set.discs[2], backup.bytes[2], 2);
+    }
+    backup_done(&backup);
+    memory_set_done(&set);
+}
+
+/* No parity disc can tell where the tables of data discs are: the data discs can. */
+static void
+test_disc_json_gone_on_all_parity_discs(void **state)
+{
+    (void)state;
+    struct memory_set set;
+    struct backup backup = {{NULL}};
+    make_set(&set, 2, 2);
+    backup_take(&backup, &set);
+    for (unsigned i = 2; i < 4; i++) {
+        const struct varve_extent *json = &set.discs[i].map.disc_json;
+        uint64_t first = json->lba * VARVE_SECTOR_BYTES / VARVE_CLUSTER_BYTES;
+        uint64_t last = (json->lba * VARVE_SECTOR_BYTES + json->bytes - 1) / VARVE_CLUSTER_BYTES;
+        for (uint64_t cluster = first; cluster <= last; cluster++)
+            damage(&set.discs[i], cluster, 77);
+    }
+    for (uint32_t lost = 0; lost < 3; lost++) { /* none, data disc 0, data disc 1 */
+        VARVE_CLEANUP(varve_recovery_free)
+        struct varve_recovery *recovery = varve_recovery_new();
+        add_discs(recovery, &set, lost);
+        for (uint32_t i = 0; i < 4; i++)
+            check_member(recovery, &set.discs[i], backup.bytes[i], i);
+    }
+    backup_done(&backup);
+    memory_set_done(&set);
+}
+
 static void
 test_too_much_is_refused_and_named(void **state)
 {
@@ -412,6 +463,8 @@ main(void)
         cmocka_unit_test(test_every_loss_of_discs),
         cmocka_unit_test(test_scattered_damage_on_every_disc),
         cmocka_unit_test(test_each_cluster_of_a_parity_disc),
+        cmocka_unit_test(test_lost_disc_beside_a_damaged_parity_disc),
+        cmocka_unit_test(test_disc_json_gone_on_all_parity_discs),
         cmocka_unit_test(test_too_much_is_refused_and_named),
         cmocka_unit_test(test_missing_with_all_parity),
         cmocka_unit_test(test_foreign_and_repeated_discs),
