@@ -21,13 +21,14 @@ static struct varve_disc_identity
 make_identity(const struct memory_set *set, uint32_t index)
 {
     struct varve_disc_identity identity = {.archive_name = "tests",
-                                           .set_number = 7,
+                                           .set_number = set->number,
                                            .data_discs = set->n,
                                            .parity_discs = set->m,
                                            .index = index,
                                            .created_ns = INT64_C(1700000000123456789)};
     memset(identity.archive.bytes, 0xA1, 16);
     memset(identity.set.bytes, 0x50 + (int)set->n, 16);
+    identity.set.bytes[15] = (uint8_t)set->number;
     memset(identity.disc.bytes, 0xD0 + (int)index, 16);
     return identity;
 }
@@ -133,13 +134,14 @@ make_all(struct memory_set *set, struct varve_image **images, struct parity *par
 }
 
 bool
-memory_set_make(struct memory_set *set, unsigned n, unsigned m,
+memory_set_make(struct memory_set *set, const struct memory_set *shape,
                 struct varve_manifest *const *manifests, const struct varve_image_source *sources,
                 struct varve_error *err)
 {
     struct varve_image *images[MEMORY_SET_DISCS_MAX] = {NULL};
     struct parity parity[MEMORY_SET_DISCS_MAX] = {{NULL}};
-    *set = (struct memory_set){.n = n, .m = m};
+    unsigned n = shape->n;
+    *set = (struct memory_set){.n = n, .m = shape->m, .number = shape->number};
     bool ok = true;
     for (unsigned i = 0; i < n; i++) {
         set->discs[i].identity = make_identity(set, i);

@@ -17,12 +17,14 @@ struct memory_disc {
 };
 struct memory_set {
     unsigned n, m;
+    uint64_t number; /* of the set; its UUID depends on it and on n */
     struct memory_disc discs[MEMORY_SET_DISCS_MAX];
 };
 
-/* manifests[n] are taken in any case; sources[n] give the bytes of their records. */
+/* `shape` gives n, m and number. manifests[n] are taken in any case; sources[n] give the bytes of
+ * their records. */
 VARVE_MUST_CHECK bool
-memory_set_make(struct memory_set *set, unsigned n, unsigned m,
+memory_set_make(struct memory_set *set, const struct memory_set *shape,
                 struct varve_manifest *const *manifests, const struct varve_image_source *sources,
                 struct varve_error *err);
 void memory_set_done(struct memory_set *set);

@@ -200,7 +200,7 @@ run(struct maker *maker, char **argv, struct varve_error *err)
 {
     struct varve_manifest *manifests[MEMORY_SET_DISCS_MAX];
     struct varve_image_source sources[MEMORY_SET_DISCS_MAX];
-    struct memory_set set;
+    struct memory_set set, shape = {.n = maker->n, .m = maker->m, .number = 7};
     for (unsigned i = 0; i < maker->n; i++) {
         maker->discs[i].manifest = varve_manifest_new();
         if (maker->discs[i].manifest == NULL)
@@ -210,8 +210,8 @@ run(struct maker *maker, char **argv, struct varve_error *err)
     }
     if (!scan(maker, argv[1], err))
         return false;
-    bool ok = memory_set_make(&set, maker->n, maker->m, manifests, sources, err) &&
-              write_set(&set, argv[2], err);
+    bool ok =
+        memory_set_make(&set, &shape, manifests, sources, err) && write_set(&set, argv[2], err);
     memory_set_done(&set);
     return ok;
 }
