@@ -229,8 +229,11 @@ main(int argc, char **argv)
     }
     struct maker maker = {.n = (unsigned)n, .m = (unsigned)m, .split = split};
     maker.discs = calloc(n, sizeof *maker.discs);
-    if (maker.discs != NULL && run(&maker, argv, &err))
-        return 0; /* the process ends here, and with it all that was allocated */
-    (void)fprintf(stderr, "mkset: %s\n", err.text);
-    return 1;
+    bool ok = maker.discs != NULL && run(&maker, argv, &err);
+    if (!ok)
+        (void)fprintf(stderr, "mkset: %s\n", err.text);
+    for (size_t i = 0; maker.discs != NULL && i < maker.n * RECORDS_MAX; i++)
+        free(maker.discs[i / RECORDS_MAX].paths[i % RECORDS_MAX]);
+    free(maker.discs);
+    return ok ? 0 : 1;
 }
