@@ -298,7 +298,8 @@ summarize(const struct extract *extract, const struct discs *discs)
     if (extract->deleted > 0)
         printf("%" PRIu64 " files that were deleted later were left out\n", extract->deleted);
     if (writer->unowned > 0)
-        printf("%" PRIu64 " files belong to you: only root can give them their owners\n",
+        printf("%" PRIu64
+               " files and directories belong to you: only root can give them their owners\n",
                writer->unowned);
     if (writer->without_xattrs > 0)
         printf("%" PRIu64 " files lack some extended attributes, which this filesystem or user "

@@ -124,9 +124,14 @@ void json_print(json_t *object); /* one line; takes the reference */
 void make_label(const struct varve_disc_identity *set, uint32_t index, char ret[LABEL_BYTES]);
 
 /* --- reading a disc whole (recover_verify.c) --- */
+#define BAD_RANGES_MAX 16u
 struct disc_health {
     uint64_t clusters, damaged, lost; /* damaged counts lost ones too */
     uint64_t files, files_damaged, files_lost;
+    struct {
+        uint64_t first, last; /* damaged clusters in a row */
+    } ranges[BAD_RANGES_MAX];
+    unsigned range_count; /* stops at BAD_RANGES_MAX */
 };
 /* Called for each piece that damage touched. `lost`: parity at hand cannot help. */
 typedef void health_fn(void *context, const struct varve_record *record, bool lost);

@@ -114,6 +114,8 @@ hurt 0.img "$lba" 3
 hurt 1.img 0 700
 ok "verify finds damage" status 1 "$recover" verify ./*.img
 ok "... names the file" says 'damaged, parity repairs it: a/'
+ok "... names the clusters" says "  clusters $((lba / 32))"
+ok "... of the other disc as a range" says '  clusters 0-21'
 ok "... and says what to do" says 'the discs at hand can repair them all'
 ok "verify --json tells the same" bash -c '"$0" verify --json ./*.img | python3 -c "
 import json,sys
