@@ -53,6 +53,9 @@ enum varve_tier varve_store_path_tier(const struct varve_store *store, uint32_t 
 /* Not there is no error. Durable only after the next varve_store_sync_name(). */
 VARVE_MUST_CHECK bool varve_store_remove(const struct varve_store *store,
                                          const struct varve_place *place, struct varve_error *err);
+/* Writes out everything that the tiers' filesystems hold back (syncfs(2)): one call instead of an fsync for each of many
+ * files. */
+VARVE_MUST_CHECK bool varve_store_sync_all(const struct varve_store *store, struct varve_error *err);
 /* Makes names durable that were created in the directory of `place`. */
 VARVE_MUST_CHECK bool
 varve_store_sync_name(const struct varve_store *store, const struct varve_place *place,

@@ -233,6 +233,13 @@ bring(struct drive *drive, struct drive *holder, const struct varve_barcode *bar
     if (holder != NULL && holder != drive &&
         !varve_library_unload(drive_library(drive), holder->number, err))
         return false;
+    if (varve_library_load(drive_library(drive), barcode, drive->number, err))
+        return true;
+    if (err->kind == VARVE_ERROR_OFFLINE || stopping(drive->engine))
+        return false;
+    /* The failure may be another disc's: one that was to leave the drive and is gone. The library has looked since. */
+    varve_log(VARVE_LOG_WARNING, "%s; trying again", err->text);
+    *err = (struct varve_error){0};
     return varve_library_load(drive_library(drive), barcode, drive->number, err);
 }
 

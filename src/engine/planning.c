@@ -175,6 +175,9 @@ freeze(struct planning *p, struct varve_error *err)
     uint64_t bytes = 0;
     size_t kept = 0;
     size_t i = 0;
+    /* Freezing syncs each file; done for all at once first, those syncs find nothing left to do. */
+    if (!varve_store_sync_all(p->engine->store, err))
+        return false;
     for (; i < p->count && bytes < room; i++) {
         bool frozen;
         if (!go_on(p->engine, err) || !freeze_one(p, &p->items[i], &frozen, err))

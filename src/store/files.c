@@ -94,6 +94,16 @@ varve_store_sync_name(const struct varve_store *store, const struct varve_place 
     return true;
 }
 
+bool
+varve_store_sync_all(const struct varve_store *store, struct varve_error *err)
+{
+    for (size_t i = 0; i < store->count; i++) {
+        if (syncfs(store->paths[i].objects_fd) != 0)
+            return varve_error_system(err, errno, "sync tier '%s'", store->paths[i].path);
+    }
+    return true;
+}
+
 void
 varve_store_mark_origin(const struct varve_store *store, const struct varve_place *place,
                         const char *json)
