@@ -87,7 +87,7 @@ struct tree {
     size_t record_count;
     struct tree_node *nodes; /* ascending by inode */
     size_t node_count;
-    bool incomplete; /* a manifest could not be had, and somebody was told */
+    bool incomplete; /* a manifest that should be there cannot be had, and somebody was told */
 };
 VARVE_MUST_CHECK bool tree_make(struct discs *discs, struct tree *ret, struct varve_error *err);
 void tree_done(struct tree *tree);
