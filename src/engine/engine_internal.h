@@ -322,6 +322,18 @@ sweep_job(struct varve_engine *engine, struct job *job, void *context, struct va
 /* Takes a content out of the line; not being there is fine. */
 VARVE_MUST_CHECK bool
 request_drop(struct varve_engine *engine, struct varve_content_id content, struct varve_error *err);
+/* An engine that has opened nothing yet (engine.c); NULL on error. varve_engine_close() ends it at
+ * any stage. */
+struct varve_engine *
+engine_new(const char *dir, const struct varve_engine_ports *ports, struct varve_error *err);
+VARVE_MUST_CHECK bool engine_lock(struct varve_engine *engine, struct varve_error *err);
+/* Opens library `index` of the configuration (drives.c). */
+VARVE_MUST_CHECK bool
+library_attach(struct varve_engine *engine, const struct varve_engine_ports *ports, size_t index,
+               const struct varve_move_journal *journal, struct varve_error *err);
+/* Removes manifests and staged parity of a set that is sealed; CRCs, digests and maps stay
+ * (setfiles.c). */
+void set_files_trim(const struct varve_engine *engine, const struct varve_set *set);
 /* Puts a content in line for a set (verbs.c). */
 VARVE_MUST_CHECK bool
 request_content(struct varve_engine *engine, struct varve_content_id content, const char *rule,
