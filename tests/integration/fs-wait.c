@@ -1,7 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A thousand reads that wait for a disc leave the mount free for others, end right when the content
  * comes, with EINTR when a signal comes, and never keep the mount from stopping.
  *
- * SPDX-License-Identifier: Apache-2.0
  * The real fs/ over a vfs made for this test: one file, "slow", whose bytes are there when the test
  * says so, and one, "fast", whose bytes always are. TAP; 77 where nothing can be mounted. */
 #include <varve/fuse.h>
