@@ -82,17 +82,6 @@ ask_ready(struct varve_drive *drive, struct varve_scsi_command *command,
     }
 }
 
-bool
-varve_drive_has_medium(struct varve_drive *drive, bool *ret_present, struct varve_error *err)
-{
-    struct varve_scsi_command command;
-    struct varve_scsi_sense sense;
-    if (!ask_ready(drive, &command, &sense, err))
-        return varve_error_wrap(err, "%s", drive->name);
-    *ret_present = !(sense.valid && sense.key == 2 && sense.asc == 0x3a);
-    return true;
-}
-
 static bool
 fail_unloadable(struct varve_drive *drive, const struct varve_scsi_command *command,
                 const struct varve_scsi_sense *sense, struct varve_error *err)
@@ -292,6 +281,16 @@ settle(struct varve_drive *drive, bool *ret_missing, struct varve_error *err)
         if (!varve_scsi_is_busy(&command, &sense) || !varve_scsi_wait_nap(&wait))
             return varve_scsi_fail(&command, &sense, err);
     }
+}
+
+bool
+varve_drive_has_medium(struct varve_drive *drive, bool *ret_present, struct varve_error *err)
+{
+    bool missing;
+    if (!settle(drive, &missing, err))
+        return varve_error_wrap(err, "%s", drive->name);
+    *ret_present = !missing;
+    return true;
 }
 
 bool

@@ -24,7 +24,7 @@ VARVE_MUST_CHECK bool varve_drive_init(struct varve_drive *drive, struct varve_s
                                        struct varve_clock *clock, struct varve_error *err);
 /* Waits until a medium that was just put in is ready, at most 300 s. */
 VARVE_MUST_CHECK bool varve_drive_wait_loaded(struct varve_drive *drive, struct varve_error *err);
-/* True in *ret_present if the drive says that it has a medium, ready or not. */
+/* Waits while the drive is busy, then: does it have a medium? */
 VARVE_MUST_CHECK bool
 varve_drive_has_medium(struct varve_drive *drive, bool *ret_present, struct varve_error *err);
 /* ALLOW MEDIUM REMOVAL: somebody else on this host may have locked the tray. */

@@ -3,10 +3,10 @@
  *
  * Each member is offered as a cluster source; what a member cannot give (missing, read error, CRC
  * mismatch) is decoded from the others as long as no stripe has more than M losses (INV-10). Every
- * cluster handed out was checked (INV-12) or is refused. The one exception: without any parity disc
- * at hand nobody knows the CRCs of a data disc's last clusters (its own tables), so these are
- * handed out as read; the digests of files still tell. One thread at a time. Borrows the sources.
- */
+ * cluster handed out was checked (INV-12) or is refused. The exceptions are the last clusters of a
+ * disc, its own tables: without any parity disc at hand nobody knows their CRCs on a data disc, and
+ * on a parity disc nobody ever does, so where they cannot be made again they are handed out as
+ * read; the digests of files still tell. One thread at a time. Borrows the sources. */
 #ifndef VARVE_RECOVER_H
 #define VARVE_RECOVER_H
 

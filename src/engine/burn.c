@@ -8,8 +8,12 @@
 
 struct burning {
     struct varve_engine *engine;
-    struct set_images *images;
-    uint32_t index;
+    const struct varve_set *set;
+    uint32_t index, count;     /* position, and how many the set has */
+    struct varve_image *image; /* NULL: the bytes are in raw_fd (a repaired disc) */
+    int raw_fd;
+    const uint32_t *crcs;
+    uint64_t clusters;
     struct varve_disc_row disc; /* the physical disc that this position goes to */
     struct task task;
     bool submitted, sealed;
@@ -23,12 +27,6 @@ save_disc(struct varve_engine *engine, const struct varve_disc_row *disc, struct
            varve_catalog_sync(engine->catalog, err);
 }
 
-static struct varve_image *
-image_of(const struct burning *b)
-{
-    return b->images->images[b->index];
-}
-
 /* --- where to begin --- */
 
 /* What is already on an unfinished disc must be the beginning of this very image; only then the
@@ -37,7 +35,7 @@ static bool
 prefix_matches(struct burning *b, struct drive *drive, uint64_t clusters)
 {
     VARVE_CLEANUP_FREE uint8_t *buffer = aligned_alloc(4096, VARVE_CLUSTER_BYTES);
-    const uint32_t *crcs = varve_image_crcs(image_of(b));
+    const uint32_t *crcs = b->crcs;
     if (buffer == NULL)
         return false;
     for (uint64_t k = 0; k < clusters; k++) {
@@ -56,7 +54,7 @@ static bool
 where_to_begin(struct burning *b, struct drive *drive, uint64_t *ret_first, struct varve_error *err)
 {
     struct varve_medium medium;
-    uint64_t clusters = varve_image_map(image_of(b))->clusters;
+    uint64_t clusters = b->clusters;
     if (!varve_drive_medium(drive_handle(drive), &medium, err))
         return false;
     switch (medium.state) {
@@ -96,12 +94,12 @@ struct burn_source {
 static bool
 burn_source_open(const struct burning *b, struct burn_source *source, struct varve_error *err)
 {
-    *source =
-        (struct burn_source){.parity_fd = -1, .is_parity = b->index >= b->images->set.data_discs};
-    content_reader_init(&source->reader, b->engine, varve_image_manifest(image_of(b)));
-    if (!source->is_parity)
+    *source = (struct burn_source){.parity_fd = -1, .is_parity = b->index >= b->set->data_discs};
+    content_reader_init(&source->reader, b->engine,
+                        b->image != NULL ? varve_image_manifest(b->image) : NULL);
+    if (!source->is_parity || b->image == NULL)
         return true;
-    VARVE_CLEANUP_FREE char *path = parity_file(b->engine, &b->images->set, b->index);
+    VARVE_CLEANUP_FREE char *path = parity_file(b->engine, b->set, b->index);
     if (path == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open staged parity");
     source->parity_fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -123,15 +121,18 @@ static bool
 render_batch(struct burning *b, struct burn_source *source, uint64_t at, unsigned count,
              uint8_t *buffer, struct varve_error *err)
 {
-    struct varve_image *image = image_of(b);
     const struct varve_image_source files = {&source->reader, content_reader_read};
     const struct varve_image_source parity = {&source->parity_fd, parity_read};
-    const uint32_t *crcs = varve_image_crcs(image);
     for (unsigned i = 0; i < count; i++) {
         uint8_t *bytes = &buffer[(size_t)i * VARVE_CLUSTER_BYTES];
-        if (!varve_image_render(image, at + i, source->is_parity ? &parity : &files, bytes, err))
+        bool ok = b->image != NULL
+                      ? varve_image_render(b->image, at + i, source->is_parity ? &parity : &files,
+                                           bytes, err)
+                      : varve_file_pread(b->raw_fd, bytes, VARVE_CLUSTER_BYTES,
+                                         (at + i) * VARVE_CLUSTER_BYTES, err);
+        if (!ok)
             return false;
-        if (varve_crc32c(0, bytes, VARVE_CLUSTER_BYTES) != crcs[at + i])
+        if (varve_crc32c(0, bytes, VARVE_CLUSTER_BYTES) != b->crcs[at + i])
             return varve_error_set(
                 err, VARVE_ERROR_SYSTEM, EIO,
                 "cluster %" PRIu64 " of the source changed after it was prepared", at + i);
@@ -142,7 +143,7 @@ render_batch(struct burning *b, struct burn_source *source, uint64_t at, unsigne
 static bool
 write_all(struct burning *b, struct drive *drive, uint64_t first, struct varve_error *err)
 {
-    uint64_t clusters = varve_image_map(image_of(b))->clusters;
+    uint64_t clusters = b->clusters;
     struct burn_source source;
     VARVE_CLEANUP_FREE uint8_t *buffer =
         aligned_alloc(4096, (size_t)BURN_BATCH_CLUSTERS * VARVE_CLUSTER_BYTES);
@@ -179,12 +180,12 @@ burn(struct burning *b, struct drive *drive, struct varve_error *err)
         return false;
     if (first != UINT64_MAX) {
         job_text(b->task.job, "set %" PRIu64 ": burning disc %" PRIu32 " of %" PRIu32 " ('%s')",
-                 b->images->set.id.value, b->index + 1, b->images->count, b->disc.barcode.text);
+                 b->set->id.value, b->index + 1, b->count, b->disc.barcode.text);
         if (!write_all(b, drive, first, err) ||
             !varve_drive_burn_close(drive_handle(drive), close_tick, b, err))
             return false;
     } else {
-        job_add(b->task.job, varve_image_map(image_of(b))->clusters * VARVE_CLUSTER_BYTES, 0);
+        job_add(b->task.job, b->clusters * VARVE_CLUSTER_BYTES, 0);
     }
     b->disc.state = VARVE_DISC_BURNED;
     b->disc.burned_ns = varve_clock_realtime(b->engine->clock);
@@ -195,27 +196,25 @@ burn(struct burning *b, struct drive *drive, struct varve_error *err)
 static bool
 read_back(struct burning *b, struct drive *drive, struct varve_error *err)
 {
-    struct varve_image *image = image_of(b);
     uint64_t bad;
     if (!varve_library_unload(drive_library(drive), drive->number, err) ||
         !varve_library_load(drive_library(drive), &b->disc.barcode, drive->number, err))
         return false;
     job_text(b->task.job, "set %" PRIu64 ": reading back disc %" PRIu32 " of %" PRIu32 " ('%s')",
-             b->images->set.id.value, b->index + 1, b->images->count, b->disc.barcode.text);
+             b->set->id.value, b->index + 1, b->count, b->disc.barcode.text);
     if (!disc_prove(drive, &b->disc.uuid, err) ||
-        !disc_read_back(b->engine, drive, b->task.job, varve_image_crcs(image),
-                        varve_image_map(image)->clusters, &bad, err))
+        !disc_read_back(b->engine, drive, b->task.job, b->crcs, b->clusters, &bad, err))
         return false;
     if (bad > 0)
         return varve_error_set(err, VARVE_ERROR_CORRUPT, 0,
                                "%" PRIu64 " of %" PRIu64 " clusters read back wrong", bad,
-                               varve_image_map(image)->clusters);
+                               b->clusters);
     b->disc.state = VARVE_DISC_SEALED;
     b->disc.bad_clusters = 0;
     b->disc.verified_ns = varve_clock_realtime(b->engine->clock);
     varve_log(VARVE_LOG_NOTICE,
               "disc '%s' burned and read back: set %" PRIu64 ", disc %" PRIu32 " of %" PRIu32,
-              b->disc.barcode.text, b->images->set.id.value, b->index + 1, b->images->count);
+              b->disc.barcode.text, b->set->id.value, b->index + 1, b->count);
     return save_disc(b->engine, &b->disc, err);
 }
 
@@ -235,7 +234,7 @@ static bool
 choose_disc(struct burning *b, struct varve_error *err)
 {
     struct varve_error why = {0};
-    const struct varve_set *set = &b->images->set;
+    const struct varve_set *set = b->set;
     if (set_disc(b->engine, set->id, b->index, &b->disc, &why)) {
         b->sealed = b->disc.state == VARVE_DISC_SEALED;
         if (b->sealed || b->disc.state == VARVE_DISC_BURNING || b->disc.state == VARVE_DISC_BURNED)
@@ -246,7 +245,7 @@ choose_disc(struct burning *b, struct varve_error *err)
     }
     if (!blank_take(b->engine, set, b->index, &b->disc, err))
         return false;
-    b->disc.clusters = varve_image_map(image_of(b))->clusters;
+    b->disc.clusters = b->clusters;
     return save_disc(b->engine, &b->disc, err);
 }
 
@@ -254,10 +253,9 @@ static bool
 submit(struct burning *b, struct job *job, struct varve_error *err)
 {
     if (!choose_disc(b, err))
-        return varve_error_wrap(err, "disc %" PRIu32 " of %" PRIu32, b->index + 1,
-                                b->images->count);
+        return varve_error_wrap(err, "disc %" PRIu32 " of %" PRIu32, b->index + 1, b->count);
     if (b->sealed) {
-        job_add(job, 2 * varve_image_map(image_of(b))->clusters * VARVE_CLUSTER_BYTES, 0);
+        job_add(job, 2 * b->clusters * VARVE_CLUSTER_BYTES, 0);
         return true;
     }
     b->task = (struct task){
@@ -332,7 +330,7 @@ settle(struct burning *b, bool *ret_again, struct varve_error *err)
         return true;
     }
     varve_error_wrap(&why, "disc '%s' (%" PRIu32 " of %" PRIu32 ")", b->disc.barcode.text,
-                     b->index + 1, b->images->count);
+                     b->index + 1, b->count);
     if (!after_failure(b, &why, ret_again, err))
         return false;
     if (*ret_again)
@@ -364,6 +362,19 @@ burn_round(struct burning *all, uint32_t count, struct job *job, bool *ret_again
     return ok;
 }
 
+static bool
+burn_all(struct burning *all, uint32_t count, struct job *job, struct varve_error *err)
+{
+    bool again = true;
+    for (unsigned round = 0; again && round < BURN_ATTEMPTS_MAX; round++) {
+        if (!burn_round(all, count, job, &again, err))
+            return false;
+    }
+    return !again ||
+           varve_error_set(err, VARVE_ERROR_MEDIUM, 0, "%d discs in a row failed for one position",
+                           BURN_ATTEMPTS_MAX);
+}
+
 bool
 set_burn(struct varve_engine *engine, struct job *job, struct varve_set *set,
          struct varve_error *err)
@@ -374,16 +385,32 @@ set_burn(struct varve_engine *engine, struct job *job, struct varve_set *set,
     VARVE_CLEANUP_FREE struct burning *all = calloc(images->count, sizeof *all);
     if (all == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "burn set %" PRIu64, set->id.value);
-    for (uint32_t i = 0; i < images->count; i++)
-        all[i] = (struct burning){.engine = engine, .images = images, .index = i};
-    bool again = true;
-    for (unsigned round = 0; again && round < BURN_ATTEMPTS_MAX; round++) {
-        if (!burn_round(all, images->count, job, &again, err))
-            return varve_error_wrap(err, "burn set %" PRIu64, set->id.value);
+    for (uint32_t i = 0; i < images->count; i++) {
+        struct varve_image *image = images->images[i];
+        all[i] = (struct burning){.engine = engine,
+                                  .set = set,
+                                  .index = i,
+                                  .count = images->count,
+                                  .image = image,
+                                  .raw_fd = -1,
+                                  .crcs = varve_image_crcs(image),
+                                  .clusters = varve_image_map(image)->clusters};
     }
-    if (again)
-        return varve_error_set(err, VARVE_ERROR_MEDIUM, 0,
-                               "burn set %" PRIu64 ": %d discs in a row failed for one position",
-                               set->id.value, BURN_ATTEMPTS_MAX);
-    return true;
+    return burn_all(all, images->count, job, err) ||
+           varve_error_wrap(err, "burn set %" PRIu64, set->id.value);
+}
+
+bool
+disc_burn_raw(struct varve_engine *engine, struct job *job, const struct varve_set *set,
+              uint32_t index, int raw_fd, const uint32_t *crcs, uint64_t clusters,
+              struct varve_error *err)
+{
+    struct burning one = {.engine = engine,
+                          .set = set,
+                          .index = index,
+                          .count = set->data_discs + set->parity_discs,
+                          .raw_fd = raw_fd,
+                          .crcs = crcs,
+                          .clusters = clusters};
+    return burn_all(&one, 1, job, err);
 }

@@ -148,6 +148,11 @@ parity_digest_save(const struct varve_engine *engine, const struct varve_set *se
 VARVE_MUST_CHECK bool
 parity_digest_load(const struct varve_engine *engine, const struct varve_set *set, uint32_t index,
                    struct varve_digest *ret, struct varve_error *err);
+/* Maps of all data discs of the set. */
+VARVE_MUST_CHECK bool maps_save(const struct varve_engine *engine, const struct varve_set *set,
+                                const struct varve_disc_map *maps, struct varve_error *err);
+VARVE_MUST_CHECK bool maps_load(const struct varve_engine *engine, const struct varve_set *set,
+                                struct varve_disc_map *ret, struct varve_error *err);
 struct varve_uuid member_uuid(const struct varve_uuid *set, uint32_t index);
 void
 set_files_remove(const struct varve_engine *engine, const struct varve_set *set, bool keep_crcs);
@@ -234,6 +239,11 @@ VARVE_MUST_CHECK bool set_prepare(struct varve_engine *engine, struct job *job,
                                   struct varve_set *set, struct varve_error *err);
 VARVE_MUST_CHECK bool set_burn(struct varve_engine *engine, struct job *job, struct varve_set *set,
                                struct varve_error *err);
+/* One position from a staged image: of a repaired disc. */
+VARVE_MUST_CHECK bool
+disc_burn_raw(struct varve_engine *engine, struct job *job, const struct varve_set *set,
+              uint32_t index, int raw_fd, const uint32_t *crcs, uint64_t clusters,
+              struct varve_error *err);
 VARVE_MUST_CHECK bool
 set_seal(struct varve_engine *engine, struct varve_set *set, struct varve_error *err);
 /* All that is in line: plan, prepare, burn, seal, until nothing is left. First finishes sets of
@@ -309,6 +319,21 @@ void path_copy_done(struct path_copy *copy);
 bool
 sweep_job(struct varve_engine *engine, struct job *job, void *context, struct varve_error *err);
 
+/* Takes a content out of the line; not being there is fine. */
+VARVE_MUST_CHECK bool
+request_drop(struct varve_engine *engine, struct varve_content_id content, struct varve_error *err);
+/* An engine that has opened nothing yet (engine.c); NULL on error. varve_engine_close() ends it at
+ * any stage. */
+struct varve_engine *
+engine_new(const char *dir, const struct varve_engine_ports *ports, struct varve_error *err);
+VARVE_MUST_CHECK bool engine_lock(struct varve_engine *engine, struct varve_error *err);
+/* Opens library `index` of the configuration (drives.c). */
+VARVE_MUST_CHECK bool
+library_attach(struct varve_engine *engine, const struct varve_engine_ports *ports, size_t index,
+               const struct varve_move_journal *journal, struct varve_error *err);
+/* Removes manifests and staged parity of a set that is sealed; CRCs, digests and maps stay
+ * (setfiles.c). */
+void set_files_trim(const struct varve_engine *engine, const struct varve_set *set);
 /* Puts a content in line for a set (verbs.c). */
 VARVE_MUST_CHECK bool
 request_content(struct varve_engine *engine, struct varve_content_id content, const char *rule,

@@ -29,8 +29,13 @@ static bool
 seal_record(struct varve_engine *engine, const struct varve_record *record, struct varve_error *err)
 {
     struct varve_error why = {0};
-    if (record->type == VARVE_RECORD_DELETED)
-        return varve_catalog_tombstone_delete(engine->catalog, record->ino, err);
+    if (record->type == VARVE_RECORD_DELETED) {
+        if (varve_catalog_tombstone_delete(engine->catalog, record->ino, &why) ||
+            why.kind == VARVE_ERROR_NOT_FOUND)
+            return true;
+        *err = why;
+        return false;
+    }
     if (!varve_catalog_recorded(engine->catalog, record->ino, record->ctime_ns, &why) &&
         why.kind != VARVE_ERROR_NOT_FOUND) { /* deleted since: fine */
         *err = why;

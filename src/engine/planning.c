@@ -88,7 +88,7 @@ consider(struct planning *p, const struct varve_request *request, struct varve_e
                   varve_vfs_getattr(p->engine->vfs, content.ino, &inode, &why) && inode.nlink > 0 &&
                   inode.size > 0;
     if (!wanted)
-        return varve_catalog_request_delete(p->engine->catalog, request->content, err);
+        return request_drop(p->engine, request->content, err);
     if (p->n == 0) {
         p->n = request->n;
         p->m = request->m;
@@ -175,6 +175,9 @@ freeze(struct planning *p, struct varve_error *err)
     uint64_t bytes = 0;
     size_t kept = 0;
     size_t i = 0;
+    /* Freezing syncs each file; done for all at once first, those syncs find nothing left to do. */
+    if (!varve_store_sync_all(p->engine->store, err))
+        return false;
     for (; i < p->count && bytes < room; i++) {
         bool frozen;
         if (!go_on(p->engine, err) || !freeze_one(p, &p->items[i], &frozen, err))
@@ -340,7 +343,7 @@ insert_pieces(struct planning *p, uint32_t disc, struct varve_error *err)
                                           .bytes = record->piece_bytes,
                                           .lba = record->lba};
         if (!varve_catalog_piece_insert(p->engine->catalog, &piece, err) ||
-            !varve_catalog_request_delete(p->engine->catalog, piece.content, err))
+            !request_drop(p->engine, piece.content, err))
             return false;
     }
     return true;
@@ -377,8 +380,8 @@ static bool
 refuse_too_large(struct planning *p, struct varve_error *err)
 {
     struct varve_error ignored = {0};
-    VARVE_IGNORE(varve_catalog_request_delete(p->engine->catalog, p->items[0].content,
-                                              &ignored)); /* asked again, it is refused again */
+    VARVE_IGNORE(request_drop(p->engine, p->items[0].content,
+                              &ignored)); /* asked again, it is refused again */
     varve_error_set(err, VARVE_ERROR_NO_SPACE, 0,
                     "'/%s' (%" PRIu64 " bytes) is larger than a whole set", p->items[0].path,
                     p->items[0].size);

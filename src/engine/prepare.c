@@ -118,8 +118,21 @@ learn_parity(struct preparing *p, struct varve_error *err)
 }
 
 static bool
+save_maps(struct preparing *p, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_disc_map *maps = calloc(p->set->data_discs, sizeof *maps);
+    if (maps == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "save maps");
+    for (uint32_t i = 0; i < p->set->data_discs; i++)
+        maps[i] = *varve_image_map(p->images->images[i]);
+    return maps_save(p->engine, p->set, maps, err);
+}
+
+static bool
 save(struct preparing *p, struct varve_error *err)
 {
+    if (!save_maps(p, err))
+        return false;
     for (uint32_t i = 0; i < p->images->count; i++) {
         struct varve_image *image = p->images->images[i];
         VARVE_CLEANUP_FREE char *crcs = set_file(p->engine, p->set, i, "crc");

@@ -122,6 +122,50 @@ parity_digest_load(const struct varve_engine *engine, const struct varve_set *se
            varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "'%s' is damaged", path);
 }
 
+/* Where everything is on each data disc: parity discs say it too, and one that is lost must be made
+ * again. */
+bool
+maps_save(const struct varve_engine *engine, const struct varve_set *set,
+          const struct varve_disc_map *maps, struct varve_error *err)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
+    VARVE_CLEANUP_FREE char *path = set_file(engine, set, 0, "maps");
+    for (uint32_t i = 0; i < set->data_discs; i++) {
+        const struct varve_disc_map *m = &maps[i];
+        varve_buffer_printf(&text,
+                            "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+                            " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+                            m->clusters, m->disc_json.lba, m->disc_json.bytes, m->inodes.lba,
+                            m->inodes.bytes, m->sums.lba, m->sums.bytes, m->crcs.lba,
+                            m->crcs.bytes);
+    }
+    if (path == NULL || !varve_buffer_ok(&text, err))
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "save maps");
+    return varve_file_replace(path, varve_buffer_string(&text), text.size, err);
+}
+
+bool
+maps_load(const struct varve_engine *engine, const struct varve_set *set,
+          struct varve_disc_map *ret, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE char *path = set_file(engine, set, 0, "maps");
+    VARVE_CLEANUP_STREAM FILE *file = path != NULL ? fopen(path, "re") : NULL;
+    if (file == NULL)
+        return varve_error_system(err, errno, "open '%s'", path != NULL ? path : "maps");
+    for (uint32_t i = 0; i < set->data_discs; i++) {
+        struct varve_disc_map *m = &ret[i];
+        *m = (struct varve_disc_map){0};
+        if (fscanf(file,
+                   "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+                   " %" SCNu64 " %" SCNu64 " %" SCNu64,
+                   &m->clusters, &m->disc_json.lba, &m->disc_json.bytes, &m->inodes.lba,
+                   &m->inodes.bytes, &m->sums.lba, &m->sums.bytes, &m->crcs.lba,
+                   &m->crcs.bytes) != 9)
+            return varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "'%s' is damaged", path);
+    }
+    return true;
+}
+
 /* The image at a position of a set always has the same UUID, whichever blank it is burned on:
  * derived, so that it needs no row of its own (RFC 9562, version 8). */
 struct varve_uuid
@@ -148,7 +192,7 @@ set_files_remove(const struct varve_engine *engine, const struct varve_set *set,
         VARVE_CLEANUP_FREE char *crcs = set_file(engine, set, index, "crc");
         VARVE_CLEANUP_FREE char *parity = parity_file(engine, set, index);
         VARVE_CLEANUP_FREE char *digest = set_file(engine, set, index, "sha256");
-        if (digest != NULL)
+        if (digest != NULL && !keep_crcs)
             (void)unlink(digest);
         if (manifest != NULL)
             (void)unlink(manifest);
@@ -157,7 +201,20 @@ set_files_remove(const struct varve_engine *engine, const struct varve_set *set,
         if (parity != NULL && index >= set->data_discs)
             (void)unlink(parity);
     }
+    VARVE_CLEANUP_FREE char *maps = set_file(engine, set, 0, "maps");
+    if (maps != NULL && !keep_crcs)
+        (void)unlink(maps);
     VARVE_CLEANUP_FREE char *dir = set_dir(engine, set);
     if (dir != NULL && !keep_crcs)
         (void)rmdir(dir);
+}
+
+void
+set_files_trim(const struct varve_engine *engine, const struct varve_set *set)
+{
+    for (uint32_t index = 0; index < set->data_discs; index++) {
+        VARVE_CLEANUP_FREE char *manifest = set_file(engine, set, index, "jsonl");
+        if (manifest != NULL)
+            (void)unlink(manifest);
+    }
 }

@@ -67,6 +67,17 @@ request_content(struct varve_engine *engine, struct varve_content_id content, co
     return varve_catalog_request_put(engine->catalog, &request, err);
 }
 
+bool
+request_drop(struct varve_engine *engine, struct varve_content_id content, struct varve_error *err)
+{
+    struct varve_error why = {0};
+    if (varve_catalog_request_delete(engine->catalog, content, &why) ||
+        why.kind == VARVE_ERROR_NOT_FOUND)
+        return true;
+    *err = why;
+    return false;
+}
+
 static bool
 archive_inode(struct varve_engine *engine, const struct varve_inode *inode, void *context,
               struct varve_error *err)

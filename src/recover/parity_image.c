@@ -33,15 +33,22 @@ identity_of(const struct member *member)
     return identity;
 }
 
+/* All extents are needed, since the disc tells them: if no parity disc knows more than its length,
+ * the data disc itself does. */
 static bool
-collect_maps(const struct varve_recovery *recovery, struct varve_disc_map *ret,
-             uint64_t *ret_clusters, struct varve_error *err)
+collect_maps(struct varve_recovery *recovery, struct varve_disc_map *ret, uint64_t *ret_clusters,
+             struct varve_error *err)
 {
     *ret_clusters = 0;
     for (uint32_t i = 0; i < recovery->n; i++) {
         if (!varve_recovery_map(recovery, i, &ret[i]))
             return varve_error_set(err, VARVE_ERROR_UNRECOVERABLE, 0,
                                    "disc %u is missing, and so are all parity discs", i);
+        if (ret[i].disc_json.bytes == 0) {
+            if (!recover_open_whole(&recovery->members[i], err))
+                return false;
+            ret[i] = *varve_disc_map(recovery->members[i].whole_disc);
+        }
         if (ret[i].clusters > *ret_clusters)
             *ret_clusters = ret[i].clusters;
     }

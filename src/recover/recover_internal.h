@@ -48,6 +48,9 @@ struct varve_recovery {
     unsigned have[VARVE_SET_DISCS_MAX], wanted; /* what the decoder is for */
 };
 
+/* recovery.c: member->whole_disc, a disc on the member's whole source. */
+VARVE_MUST_CHECK bool recover_open_whole(struct member *member, struct varve_error *err);
+
 /* stripe.c */
 enum loss
 recover_read_cluster(struct member *member, uint64_t cluster, uint8_t ret[VARVE_CLUSTER_BYTES]);

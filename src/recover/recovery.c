@@ -187,15 +187,17 @@ varve_recovery_map(const struct varve_recovery *recovery, uint32_t index,
         *ret = *varve_image_map(member->image);
         return true;
     }
+    bool found = false;
     for (uint32_t i = recovery->n; i < recovery->n + recovery->m && index < recovery->n; i++) {
         const struct varve_disc *parity = recovery->members[i].disc;
         const struct varve_disc_map *maps = parity == NULL ? NULL : varve_disc_members(parity);
-        if (maps != NULL) {
-            *ret = maps[index];
-            return true;
-        }
+        /* Where a parity disc's tables are damaged it knows lengths only; another may know all. */
+        if (maps == NULL || (found && maps[index].disc_json.bytes == 0))
+            continue;
+        *ret = maps[index];
+        found = true;
     }
-    return false;
+    return found;
 }
 
 void
@@ -238,19 +240,29 @@ varve_recovery_repaired(const struct varve_recovery *recovery, uint32_t index)
 }
 
 bool
+recover_open_whole(struct member *member, struct varve_error *err)
+{
+    const struct varve_cluster_source *whole;
+    if (member->whole_disc != NULL)
+        return true;
+    if (!varve_recovery_source(member->recovery, member->index, &whole, err))
+        return false;
+    if (!varve_disc_open(whole, &member->whole_disc, err))
+        return varve_error_wrap(err, "disc %" PRIu32, member->index);
+    return true;
+}
+
+bool
 varve_recovery_manifest(struct varve_recovery *recovery, uint32_t index,
                         struct varve_manifest **ret, struct varve_error *err)
 {
-    const struct varve_cluster_source *whole;
     if (index >= recovery->n)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "the set has no data disc %" PRIu32,
                                index);
     struct member *member = &recovery->members[index];
-    if (!varve_recovery_source(recovery, index, &whole, err))
-        return false;
     /* Always through the whole source: a manifest that parses may still be a damaged one. */
-    if (member->whole_disc == NULL && !varve_disc_open(whole, &member->whole_disc, err))
-        return varve_error_wrap(err, "disc %" PRIu32, index);
+    if (!recover_open_whole(member, err))
+        return false;
     if (!varve_disc_manifest(member->whole_disc, ret, err))
         return varve_error_wrap(err, "manifest of disc %" PRIu32, index);
     return true;

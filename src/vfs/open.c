@@ -133,8 +133,8 @@ varve_open_close(struct varve_open *open)
         vnode->readers--;
     bool last_writer = open->writing && vnode->writers == 0 && vnode->dirty;
     if (last_writer || vnode->readers + vnode->writers == 0)
-        vfs_ignore(vnode_flush(vfs, vnode, &unused));
-    if (last_writer && vnode_live_file(vnode) && !vnode->orphan)
+        VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));
+    if (last_writer && vnode_live_file(vnode))
         mark_origin(vfs, vnode);
     uint64_t ino = vnode->ino;
     vnode_unlock(vfs, vnode);
