@@ -84,12 +84,12 @@ make_work() {
 }
 unmount_at_exit() { cleanup_mounts+=("$1"); }
 
-# manifest TREE: one line per file: path, type, mode, owner, size, mtime (not of directories, which
-# change as files come), symlink target or SHA-256. Equal trees give equal manifests.
+# manifest TREE: lines for each file: path, type, mode, owner, size, mtime, symlink target or
+# SHA-256. Equal trees give equal manifests.
 manifest() {
     (
         cd "$1" || exit 1
-        find . -mindepth 1 -type d -printf '%P\td\t%m\t%U:%G\n'
+        find . -mindepth 1 -type d -printf '%P\td\t%m\t%U:%G\t%T@\n'
         find . -mindepth 1 ! -type d ! -type f -printf '%P\t%y\t%m\t%U:%G\t%T@\t%l\n'
         find . -type f -printf '%P\tf\t%m\t%U:%G\t%s\t%T@\n'
         # coreutils' sha256sum does not use the CPU's SHA instructions; openssl does (six times
