@@ -3,7 +3,7 @@
 # A daemon that was told to go is gone when `varve` returns, and one that was killed is replaced.
 # usage: daemon.sh VARVE   (TAP)
 set -u
-varve=$1
+varve=$(realpath "$1") || exit 1
 if [ ! -w /dev/fuse ]; then
     echo "1..0 # SKIP no /dev/fuse"
     exit 0
