@@ -62,11 +62,14 @@ until_true() {
     done
 }
 
-# On any exit: unmounts what was registered, last first, then removes the temporary directory.
+# On any exit: calls before_cleanup if the script has one, unmounts what was registered, last first, then removes the temporary directory.
 cleanup_mounts=()
 cleanup_dir=
 cleanup() {
     local i
+    if declare -F before_cleanup >/dev/null; then
+        before_cleanup || true
+    fi
     for ((i = ${#cleanup_mounts[@]} - 1; i >= 0; i--)); do
         if is_mounted "${cleanup_mounts[i]}"; then
             umount "${cleanup_mounts[i]}" 2>/dev/null || umount -l "${cleanup_mounts[i]}"
