@@ -190,6 +190,8 @@ may_take(const struct drive *drive, const struct task *task)
         return false;
     if (drive->recalls_only && task->class != TASK_RECALL)
         return false;
+    if (task->has_drive && task->drive != drive->number)
+        return false;
     const struct drive *holder = holder_of(drive->engine, task->library, &task->barcode);
     return holder == NULL || holder == drive || !holder->busy;
 }

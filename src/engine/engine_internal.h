@@ -58,6 +58,8 @@ struct task {
     enum task_class class;
     size_t library;
     struct varve_barcode barcode;
+    bool has_drive; /* only this drive will do */
+    unsigned drive;
     /* The disc is in the drive and ready. */
     bool (*run)(struct varve_engine *engine, struct task *task, struct drive *drive,
                 struct varve_error *err);
@@ -199,6 +201,7 @@ struct plan_item {
     char *path; /* owned */
     uint32_t names;
     uint32_t xattr_bytes;
+    bool keep_together; /* with the rest of its directory, by its rule */
 };
 /* Pure: which disc every item goes to. Items are sorted by path; files that do not fit any more
  * stay (disc = UINT32_MAX). */
@@ -219,7 +222,6 @@ struct plan_limits {
     uint32_t discs_max;
     struct varve_image_cost
         first_extra; /* what disc 0 carries besides: records of changed inodes */
-    bool keep_dirs_together;
 };
 VARVE_MUST_CHECK bool
 plan_make(const struct plan_item *items, size_t count, const struct plan_limits *limits,
@@ -334,6 +336,10 @@ library_attach(struct varve_engine *engine, const struct varve_engine_ports *por
 /* Removes manifests and staged parity of a set that is sealed; CRCs, digests and maps stay
  * (setfiles.c). */
 void set_files_trim(const struct varve_engine *engine, const struct varve_set *set);
+/* Drops the resident copy if that is safe (INV-1, INV-2): pinned files, and contents of a set that
+ * is not whole, stay. BUSY or INVALID say why (verbs.c). */
+VARVE_MUST_CHECK bool release_content(struct varve_engine *engine, const struct varve_inode *inode,
+                                      const struct varve_content *content, struct varve_error *err);
 /* Puts a content in line for a set (verbs.c). */
 VARVE_MUST_CHECK bool
 request_content(struct varve_engine *engine, struct varve_content_id content, const char *rule,

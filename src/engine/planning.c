@@ -70,10 +70,13 @@ xattr_bytes(struct varve_engine *engine, uint64_t ino, size_t *ret, struct varve
 /* --- what is in line --- */
 
 static bool
-push_item(struct planning *p, const struct varve_content *content, struct varve_error *err)
+push_item(struct planning *p, const struct varve_content *content, const char *rule_name,
+          struct varve_error *err)
 {
     struct varve_inode inode;
     size_t xattrs;
+    const struct varve_rule *rule =
+        varve_policy_find(p->engine->policy, rule_name); /* NULL: by hand */
     VARVE_CLEANUP_BUFFER struct varve_buffer path = {0};
     if (!varve_vfs_getattr(p->engine->vfs, content->ino, &inode, err) ||
         !varve_catalog_path(p->engine->catalog, content->ino, &path, err) ||
@@ -93,7 +96,8 @@ push_item(struct planning *p, const struct varve_content *content, struct varve_
         .size = inode.size,
         .path = strdup(varve_buffer_string(&path) + 1), /* without the first slash */
         .names = inode.nlink,
-        .xattr_bytes = (uint32_t)xattrs};
+        .xattr_bytes = (uint32_t)xattrs,
+        .keep_together = rule == NULL || rule->keep_together};
     if (item.path == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "plan a file");
     p->items[p->count++] = item;
@@ -119,7 +123,7 @@ consider(struct planning *p, const struct varve_request *request, struct varve_e
     }
     if (request->n != p->n || request->m != p->m || p->count >= SET_FILES_MAX)
         return true; /* another set's turn */
-    return push_item(p, &content, err);
+    return push_item(p, &content, request->rule, err);
 }
 
 static bool
@@ -436,10 +440,8 @@ refuse_too_large(struct planning *p, struct varve_error *err)
 static bool
 fit(struct planning *p, struct varve_error *err)
 {
-    const struct plan_limits limits = {.clusters_max = p->clusters_max,
-                                       .discs_max = p->n,
-                                       .first_extra = p->extra_cost,
-                                       .keep_dirs_together = true};
+    const struct plan_limits limits = {
+        .clusters_max = p->clusters_max, .discs_max = p->n, .first_extra = p->extra_cost};
     if (!plan_make(p->items, p->count, &limits, &p->plan, err))
         return false;
     if (p->plan.discs == 0)

@@ -112,7 +112,7 @@ varve_store_mark_origin(const struct varve_store *store, const struct varve_plac
     VARVE_CLEANUP_FD int fd = -1;
     if (!varve_store_open_file(store, place, O_RDONLY, &fd, &unused))
         return; /* the mark is a convenience for the day the catalog is lost */
-    (void)fsetxattr(fd, "user.varve.origin", json, strlen(json), 0);
+    (void)fsetxattr(fd, STORE_ORIGIN, json, strlen(json), 0);
 }
 
 bool
@@ -123,7 +123,7 @@ varve_store_origin(const struct varve_store *store, const struct varve_place *pl
     VARVE_CLEANUP_FD int fd = -1;
     if (!varve_store_open_file(store, place, O_RDONLY, &fd, err))
         return false;
-    ssize_t size = fgetxattr(fd, "user.varve.origin", value, sizeof value);
+    ssize_t size = fgetxattr(fd, STORE_ORIGIN, value, sizeof value);
     if (size < 0)
         return varve_error_set(err, VARVE_ERROR_NOT_FOUND, errno, "origin of backing file");
     varve_buffer_append(ret, value, (size_t)size);

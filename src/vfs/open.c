@@ -71,38 +71,6 @@ varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags, struct varve_open
     return true;
 }
 
-/* What JSON must not have inside a string; other bytes go as they are, names being what they are.
- */
-static void
-append_json_text(struct varve_buffer *json, const char *text)
-{
-    for (const unsigned char *c = (const unsigned char *)text; *c != 0; c++) {
-        if (*c == '"' || *c == '\\')
-            varve_buffer_printf(json, "\\%c", *c);
-        else if (*c < 0x20)
-            varve_buffer_printf(json, "\\u%04x", *c);
-        else
-            varve_buffer_append(json, c, 1);
-    }
-}
-
-/* Locked. Best effort, as the mark is for the day that the catalog is lost. */
-static void
-mark_origin(struct varve_vfs *vfs, struct vnode *vnode)
-{
-    VARVE_CLEANUP_BUFFER struct varve_buffer path = {0};
-    VARVE_CLEANUP_BUFFER struct varve_buffer json = {0};
-    struct varve_error unused;
-    if (!varve_catalog_path(vfs->catalog, vnode->ino, &path, &unused))
-        return;
-    varve_buffer_printf(&json, "{\"ino\":%" PRIu64 ",\"version\":%" PRIu32 ",\"path\":\"",
-                        vnode->ino, vnode->content.version);
-    append_json_text(&json, varve_buffer_string(&path));
-    varve_buffer_text(&json, "\"}");
-    if (varve_buffer_ok(&json, &unused))
-        varve_store_mark_origin(vfs->store, &vnode->content.place, varve_buffer_string(&json));
-}
-
 static void
 set_simulated_mtime(struct varve_vfs *vfs, struct vnode *vnode)
 {
@@ -147,7 +115,7 @@ varve_open_close(struct varve_open *open)
     if (last_writer || vnode->readers + vnode->writers == 0)
         VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));
     if (last_writer && vnode_live_file(vnode))
-        mark_origin(vfs, vnode);
+        vfs_mark_origin(vfs, vnode->ino, vnode->content.version, vnode->content.place);
     uint64_t ino = vnode->ino;
     vnode_unlock(vfs, vnode);
     free(open);

@@ -456,6 +456,7 @@ make_durable(struct varve_recall *recall, struct varve_error *err)
     }
     if (futimens(recall->fd, times) != 0)
         return varve_error_system(err, errno, "set time of backing file");
+    vfs_mark_origin(recall->vfs, recall->vnode->ino, recall->content.version, recall->place);
     return varve_file_sync(recall->fd, "recalled file", err) &&
            varve_store_sync_name(recall->vfs->store, &recall->place, err);
 }

@@ -130,6 +130,9 @@ bool vnode_orphan(struct varve_vfs *vfs, uint64_t ino);
 
 /* --- attr.c --- */
 int64_t vfs_now(const struct varve_vfs *vfs);
+/* Writes inode, version, owner and path into the backing file's xattr (origin.c). */
+void
+vfs_mark_origin(struct varve_vfs *vfs, uint64_t ino, uint32_t version, struct varve_place place);
 /* Corrects size and times of a regular file from its backing file where that knows better. */
 void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait);
 /* Takes size and mtime from `st`; true if that changed anything. */
