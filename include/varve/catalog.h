@@ -38,12 +38,15 @@ void varve_catalog_close(struct varve_catalog *catalog);
 VARVE_DEFINE_CLEANUP(struct varve_catalog, varve_catalog_close)
 
 /* Everything done before the call is durable after it. Callers that come together share one commit.
- */
+ * Not inside a unit (that is a bug, and asserted); nor are _snapshot and _verify, which sync. A
+ * commit that fails stops the catalog: every later call says so, until it is opened again. */
 VARVE_MUST_CHECK bool varve_catalog_sync(struct varve_catalog *catalog, struct varve_error *err);
 /* A consistent copy at `path` (backup API), durable, while others go on working. */
 VARVE_MUST_CHECK bool
 varve_catalog_snapshot(struct varve_catalog *catalog, const char *path, struct varve_error *err);
-/* SQLite's own integrity check and the foreign keys; each finding is one call of `each`. */
+/* SQLite's own integrity check, the foreign keys, and the catalog's own rules (names, links,
+ * contents, places, pieces, totals), all of one moment; each finding is one call of `each`, at most
+ * 100 of a kind. */
 typedef void varve_catalog_finding_fn(void *context, const char *finding);
 VARVE_MUST_CHECK bool
 varve_catalog_verify(struct varve_catalog *catalog, varve_catalog_finding_fn *each, void *context,
@@ -115,7 +118,8 @@ varve_catalog_inodes(struct varve_catalog *catalog, uint64_t after, struct varve
 VARVE_MUST_CHECK bool
 varve_catalog_lookup(struct varve_catalog *catalog, uint64_t parent, const char *name,
                      struct varve_dentry *ret, struct varve_error *err);
-/* EXISTS if the name is taken. Link counts and times are the caller's. */
+/* EXISTS if the name is taken, INVALID if it cannot be one. Link counts and times are the
+ * caller's. */
 VARVE_MUST_CHECK bool
 varve_catalog_dentry_insert(struct varve_catalog *catalog, uint64_t parent, const char *name,
                             uint64_t ino, struct varve_error *err);
@@ -185,9 +189,13 @@ VARVE_MUST_CHECK bool
 varve_catalog_contents(struct varve_catalog *catalog, struct varve_content_id after, bool resident,
                        struct varve_content *ret, size_t max, size_t *ret_count,
                        struct varve_error *err);
-/* A new number for a backing file; never used before. */
+/* A new number for a backing file; never used before, nor handed out before a crash. */
 VARVE_MUST_CHECK bool
 varve_catalog_file_number(struct varve_catalog *catalog, uint64_t *ret, struct varve_error *err);
+
+/* Says that backing files up to this number exist (rebuild): new numbers come after it. */
+VARVE_MUST_CHECK bool varve_catalog_file_number_taken(struct varve_catalog *catalog,
+                                                      uint64_t number, struct varve_error *err);
 
 /* A run of bytes of a content on one disc of a set. A file larger than a disc has several. */
 struct varve_piece {
@@ -293,7 +301,8 @@ varve_catalog_set_discs(struct varve_catalog *catalog, struct varve_set_id set,
                         struct varve_disc_row *ret, size_t max, size_t *ret_count,
                         struct varve_error *err);
 
-/* --- journal of moves (INV-7): written and synced before the arm moves --- */
+/* --- journal of moves (INV-7): written and synced before the arm moves. _begin is durable when it
+ * returns, unless it is called in a unit. The last 10,000 finished ones are kept. --- */
 struct varve_move {
     uint64_t id;
     char library[64];
@@ -317,6 +326,8 @@ varve_catalog_moves_open(struct varve_catalog *catalog, const char *library, str
 VARVE_MUST_CHECK bool
 varve_catalog_unrecorded(struct varve_catalog *catalog, uint64_t after, struct varve_inode *ret,
                          size_t max, size_t *ret_count, struct varve_error *err);
+/* The inode has a record of this ctime on a sealed disc. If it was deleted since, a tombstone is
+ * left, dated now. */
 VARVE_MUST_CHECK bool varve_catalog_recorded(struct varve_catalog *catalog, uint64_t ino,
                                              int64_t ctime_ns, struct varve_error *err);
 struct varve_tombstone {
@@ -345,15 +356,17 @@ varve_catalog_totals(struct varve_catalog *catalog, struct varve_catalog_totals 
 
 /* --- the policy view: what a predicate may say (docs/policy.md) --- */
 struct varve_selection {
-    const char *where;    /* a SQL expression over the view `files`; NULL: all */
-    const char *order;    /* a SQL expression; NULL: by ino */
+    const char *where;    /* a SQL expression over the view `files`; NULL: all. One expression of
+                             its columns and the functions allowed in predicate.c: no subselect */
+    const char *order;    /* likewise, ascending ("-size" to turn it round); NULL: by ino */
     enum varve_tier tier; /* NONE: any */
     bool has_state;
     enum varve_state state;
     uint64_t under_ino;   /* 0: anywhere, else only this inode and what lies below */
     int64_t now_ns;       /* what age() and heat are reckoned from */
     int64_t half_life_ns; /* of heat */
-    int64_t time_max_ms;  /* interrupt a predicate that runs longer; 0: 60 s */
+    int64_t time_max_ms;  /* interrupt (CANCELLED) a predicate that runs longer; 0: 60 s. Time in
+                             the callback does not count */
 };
 struct varve_selected {
     uint64_t ino;
@@ -364,8 +377,9 @@ struct varve_selected {
     double heat;      /* decayed to now */
     const char *path; /* valid during the call */
 };
-/* True to go on. The catalog's lock is not held: the rows are those of the last commit, so sync
- * first. */
+/* True to go on. False with *err: select fails with it; false without: it has seen enough, and
+ * select succeeds. The catalog's lock is not held: the rows are those of the last commit, so sync
+ * first. The callback may call the catalog. */
 typedef bool
 varve_select_fn(void *context, const struct varve_selected *row, struct varve_error *err);
 VARVE_MUST_CHECK bool

@@ -12,6 +12,12 @@
 #include <unistd.h>
 
 #define VARVE_MUST_CHECK __attribute__((warn_unused_result))
+/* A result that is ignored on purpose; the reason stands beside it. */
+#define VARVE_IGNORE(result)                                                                       \
+    do {                                                                                           \
+        if (result) {                                                                              \
+        }                                                                                          \
+    } while (0)
 #define VARVE_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /* Declares the helper that VARVE_CLEANUP(fn) needs. `fn` must accept NULL. */

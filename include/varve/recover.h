@@ -3,8 +3,10 @@
  *
  * Each member is offered as a cluster source; what a member cannot give (missing, read error, CRC
  * mismatch) is decoded from the others as long as no stripe has more than M losses (INV-10). Every
- * cluster handed out was checked (INV-12) or is refused. One thread at a time. Borrows the sources.
- */
+ * cluster handed out was checked (INV-12) or is refused. The exceptions are the last clusters of a
+ * disc, its own tables: without any parity disc at hand nobody knows their CRCs on a data disc, and
+ * on a parity disc nobody ever does, so where they cannot be made again they are handed out as
+ * read; the digests of files still tell. One thread at a time. Borrows the sources. */
 #ifndef VARVE_RECOVER_H
 #define VARVE_RECOVER_H
 
@@ -40,6 +42,10 @@ bool varve_recovery_map(const struct varve_recovery *recovery, uint32_t index,
 VARVE_MUST_CHECK bool
 varve_recovery_source(struct varve_recovery *recovery, uint32_t index,
                       const struct varve_cluster_source **ret, struct varve_error *err);
+/* A parity disc that is made anew is a new disc: its UUID, before its source is asked for. Without
+ * it, one is derived from the set and the index. Data discs keep theirs. */
+void varve_recovery_name_disc(struct varve_recovery *recovery, uint32_t index,
+                              const struct varve_uuid *disc);
 /* What was repaired so far: clusters decoded for member `index`. */
 uint64_t varve_recovery_repaired(const struct varve_recovery *recovery, uint32_t index);
 /* The manifest of data disc `index`, whole. */

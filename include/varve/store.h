@@ -8,6 +8,8 @@
 #ifndef VARVE_STORE_H
 #define VARVE_STORE_H
 
+#include <sys/stat.h>
+#include <varve/buffer.h>
 #include <varve/checksum.h>
 #include <varve/random.h>
 #include <varve/types.h>
@@ -43,9 +45,19 @@ varve_store_create(const struct varve_store *store, const struct varve_place *pl
 VARVE_MUST_CHECK bool
 varve_store_open_file(const struct varve_store *store, const struct varve_place *place, int flags,
                       int *ret_fd, struct varve_error *err);
-/* Not there is no error. Durable only after the next varve_store_sync_dirs(). */
+/* NOT_FOUND (with EIO for whoever reads through the mount) if it is missing. */
+VARVE_MUST_CHECK bool
+varve_store_stat(const struct varve_store *store, const struct varve_place *place, struct stat *ret,
+                 struct varve_error *err);
+/* The tier that a path number belongs to; NONE if it is not configured. */
+enum varve_tier varve_store_path_tier(const struct varve_store *store, uint32_t path_id);
+/* Not there is no error. Durable only after the next varve_store_sync_name(). */
 VARVE_MUST_CHECK bool varve_store_remove(const struct varve_store *store,
                                          const struct varve_place *place, struct varve_error *err);
+/* Writes out everything that the tiers' filesystems hold back (syncfs(2)): one call instead of an
+ * fsync for each of many files. */
+VARVE_MUST_CHECK bool
+varve_store_sync_all(const struct varve_store *store, struct varve_error *err);
 /* Makes names durable that were created in the directory of `place`. */
 VARVE_MUST_CHECK bool
 varve_store_sync_name(const struct varve_store *store, const struct varve_place *place,
@@ -61,10 +73,16 @@ varve_store_copy(const struct varve_store *store, const struct varve_place *from
 void varve_store_mark_origin(const struct varve_store *store, const struct varve_place *place,
                              const char *json);
 
+/* Appends what varve_store_mark_origin() wrote. NOT_FOUND: the file has no such mark. */
+VARVE_MUST_CHECK bool
+varve_store_origin(const struct varve_store *store, const struct varve_place *place,
+                   struct varve_buffer *ret, struct varve_error *err);
+
 struct varve_tier_usage {
     uint64_t bytes_total, bytes_free; /* of the filesystems behind the tier, each counted once */
     unsigned percent_used;            /* 0-100, as df(1) reckons it */
 };
+/* tier NONE: of all tiers together. */
 VARVE_MUST_CHECK bool varve_store_usage(const struct varve_store *store, enum varve_tier tier,
                                         struct varve_tier_usage *ret, struct varve_error *err);
 /* Every backing file there is, in no order. True to go on. */

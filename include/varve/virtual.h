@@ -48,16 +48,17 @@ varve_virtual_insert(struct varve_virtual *library, const char *image,
                      const struct varve_barcode *barcode, struct varve_error *err);
 
 /* A fault for tests: the `nth` (from 1) command with this opcode answers with this sense instead;
- * with `dead` the link is gone from then on. For a drive `lba_first..lba_last` limits it to
- * commands that touch these sectors. Faults are used up. */
+ * with `dead` the link is gone from then on, until the port is closed; with `lost` this one command
+ * gets no answer. `after`: the command is carried out first. For a drive `lba_first..lba_last`
+ * limits it to commands that touch these sectors. Faults are used up. */
 struct varve_virtual_fault {
     bool on_changer;
     unsigned drive;
     uint8_t opcode;
     unsigned nth;
-    uint64_t lba_first, lba_last; /* 0, UINT64_MAX: any */
+    uint64_t lba_first, lba_last; /* 0, UINT64_MAX (or 0, 0): any */
     uint8_t key, asc, ascq;
-    bool dead;
+    bool dead, lost, after;
 };
 VARVE_MUST_CHECK bool
 varve_virtual_inject(struct varve_virtual *library, const struct varve_virtual_fault *fault,

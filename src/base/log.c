@@ -61,6 +61,10 @@ varve_log(enum varve_log_level level, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(line, sizeof line, format, args);
     va_end(args);
+    for (char *c = line; *c != 0; c++) {
+        if (*c == '\n') /* one event, one line: hints stand on a second one elsewhere */
+            *c = ' ';
+    }
     if (dropped > 0)
         (void)fprintf(stderr, "<4>varve: %u log lines dropped\n", dropped);
     (void)fprintf(stderr, "<%d>varve: %s\n", (int)level, line);

@@ -50,13 +50,23 @@ session_of(sqlite3_context *context)
 
 /* --- names --- */
 
+/* "No row" and "could not look" are two things: a file must not be selected by the second. */
+static bool
+step_row(struct select_session *session, sqlite3_stmt *statement)
+{
+    int code = sqlite3_step(statement);
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        session->step_error = code;
+    return code == SQLITE_ROW;
+}
+
 /* The oldest name of an inode; false if it has none. The statement stays on its row. */
 static bool
 step_name(struct select_session *session, uint64_t ino)
 {
     (void)sqlite3_reset(session->oldest_name); /* repeats an older error */
     bind_u64(session->oldest_name, 1, ino);
-    return sqlite3_step(session->oldest_name) == SQLITE_ROW;
+    return step_row(session, session->oldest_name);
 }
 
 /* Builds the path of a directory from its end, reversed; NULL if it cannot be known. */
@@ -124,12 +134,26 @@ select_path(struct select_session *session, uint64_t ino)
         if (dir != NULL)
             varve_buffer_printf(&session->path, "%s/%s", dir, session->at_name);
     }
-    return session->path.failed ? NULL : varve_buffer_string(&session->path);
+    if (session->path.failed || session->step_error != 0)
+        return NULL;
+    return varve_buffer_string(&session->path);
+}
+
+/* True if a name or xattr could not be read: then the whole query fails. */
+static bool
+return_failure(sqlite3_context *context)
+{
+    int code = session_of(context)->step_error;
+    if (code != 0)
+        sqlite3_result_error_code(context, code);
+    return code != 0;
 }
 
 static void
 return_text(sqlite3_context *context, const char *text)
 {
+    if (return_failure(context))
+        return;
     if (text == NULL)
         sqlite3_result_error_nomem(context);
     else
@@ -190,7 +214,7 @@ sql_under(sqlite3_context *context, int count, sqlite3_value **values)
     (void)count;
     const char *top = (const char *)sqlite3_value_text(values[1]);
     const char *path = select_path(session_of(context), (uint64_t)sqlite3_value_int64(values[0]));
-    if (top == NULL || path == NULL)
+    if (return_failure(context) || top == NULL || path == NULL)
         return; /* NULL */
     size_t length = strlen(top);
     while (length > 0 && top[length - 1] == '/')
@@ -210,9 +234,10 @@ sql_xattr(sqlite3_context *context, int count, sqlite3_value **values)
     (void)sqlite3_reset(session->xattr); /* repeats an older error */
     bind_u64(session->xattr, 1, (uint64_t)sqlite3_value_int64(values[0]));
     bind_bytes(session->xattr, 2, name);
-    if (sqlite3_step(session->xattr) == SQLITE_ROW)
+    if (step_row(session, session->xattr))
         sqlite3_result_text(context, (const char *)sqlite3_column_blob(session->xattr, 0),
                             sqlite3_column_bytes(session->xattr, 0), SQLITE_TRANSIENT);
+    (void)return_failure(context);
     (void)sqlite3_reset(session->xattr); /* `name` is bound only until now */
 }
 

@@ -109,6 +109,20 @@ build_query(struct select_session *session, const struct varve_selection *select
 }
 
 static bool
+explain_stop(struct select_session *session, int code, struct varve_error *err)
+{
+    if (session->timed_out)
+        return varve_error_set(err, VARVE_ERROR_CANCELLED, ETIMEDOUT,
+                               "the predicate ran longer than %lld ms",
+                               (long long)session->time_max_ms);
+    if (code == SQLITE_OK)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "path of a file");
+    if (code == SQLITE_ERROR) /* of a function: a wrong pattern, an overflow */
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "%s", sqlite3_errmsg(session->db));
+    return catalog_sqlite_error(session->db, code, sqlite3_db_filename(session->db, "main"), err);
+}
+
+static bool
 selected_from_row(struct select_session *session, sqlite3_stmt *row, struct varve_selected *ret,
                   struct varve_error *err)
 {
@@ -126,7 +140,7 @@ selected_from_row(struct select_session *session, sqlite3_stmt *row, struct varv
     };
     ret->state = varve_state_of((enum varve_phase)phase, ret->place);
     ret->path = select_path(session, ret->ino);
-    return ret->path != NULL || varve_error_set(err, VARVE_ERROR_NOMEM, 0, "path of a file");
+    return ret->path != NULL || explain_stop(session, session->step_error, err);
 }
 
 /* Calls `each`; the time it takes is not the predicate's. */
@@ -145,29 +159,19 @@ tell(struct select_session *session, sqlite3_stmt *row, varve_select_fn *each, v
 }
 
 static bool
-explain_stop(struct select_session *session, int code, int64_t time_max_ms, struct varve_error *err)
-{
-    if (session->timed_out)
-        return varve_error_set(err, VARVE_ERROR_CANCELLED, ETIMEDOUT,
-                               "the predicate ran longer than %lld ms", (long long)time_max_ms);
-    if (code == SQLITE_ERROR) /* of a function: a wrong pattern, an overflow */
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "%s", sqlite3_errmsg(session->db));
-    return catalog_sqlite_error(session->db, code, sqlite3_db_filename(session->db, "main"), err);
-}
-
-static bool
 run_query(struct select_session *session, const struct varve_selection *selection, const char *sql,
           varve_select_fn *each, void *context, struct varve_error *err)
 {
     VARVE_CLEANUP(catalog_finalize) sqlite3_stmt *statement = NULL;
-    int64_t time_max_ms = selection->time_max_ms > 0 ? selection->time_max_ms : TIME_MAX_MS_DEFAULT;
+    session->time_max_ms =
+        selection->time_max_ms > 0 ? selection->time_max_ms : TIME_MAX_MS_DEFAULT;
     int code = sqlite3_prepare_v2(session->db, sql, -1, &statement, NULL);
     if (code != SQLITE_OK)
-        return explain_stop(session, code, time_max_ms, err);
+        return explain_stop(session, code, err);
     if (selection->under_ino != 0)
         bind_u64(statement, 1, selection->under_ino);
     session->deadline_ns =
-        varve_clock_monotonic(varve_clock_system()) + time_max_ms * VARVE_NS_PER_MS;
+        varve_clock_monotonic(varve_clock_system()) + session->time_max_ms * VARVE_NS_PER_MS;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct varve_error stop = {0};
         if (tell(session, statement, each, context, &stop))
@@ -177,7 +181,7 @@ run_query(struct select_session *session, const struct varve_selection *selectio
         *err = stop;
         return false;
     }
-    return code == SQLITE_DONE || explain_stop(session, code, time_max_ms, err);
+    return code == SQLITE_DONE || explain_stop(session, code, err);
 }
 
 bool

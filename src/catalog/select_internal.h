@@ -23,6 +23,7 @@ struct select_session {
     int64_t now_ns, half_life_ns;
     sqlite3_stmt *oldest_name;
     sqlite3_stmt *xattr;
+    int step_error; /* of these two, when they could not tell: time ran out, damage */
 
     /* The file asked for last: a predicate often asks for several of its names. */
     uint64_t at_ino;
@@ -32,6 +33,7 @@ struct select_session {
     struct dir_path dirs[DIR_CACHE_COUNT];
     struct owner_name users[OWNER_CACHE_COUNT], groups[OWNER_CACHE_COUNT];
 
+    int64_t time_max_ms;
     int64_t deadline_ns; /* monotonic; 0: none */
     bool timed_out;
 

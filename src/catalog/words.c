@@ -77,7 +77,7 @@ is_word(const char *text)
 {
     size_t length = 0;
     for (; text[length] != '\0'; length++) {
-        if (!isalnum((unsigned char)text[length]) && text[length] != '_')
+        if (!isalnum((unsigned char)text[length]) && strchr("_.", text[length]) == NULL)
             return false;
     }
     return length > 0 && length < WORD_BYTES_MAX;

@@ -11,8 +11,9 @@
 #include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-#define TIERS "[tier ssd]\npath = /s\nhigh = 85%\nlow = 70%\n[tier hdd]\npath = /h\n" /* 6 lines   \
-                                                                                       */
+#define TIERS                                                                                      \
+    "[tier ssd]\npath = /s\nhigh = 85%\nlow = 70%\n[tier hdd]\npath = /h\n" /* 6 lines             \
+                                                                             */
 
 struct loaded {
     struct varve_config *config;
@@ -122,8 +123,11 @@ static const struct {
     {RULE "from = premigrated\nto = hdd\n",
      "varve.conf:7: [rule r]: files cannot go from premigrated to hdd\nhint: possible are ssd to "
      "hdd, hdd to ssd, ssd or hdd to optical, premigrated to migrated"},
-    {COOL "where = het < 1\n", "varve.conf:10: [rule r] where: no such column: het"},
-    {COOL "order = het\n", "varve.conf:10: [rule r] order: no such column: het"},
+    {COOL "where = het < 1\n",
+     "varve.conf:10: [rule r] where: where 'het < 1': no such column: het\n"
+     "hint: did you mean 'heat'?"},
+    {COOL "order = het\n", "varve.conf:10: [rule r] order: order 'het': no such column: het\n"
+                           "hint: did you mean 'heat'?"},
     {COOL "when = full\n", "varve.conf:10: [rule r] when: 'full' is not a condition\n"
                            "hint: write it like usage(hdd) > 85%"},
     {COOL "when = usage(optical) > 5%\n",

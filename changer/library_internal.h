@@ -1,0 +1,37 @@
+/* library_internal.h - a library's state, shared by library.c and library_moves.c. Everything but
+ * the drives is under `arm`. */
+#ifndef VARVE_CHANGER_LIBRARY_INTERNAL_H
+#define VARVE_CHANGER_LIBRARY_INTERNAL_H
+
+#include "changer.h"
+#include "drive.h"
+
+struct varve_library_drive {
+    struct varve_drive drive;
+    bool has_home;
+    uint16_t home; /* slot of the disc in the drive */
+};
+
+struct varve_library {
+    char name[64];
+    struct varve_clock *clock;
+    pthread_mutex_t arm;
+    struct varve_changer changer;
+    struct varve_smc_list list; /* as last seen */
+    struct varve_library_drive *drives;
+    size_t drive_count;
+};
+
+/* Reads the inventory if the changer says that something may have changed, and empties the gripper.
+ */
+bool varve_library_refresh(struct varve_library *library, bool always, struct varve_error *err);
+/* NULL: no such element. */
+struct varve_element *varve_library_element(struct varve_library *library, uint16_t address);
+/* NULL: there is none. Slots that are the home of a disc in a drive come last. */
+struct varve_element *varve_library_free_slot(struct varve_library *library);
+/* Moves and takes over what both ends look like now. */
+bool varve_library_move(struct varve_library *library, const struct varve_changer_move *move,
+                        struct varve_error *err);
+bool varve_library_empty_gripper(struct varve_library *library, struct varve_error *err);
+
+#endif

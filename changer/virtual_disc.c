@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A disc as two files, and a drive taking it in. */
+#include "virtual_internal.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <varve/file.h>
+
+/* Commands that a drive answers with "becoming ready" after a disc came in. */
+#define SPIN_UP_COMMANDS 2
+
+char *
+virtual_disc_path(const char *dir, const struct varve_barcode *barcode, const char *suffix)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/discs/%s%s", dir, barcode->text, suffix) < 0)
+        return NULL;
+    return path;
+}
+
+static bool
+take_sectors(const json_t *root, const char *key, uint32_t *ret)
+{
+    const json_t *value = json_object_get(root, key);
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        json_integer_value(value) > UINT32_MAX)
+        return false;
+    *ret = (uint32_t)json_integer_value(value);
+    return true;
+}
+
+static bool
+parse_disc(const json_t *root, struct virtual_disc *ret, struct varve_error *err)
+{
+    const char *kind = json_string_value(json_object_get(root, "kind"));
+    if (kind == NULL || strcmp(kind, "BD-R SRM") != 0)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "\"kind\" must be \"BD-R SRM\"");
+    if (!take_sectors(root, "capacity_sectors", &ret->capacity))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "\"capacity_sectors\" must be a number below 2^32");
+    ret->closed = json_is_true(json_object_get(root, "closed"));
+    if (ret->closed && !take_sectors(root, "recorded_sectors", &ret->recorded))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "\"recorded_sectors\" must be a number below 2^32");
+    return true;
+}
+
+bool
+virtual_disc_read(const char *dir, const struct varve_barcode *barcode, struct virtual_disc *ret,
+                  struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE char *path = virtual_disc_path(dir, barcode, ".json");
+    VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
+    if (path == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "disc '%s'", barcode->text);
+    if (!varve_file_read(path, 65536, &text, err))
+        return false;
+    json_error_t why;
+    json_t *root = json_loadb(varve_buffer_string(&text), text.size, 0, &why);
+    if (root == NULL)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' line %d: %s", path, why.line,
+                               why.text);
+    struct virtual_disc disc = {0};
+    bool ok = parse_disc(root, &disc, err);
+    json_decref(root);
+    if (!ok)
+        return varve_error_wrap(err, "'%s'", path);
+    *ret = disc;
+    return true;
+}
+
+static bool
+write_plain(const char *path, const struct varve_buffer *text, struct varve_error *err)
+{
+    VARVE_CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return varve_error_system(err, errno, "create '%s'", path);
+    return varve_file_pwrite(fd, text->data, text->size, 0, err);
+}
+
+bool
+virtual_disc_write(const char *dir, const struct varve_barcode *barcode,
+                   const struct virtual_disc *disc, bool durable, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE char *path = virtual_disc_path(dir, barcode, ".json");
+    VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
+    varve_buffer_printf(
+        &text, "{\"kind\": \"BD-R SRM\", \"capacity_sectors\": %" PRIu32 ", \"closed\": %s",
+        disc->capacity, disc->closed ? "true" : "false");
+    if (disc->closed)
+        varve_buffer_printf(&text, ", \"recorded_sectors\": %" PRIu32, disc->recorded);
+    varve_buffer_printf(&text, "}\n");
+    if (path == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "disc '%s'", barcode->text);
+    if (!varve_buffer_ok(&text, err))
+        return false;
+    if (durable)
+        return varve_file_replace(path, text.data, text.size, err);
+    return write_plain(path, &text, err);
+}
+
+/* What a power cut left of the last cluster is no data: a drive goes on at the next whole one. */
+static bool
+settle_open_image(struct virtual_drive *drive)
+{
+    struct stat st;
+    if (fstat(drive->image, &st) != 0)
+        return false;
+    uint64_t clusters = (uint64_t)st.st_size / VARVE_CLUSTER_BYTES;
+    if (clusters * VARVE_CLUSTER_SECTORS > drive->disc.capacity)
+        return false;
+    drive->next = (uint32_t)(clusters * VARVE_CLUSTER_SECTORS);
+    if ((uint64_t)st.st_size != clusters * VARVE_CLUSTER_BYTES)
+        return ftruncate(drive->image, (off_t)(clusters * VARVE_CLUSTER_BYTES)) == 0;
+    return true;
+}
+
+static bool
+open_image(struct virtual_drive *drive)
+{
+    const char *dir = drive->device.library->dir;
+    VARVE_CLEANUP_FREE char *path = virtual_disc_path(dir, &drive->barcode, ".img");
+    if (path == NULL)
+        return false;
+    drive->next = 0;
+    drive->image = open(path, (drive->disc.closed ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    if (drive->image < 0)
+        return errno == ENOENT && !drive->disc.closed; /* nothing written yet */
+    return drive->disc.closed || settle_open_image(drive);
+}
+
+void
+virtual_drive_insert(struct virtual_drive *drive, const struct varve_barcode *barcode)
+{
+    struct varve_error ignored = {0}; /* told as "incompatible medium", as hardware would */
+    drive->loaded = true;
+    drive->tray_open = false;
+    drive->barcode = *barcode;
+    drive->becoming_ready = SPIN_UP_COMMANDS;
+    drive->closing = 0;
+    drive->disc = (struct virtual_disc){0};
+    drive->unknown =
+        !virtual_disc_read(drive->device.library->dir, barcode, &drive->disc, &ignored) ||
+        !open_image(drive);
+    virtual_attend(&drive->device, 0x28, 0x00);
+}
+
+void
+virtual_drive_remove(struct virtual_drive *drive)
+{
+    if (drive->image >= 0)
+        (void)close(drive->image); /* synced when the host asked for it */
+    drive->image = -1;
+    drive->loaded = false;
+    drive->unknown = false;
+    drive->tray_open = false;
+    drive->becoming_ready = 0;
+    drive->closing = 0;
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which disc is in which element, in memory and in library.json. */
+#include "virtual_internal.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <varve/file.h>
+
+unsigned
+virtual_element_count(const struct varve_virtual *library)
+{
+    return 1 + library->mail_slots + library->drive_count + library->slots;
+}
+
+int32_t
+virtual_index(const struct varve_virtual *library, uint16_t address)
+{
+    if (address == VIRTUAL_TRANSPORT)
+        return 0;
+    if (address >= VIRTUAL_SLOT_FIRST)
+        return address - VIRTUAL_SLOT_FIRST < library->slots
+                   ? (int32_t)(1 + library->mail_slots + library->drive_count + address -
+                               VIRTUAL_SLOT_FIRST)
+                   : -1;
+    if (address >= VIRTUAL_DRIVE_FIRST)
+        return address - VIRTUAL_DRIVE_FIRST < library->drive_count
+                   ? (int32_t)(1 + library->mail_slots + address - VIRTUAL_DRIVE_FIRST)
+                   : -1;
+    if (address >= VIRTUAL_MAIL_FIRST && address - VIRTUAL_MAIL_FIRST < library->mail_slots)
+        return (int32_t)(1 + address - VIRTUAL_MAIL_FIRST);
+    return -1;
+}
+
+uint16_t
+virtual_address(const struct varve_virtual *library, unsigned index)
+{
+    if (index == 0)
+        return VIRTUAL_TRANSPORT;
+    index -= 1;
+    if (index < library->mail_slots)
+        return (uint16_t)(VIRTUAL_MAIL_FIRST + index);
+    index -= library->mail_slots;
+    if (index < library->drive_count)
+        return (uint16_t)(VIRTUAL_DRIVE_FIRST + index);
+    return (uint16_t)(VIRTUAL_SLOT_FIRST + index - library->drive_count);
+}
+
+enum varve_element_type
+virtual_type(uint16_t address)
+{
+    if (address >= VIRTUAL_SLOT_FIRST)
+        return VARVE_ELEMENT_SLOT;
+    if (address >= VIRTUAL_DRIVE_FIRST)
+        return VARVE_ELEMENT_DRIVE;
+    return address >= VIRTUAL_MAIL_FIRST ? VARVE_ELEMENT_MAIL_SLOT : VARVE_ELEMENT_TRANSPORT;
+}
+
+/* Someone who deletes the image takes the disc out of the library. */
+bool
+virtual_is_gone(const struct varve_virtual *library, const struct virtual_place *place)
+{
+    if (!place->written)
+        return false;
+    struct stat st;
+    VARVE_CLEANUP_FREE char *path = virtual_disc_path(library->dir, &place->barcode, ".img");
+    return path != NULL && stat(path, &st) != 0 && errno == ENOENT;
+}
+
+struct virtual_place *
+virtual_at(struct varve_virtual *library, uint16_t address)
+{
+    int32_t index = virtual_index(library, address);
+    if (index < 0 || library->occupant[index] < 0)
+        return NULL;
+    struct virtual_place *place = &library->places[library->occupant[index]];
+    return virtual_is_gone(library, place) ? NULL : place;
+}
+
+struct virtual_place *
+virtual_find(struct varve_virtual *library, const struct varve_barcode *barcode)
+{
+    for (size_t i = 0; i < library->place_count; i++) {
+        if (varve_barcode_equal(&library->places[i].barcode, barcode))
+            return &library->places[i];
+    }
+    return NULL;
+}
+
+/* Forgets the line of a disc that is gone, whose element is needed. */
+void
+virtual_drop(struct varve_virtual *library, struct virtual_place *place)
+{
+    size_t which = (size_t)(place - library->places);
+    size_t last = library->place_count - 1;
+    library->occupant[virtual_index(library, library->places[which].element)] = -1;
+    if (which != last) {
+        library->places[which] = library->places[last];
+        library->occupant[virtual_index(library, library->places[which].element)] = (int32_t)which;
+    }
+    library->place_count--;
+}
+
+bool
+virtual_put(struct varve_virtual *library, const struct virtual_place *place,
+            struct varve_error *err)
+{
+    if (library->place_count == library->place_capacity) {
+        size_t capacity = library->place_capacity * 2 + 16;
+        struct virtual_place *grown =
+            reallocarray(library->places, capacity, sizeof *library->places);
+        if (grown == NULL)
+            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "add a disc");
+        library->places = grown;
+        library->place_capacity = capacity;
+    }
+    int32_t index = virtual_index(library, place->element);
+    if (library->occupant[index] >= 0)
+        virtual_drop(library, &library->places[library->occupant[index]]);
+    library->occupant[index] = (int32_t)library->place_count;
+    library->places[library->place_count++] = *place;
+    return true;
+}
+
+bool
+virtual_relocate(struct varve_virtual *library, uint16_t from, uint16_t to, struct varve_error *err)
+{
+    int32_t source = virtual_index(library, from);
+    int32_t target = virtual_index(library, to);
+    if (library->occupant[target] >= 0) /* only a disc that is gone can be there */
+        virtual_drop(library, &library->places[library->occupant[target]]);
+    int32_t which = library->occupant[source];
+    struct virtual_place *place = &library->places[which];
+    struct virtual_place before = *place;
+    place->element = to;
+    place->has_source = true;
+    place->source = from;
+    place->imported = false;
+    library->occupant[target] = which;
+    library->occupant[source] = -1;
+    if (virtual_save(library, err))
+        return true;
+    *place = before;
+    library->occupant[source] = which;
+    library->occupant[target] = -1;
+    return false;
+}
+
+bool
+virtual_mark_written(struct varve_virtual *library, const struct varve_barcode *barcode,
+                     struct varve_error *err)
+{
+    struct virtual_place *place = virtual_find(library, barcode);
+    if (place == NULL || place->written)
+        return true;
+    place->written = true;
+    if (virtual_save(library, err))
+        return true;
+    place->written = false;
+    return false;
+}
+
+static void
+print_place(struct varve_buffer *out, const struct virtual_place *place, bool last)
+{
+    varve_buffer_printf(out, "    {\"barcode\": \"%s\", \"element\": %u, \"written\": %s",
+                        place->barcode.text, place->element, place->written ? "true" : "false");
+    if (place->has_source)
+        varve_buffer_printf(out, ", \"source\": %u", place->source);
+    if (place->imported)
+        varve_buffer_printf(out, ", \"imported\": true");
+    varve_buffer_printf(out, "}%s\n", last ? "" : ",");
+}
+
+/* Printed by hand, one disc a line, so that people can read and compare it; all texts in it are of
+ * characters that need no escape. */
+bool
+virtual_save(const struct varve_virtual *library, struct varve_error *err)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer out = {0};
+    varve_buffer_printf(&out,
+                        "{\n  \"varve_virtual_library\": 1,\n  \"serial\": \"%s\",\n"
+                        "  \"slots\": %u,\n  \"drives\": %u,\n  \"mail_slots\": %u,\n"
+                        "  \"barcode\": \"%s\",\n  \"next_number\": %" PRIu32 ",\n"
+                        "  \"discs\": [\n",
+                        library->serial, library->slots, library->drive_count, library->mail_slots,
+                        library->prefix, library->next_number);
+    for (size_t i = 0; i < library->place_count; i++)
+        print_place(&out, &library->places[i], i + 1 == library->place_count);
+    varve_buffer_printf(&out, "  ]\n}\n");
+    VARVE_CLEANUP_FREE char *path = varve_file_join(library->dir, "library.json");
+    if (path == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "save library.json");
+    return varve_buffer_ok(&out, err) && varve_file_replace(path, out.data, out.size, err);
+}
+
+static bool
+take_number(const json_t *object, const char *key, uint64_t max, uint64_t *ret,
+            struct varve_error *err)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        (uint64_t)json_integer_value(value) > max)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "\"%s\" must be a number from 0 to %" PRIu64, key, max);
+    *ret = (uint64_t)json_integer_value(value);
+    return true;
+}
+
+static bool
+parse_place(struct varve_virtual *library, const json_t *line, struct varve_error *err)
+{
+    struct virtual_place place = {0};
+    uint64_t number;
+    const char *barcode = json_string_value(json_object_get(line, "barcode"));
+    if (barcode == NULL || !varve_barcode_make(barcode, &place.barcode))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "\"barcode\" is no bar code");
+    if (!take_number(line, "element", UINT16_MAX, &number, err))
+        return varve_error_wrap(err, "disc '%s'", barcode);
+    place.element = (uint16_t)number;
+    place.written = json_is_true(json_object_get(line, "written"));
+    place.imported = json_is_true(json_object_get(line, "imported"));
+    place.has_source = json_object_get(line, "source") != NULL;
+    if (place.has_source) {
+        if (!take_number(line, "source", UINT16_MAX, &number, err))
+            return varve_error_wrap(err, "disc '%s'", barcode);
+        place.source = (uint16_t)number;
+    }
+    int32_t index = virtual_index(library, place.element);
+    if (index < 0)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "disc '%s': the library has no element %u", barcode, place.element);
+    if (library->occupant[index] >= 0)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "discs '%s' and '%s' are both in "
+                               "element %u",
+                               library->places[library->occupant[index]].barcode.text, barcode,
+                               place.element);
+    return virtual_put(library, &place, err);
+}
+
+static int
+compare_barcodes(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool
+check_unique(const struct varve_virtual *library, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE const char **names = calloc(library->place_count + 1, sizeof *names);
+    if (names == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "check bar codes");
+    for (size_t i = 0; i < library->place_count; i++)
+        names[i] = library->places[i].barcode.text;
+    qsort(names, library->place_count, sizeof *names, compare_barcodes);
+    for (size_t i = 1; i < library->place_count; i++) {
+        if (strcmp(names[i - 1], names[i]) == 0)
+            return varve_error_set(err, VARVE_ERROR_INVALID, 0, "disc '%s' is there twice",
+                                   names[i]);
+    }
+    return true;
+}
+
+static bool
+take_text(const json_t *root, const char *key, char *ret, size_t ret_bytes, struct varve_error *err)
+{
+    struct varve_barcode checked; /* the same characters are allowed */
+    const char *text = json_string_value(json_object_get(root, key));
+    if (text == NULL || strlen(text) >= ret_bytes || !varve_barcode_make(text, &checked))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "\"%s\" must be 1 to %zu of A-Z a-z 0-9 _ - .", key, ret_bytes - 1);
+    (void)snprintf(ret, ret_bytes, "%s", text);
+    return true;
+}
+
+bool
+virtual_allocate(struct varve_virtual *library, struct varve_error *err)
+{
+    unsigned count = virtual_element_count(library);
+    library->occupant = calloc(count, sizeof *library->occupant);
+    library->drives = calloc(library->drive_count + 1, sizeof *library->drives);
+    if (library->occupant == NULL || library->drives == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "virtual library");
+    for (unsigned i = 0; i < count; i++)
+        library->occupant[i] = -1;
+    for (unsigned i = 0; i < library->drive_count; i++) {
+        struct virtual_drive *drive = &library->drives[i];
+        drive->device.library = library;
+        drive->number = i;
+        drive->image = -1;
+        (void)pthread_mutex_init(&drive->lock, NULL); /* cannot fail on Linux */
+        (void)pthread_mutex_init(&drive->device.attentions.lock, NULL);
+    }
+    return true;
+}
+
+static bool
+parse_root(struct varve_virtual *library, const json_t *root, struct varve_error *err)
+{
+    uint64_t version, slots, drives, mail, next;
+    if (!take_number(root, "varve_virtual_library", 1, &version, err) ||
+        !take_number(root, "slots", VIRTUAL_SLOT_MAX, &slots, err) ||
+        !take_number(root, "drives", VIRTUAL_DRIVE_MAX, &drives, err) ||
+        !take_number(root, "mail_slots", VIRTUAL_MAIL_MAX, &mail, err) ||
+        !take_number(root, "next_number", UINT32_MAX, &next, err) ||
+        !take_text(root, "serial", library->serial, sizeof library->serial, err) ||
+        !take_text(root, "barcode", library->prefix, sizeof library->prefix, err))
+        return false;
+    library->slots = (unsigned)slots;
+    library->drive_count = (unsigned)drives;
+    library->mail_slots = (unsigned)mail;
+    library->next_number = (uint32_t)next;
+    if (!virtual_allocate(library, err))
+        return false;
+    const json_t *discs = json_object_get(root, "discs");
+    if (!json_is_array(discs) || json_array_size(discs) > virtual_element_count(library))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "\"discs\" must be a list of at most %u",
+                               virtual_element_count(library));
+    for (size_t i = 0; i < json_array_size(discs); i++) {
+        if (!parse_place(library, json_array_get(discs, i), err))
+            return false;
+    }
+    return check_unique(library, err);
+}
+
+bool
+virtual_parse(struct varve_virtual *library, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE char *path = varve_file_join(library->dir, "library.json");
+    VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
+    if (path == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open library.json");
+    if (!varve_file_read(path, VIRTUAL_JSON_MAX, &text, err))
+        return false;
+    json_error_t why;
+    json_t *root = json_loadb(varve_buffer_string(&text), text.size, JSON_REJECT_DUPLICATES, &why);
+    if (root == NULL)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' line %d: %s", path, why.line,
+                               why.text);
+    bool ok = parse_root(library, root, err);
+    json_decref(root);
+    return ok || varve_error_wrap(err, "'%s'", path);
+}

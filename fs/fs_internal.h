@@ -1,0 +1,181 @@
+/* fs_internal.h - one mount: the libfuse session, its open files, and the requests that wait.
+ *
+ * Locks: `lock` guards handles, waits and notes; it is held for list work only, never while calling
+ * libfuse or the vfs, both of which call back from other threads. */
+#ifndef VARVE_FS_INTERNAL_H
+#define VARVE_FS_INTERNAL_H
+
+#include <fuse_lowlevel.h>
+#include <stdatomic.h>
+#include <varve/fuse.h>
+
+#define FS_RESUME_THREADS 2
+/* Bytes of write requests that wait for a recall; more are refused with EAGAIN. */
+#define FS_HELD_BYTES_MAX (UINT64_C(256) << 20)
+/* Inodes whose change the kernel has not been told yet. */
+#define FS_NOTES_MAX (UINT64_C(1) << 20)
+/* Names and attributes change only through this mount or after a notification, so the kernel may
+ * keep them: a day. */
+#define FS_TIMEOUT_S 86400.0
+
+/* One open(2). fi->fh points to it. The kernel may release it as soon as it has the reply to the
+ * last request on it, so whoever needs it beyond its own reply holds a use. */
+struct fs_handle {
+    struct varve_open *open;
+    uint64_t ino;
+    atomic_uint uses;
+    struct fs_handle *prev, *next;
+};
+
+/* One request that may have to wait for a disc: made on a worker's stack, moved to the heap when it
+ * waits. */
+struct fs_job {
+    struct varve_mount *mount;
+    fuse_req_t req;
+    const char *what; /* for the log: "read" */
+    /* Replies and returns true, or fails. May be called again after WAIT. */
+    bool (*attempt)(struct fs_job *job, struct varve_error *err);
+    struct fs_handle *handle;
+    uint64_t ino, offset, size;
+    /* What a WAIT is about; attempt sets it. */
+    struct {
+        uint64_t ino, offset, size;
+    } need;
+    struct fuse_bufvec *incoming; /* write: libfuse's, until the request waits */
+    uint8_t *held;                /* then: our copy of `size` bytes */
+    int mode;                     /* fallocate */
+    struct fs_handle *to;         /* copy_file_range */
+    uint64_t to_offset;
+    struct varve_setattr change;
+};
+
+struct fs_wait; /* wait.c */
+
+struct varve_mount {
+    struct varve_vfs *vfs;
+    struct fuse_session *session;
+    char *mountpoint;
+    unsigned threads_max;
+    unsigned device_minor; /* of the mount: names its connection under /sys/fs/fuse */
+
+    pthread_mutex_t lock;
+    struct fs_handle *handles;
+
+    struct fs_wait *waits;       /* all that wait */
+    struct fs_wait *first_event; /* those of them that a resume thread must look at */
+    struct fs_wait *last_event;
+    uint64_t held_bytes;
+    bool waits_refused, waits_quit;
+    pthread_cond_t wait_event; /* an event or waits_quit */
+    pthread_cond_t waits_none; /* waits became NULL */
+    pthread_t resume[FS_RESUME_THREADS];
+    unsigned resume_count;
+
+    uint64_t *notes;
+    size_t note_count, note_capacity;
+    bool notes_quit, stop_wanted, served;
+    pthread_cond_t note_event, stop_event;
+    pthread_t notifier, stopper;
+    bool has_notifier, has_stopper;
+};
+
+static inline struct varve_mount *
+fs_mount_of(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+static inline struct fs_handle *
+fs_handle_of(const struct fuse_file_info *fi)
+{
+    return (struct fs_handle *)(uintptr_t)fi->fh;
+}
+
+/* --- ops.c --- */
+extern const struct fuse_lowlevel_ops fs_ops;
+/* Replies with the error's errno; logs it if it tells of damage rather than of a wrong call. */
+void fs_reply_error(fuse_req_t req, const char *what, uint64_t ino, const struct varve_error *err);
+void fs_stat(const struct varve_inode *inode, struct stat *ret);
+void fs_entry(const struct varve_inode *inode, struct fuse_entry_param *ret);
+
+/* --- ops_names.c --- */
+void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
+void fs_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void fs_readlink(fuse_req_t req, fuse_ino_t ino);
+void fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void fs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+               const char *new_name, unsigned flags);
+void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+
+/* --- ops_attr.c --- */
+void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                struct fuse_file_info *fi);
+void fs_statfs(fuse_req_t req, fuse_ino_t ino);
+void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+                 int flags);
+void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+
+/* --- ops_dir.c --- */
+void
+fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
+void fs_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                    struct fuse_file_info *fi);
+void fs_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+
+/* --- open.c --- */
+void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+               struct fuse_file_info *fi);
+void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+/* Drops one use; the last one closes the file. */
+void fs_handle_drop(struct fs_handle *handle);
+/* Closes what the kernel never released: after an abort it sends no releases. */
+void fs_close_handles(struct varve_mount *mount);
+
+/* --- ops_file.c --- */
+void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
+void fs_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *incoming, off_t offset,
+                  struct fuse_file_info *fi);
+void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+                  struct fuse_file_info *fi);
+void fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi);
+void fs_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_in,
+                        struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t offset_out,
+                        struct fuse_file_info *fi_out, size_t length, int flags);
+
+/* --- wait.c --- */
+VARVE_MUST_CHECK bool fs_waits_start(struct varve_mount *mount, struct varve_error *err);
+/* Attempts `job`, answers it, or lets it wait for its content without holding this thread. */
+void fs_run(struct fs_job *job);
+/* Answers all that wait with EINTR and lets none wait from now on. */
+void fs_waits_refuse(struct varve_mount *mount);
+/* Refuses, and returns when the last is answered and the threads are gone. */
+void fs_waits_finish(struct varve_mount *mount);
+
+/* --- notify.c --- */
+VARVE_MUST_CHECK bool fs_notify_start(struct varve_mount *mount, struct varve_error *err);
+void fs_notify_finish(struct varve_mount *mount);
+
+/* --- mounted.c --- */
+struct fs_mounted {
+    bool mounted;
+    unsigned device_minor;
+    char type[64];
+    char source[256];
+};
+/* What the kernel has mounted last at `path` (absolute, resolved), from /proc/self/mountinfo:
+ * nothing at `path` itself is touched, so a dead mount cannot hang us. */
+VARVE_MUST_CHECK bool
+fs_mounted_at(const char *path, struct fs_mounted *ret, struct varve_error *err);
+/* Absolute path without symlinks, also if the last part is a dead mount. Malloc'd. */
+VARVE_MUST_CHECK bool fs_resolve(const char *path, char **ret, struct varve_error *err);
+
+#endif

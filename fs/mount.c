@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs_internal.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <varve/log.h>
+
+#define THREADS_DEFAULT 16
+/* How long requests in flight may take after a stop before the connection is cut. */
+#define STOP_GRACE_S 5
+
+/* libfuse tells why it failed by its log alone; its last words become our error text. */
+static pthread_mutex_t last_words_lock = PTHREAD_MUTEX_INITIALIZER;
+static char last_words[256];
+
+__attribute__((format(printf, 2, 0))) static void
+hear_libfuse(enum fuse_log_level level, const char *format, va_list args)
+{
+    if (level > FUSE_LOG_WARNING)
+        return;
+    char text[sizeof last_words];
+    (void)vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\n")] = '\0';
+    {
+        VARVE_LOCKED(&last_words_lock);
+        memcpy(last_words, text, sizeof last_words);
+    }
+    varve_log(VARVE_LOG_DEBUG, "libfuse: %s", text);
+}
+
+static bool
+fail_with_last_words(struct varve_error *err, const char *path)
+{
+    VARVE_LOCKED(&last_words_lock);
+    (void)varve_error_set(err, VARVE_ERROR_SYSTEM, 0, "mount at '%s': %s", path,
+                          last_words[0] == '\0' ? "libfuse gave no reason" : last_words);
+    if (access("/dev/fuse", F_OK) != 0)
+        (void)varve_error_hint(err, "there is no /dev/fuse here: load the kernel's fuse module");
+    return false;
+}
+
+/* Resolved path of a directory where nothing is mounted yet. */
+static bool
+check_mountpoint(const char *mountpoint, char **ret, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE char *path = NULL;
+    struct fs_mounted mounted;
+    if (!fs_resolve(mountpoint, &path, err))
+        return varve_error_wrap(err, "mount point");
+    if (!fs_mounted_at(path, &mounted, err))
+        return false;
+    if (mounted.mounted) {
+        (void)varve_error_set(err, VARVE_ERROR_BUSY, 0,
+                              "mount point '%s' is in use: %s of '%s' is mounted there", path,
+                              mounted.type, mounted.source);
+        if (strcmp(mounted.type, "fuse.varve") == 0)
+            (void)varve_error_hint(err, "varve umount '%s'", path);
+        return false;
+    }
+    struct stat attr;
+    if (stat(path, &attr) != 0)
+        return varve_error_system(err, errno, "mount point '%s'", path);
+    if (!S_ISDIR(attr.st_mode))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "mount point '%s' is no directory",
+                               path);
+    *ret = VARVE_TAKE(path);
+    return true;
+}
+
+static bool
+add_options(const struct varve_mount_options *options, struct fuse_args *args)
+{
+    VARVE_CLEANUP_FREE char *source = NULL;
+    VARVE_CLEANUP_FREE char *all = NULL;
+    if (asprintf(&source, "fsname=%s", options->source) < 0)
+        return false;
+    /* Root mounts for everybody, as with any other filesystem; the modes say who may do what. */
+    bool allow_other = options->allow_other || geteuid() == 0;
+    return fuse_opt_add_opt(&all, "default_permissions,subtype=varve") == 0 &&
+           fuse_opt_add_opt_escaped(&all, source) == 0 &&
+           (!allow_other || fuse_opt_add_opt(&all, "allow_other") == 0) &&
+           (!options->read_only || fuse_opt_add_opt(&all, "ro") == 0) &&
+           fuse_opt_add_arg(args, "varve") == 0 && fuse_opt_add_arg(args, "-o") == 0 &&
+           fuse_opt_add_arg(args, all) == 0;
+}
+
+static bool
+new_session(struct varve_mount *mount, const struct varve_mount_options *options,
+            struct varve_error *err)
+{
+    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+    if (add_options(options, &args))
+        mount->session = fuse_session_new(&args, &fs_ops, sizeof fs_ops, mount);
+    fuse_opt_free_args(&args);
+    return mount->session != NULL || fail_with_last_words(err, mount->mountpoint);
+}
+
+/* Waits until serving has ended (true) or a stop is wanted. */
+static bool
+wait_for_end(struct varve_mount *mount)
+{
+    VARVE_LOCKED(&mount->lock);
+    while (!mount->served && !mount->stop_wanted)
+        (void)pthread_cond_wait(&mount->stop_event, &mount->lock);
+    return mount->served;
+}
+
+static bool
+wait_grace(struct varve_mount *mount)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until); /* cannot fail for this clock */
+    until.tv_sec += STOP_GRACE_S;
+    VARVE_LOCKED(&mount->lock);
+    int sys = 0;
+    while (!mount->served && sys == 0)
+        sys = pthread_cond_timedwait(&mount->stop_event, &mount->lock, &until);
+    return mount->served;
+}
+
+/* Programs still have files open: from now on they get ENOTCONN. */
+static void
+cut_connection(const struct varve_mount *mount)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/sys/fs/fuse/connections/%u/abort", mount->device_minor);
+    VARVE_CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "1", 1) != 1)
+        varve_log(VARVE_LOG_WARNING, "%s: %s; waiting for the last file to be closed", path,
+                  strerror(errno));
+}
+
+/* The stop of a mount whose workers sleep in the kernel: they wake when the mount goes. It needs a
+ * thread of its own, since unmounting flushes mapped pages through those very workers. */
+static void *
+stop_thread(void *context)
+{
+    struct varve_mount *mount = context;
+    if (wait_for_end(mount))
+        return NULL;
+    fs_waits_refuse(mount);
+    struct varve_error err = {0};
+    if (geteuid() == 0)
+        (void)umount2(mount->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW); /* gone already: fine */
+    else if (!varve_unmount(mount->mountpoint, &err))
+        varve_log(VARVE_LOG_INFO, "stop: %s", err.text);
+    if (!wait_grace(mount))
+        cut_connection(mount);
+    return NULL;
+}
+
+static bool
+start_threads(struct varve_mount *mount, struct varve_error *err)
+{
+    if (!fs_waits_start(mount, err) || !fs_notify_start(mount, err))
+        return false;
+    int sys = pthread_create(&mount->stopper, NULL, stop_thread, mount);
+    if (sys != 0)
+        return varve_error_system(err, sys, "start a thread");
+    mount->has_stopper = true;
+    return true;
+}
+
+bool
+varve_mount_new(struct varve_vfs *vfs, const struct varve_mount_options *options,
+                struct varve_mount **ret, struct varve_error *err)
+{
+    VARVE_CLEANUP(varve_mount_free) struct varve_mount *mount = calloc(1, sizeof *mount);
+    if (mount == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "mount");
+    mount->vfs = vfs;
+    mount->threads_max = options->threads_max == 0 ? THREADS_DEFAULT : options->threads_max;
+    (void)pthread_mutex_init(&mount->lock, NULL); /* default attributes: cannot fail on Linux */
+    (void)pthread_cond_init(&mount->wait_event, NULL);
+    (void)pthread_cond_init(&mount->waits_none, NULL);
+    (void)pthread_cond_init(&mount->note_event, NULL);
+    (void)pthread_cond_init(&mount->stop_event, NULL);
+    fuse_set_log_func(hear_libfuse);
+    struct fs_mounted mounted;
+    if (!check_mountpoint(options->mountpoint, &mount->mountpoint, err) ||
+        !new_session(mount, options, err))
+        return false;
+    if (fuse_session_mount(mount->session, mount->mountpoint) != 0)
+        return fail_with_last_words(err, mount->mountpoint);
+    if (!fs_mounted_at(mount->mountpoint, &mounted, err) || !start_threads(mount, err))
+        return varve_error_wrap(err, "mount at '%s'", mount->mountpoint);
+    mount->device_minor = mounted.device_minor;
+    *ret = VARVE_TAKE(mount);
+    return true;
+}
+
+static void
+tell_served(struct varve_mount *mount)
+{
+    VARVE_LOCKED(&mount->lock);
+    mount->served = true;
+    (void)pthread_cond_broadcast(&mount->stop_event);
+}
+
+bool
+varve_mount_serve(struct varve_mount *mount, struct varve_error *err)
+{
+    struct fuse_loop_config *config = fuse_loop_cfg_create();
+    if (config == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "serve '%s'", mount->mountpoint);
+    fuse_loop_cfg_set_max_threads(config, mount->threads_max);
+    int result = fuse_session_loop_mt(mount->session, config);
+    fuse_loop_cfg_destroy(config);
+    tell_served(mount);
+    fs_waits_finish(mount);
+    if (result < 0)
+        return varve_error_system(err, -result, "serve '%s'", mount->mountpoint);
+    return true;
+}
+
+void
+varve_mount_stop(struct varve_mount *mount)
+{
+    VARVE_LOCKED(&mount->lock);
+    mount->stop_wanted = true;
+    (void)pthread_cond_broadcast(&mount->stop_event);
+}
+
+void
+varve_mount_free(struct varve_mount *mount)
+{
+    if (mount == NULL)
+        return;
+    tell_served(mount);
+    if (mount->has_stopper)
+        (void)pthread_join(mount->stopper, NULL); /* ours and joinable */
+    fs_waits_finish(mount);
+    if (mount->session != NULL)
+        fuse_session_unmount(mount->session);
+    fs_notify_finish(mount);
+    fs_close_handles(mount);
+    if (mount->session != NULL)
+        fuse_session_destroy(mount->session);
+    (void)pthread_cond_destroy(&mount->stop_event);
+    (void)pthread_cond_destroy(&mount->note_event);
+    (void)pthread_cond_destroy(&mount->waits_none);
+    (void)pthread_cond_destroy(&mount->wait_event);
+    (void)pthread_mutex_destroy(&mount->lock);
+    free(mount->notes);
+    free(mount->mountpoint);
+    free(mount);
+}

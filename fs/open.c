@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* open.c - open files, and the one place that decides how the kernel treats them.
+ *
+ * The kernel's rule: an inode can be open through the page cache or in passthrough, not both at
+ * once; an open that conflicts fails. Direct handles go with either. So the mode is a property of
+ * the inode for as long as any handle is open, and all of it is decided in decide_mode():
+ * - cached: content that is in a backing file. The cache stays valid from one open to the next,
+ *   as nobody changes files but this mount (or notify.c tells).
+ * - direct: content that is still on discs. A read through the page cache that waits for a robot
+ *   would hold locked pages and could only be killed, not interrupted; a direct read is an ordinary
+ *   request that a signal ends. It stays direct until it is closed, also when the recall is done.
+ * - passthrough (issue 3) belongs here too: for handles with varve_open_backing_fd() >= 0, and only
+ *   while no cached handle of the inode is open. Files with setuid, setgid or capabilities must not
+ *   be written in passthrough: the kernel would not strip them. */
+#include "fs_internal.h"
+
+static void
+link_handle(struct varve_mount *mount, struct fs_handle *handle)
+{
+    VARVE_LOCKED(&mount->lock);
+    handle->next = mount->handles;
+    if (handle->next != NULL)
+        handle->next->prev = handle;
+    mount->handles = handle;
+}
+
+static void
+unlink_handle(struct varve_mount *mount, struct fs_handle *handle)
+{
+    VARVE_LOCKED(&mount->lock);
+    if (handle->prev != NULL)
+        handle->prev->next = handle->next;
+    else
+        mount->handles = handle->next;
+    if (handle->next != NULL)
+        handle->next->prev = handle->prev;
+}
+
+/* Whether reading the last byte would have to wait. */
+static bool
+must_wait(struct varve_mount *mount, const struct fs_handle *handle)
+{
+    if (varve_open_backing_fd(handle->open) >= 0)
+        return false;
+    struct varve_error err = {0};
+    struct varve_inode inode;
+    if (!varve_vfs_getattr(mount->vfs, handle->ino, &inode, &err) || inode.size == 0)
+        return false;
+    uint64_t size = 1;
+    int fd = -1;
+    if (!varve_open_read(handle->open, inode.size - 1, &size, &fd, &err))
+        return err.kind == VARVE_ERROR_WAIT;
+    if (fd >= 0)
+        varve_open_done(handle->open);
+    return false;
+}
+
+static void
+decide_mode(struct varve_mount *mount, const struct fs_handle *handle, struct fuse_file_info *fi)
+{
+    if (must_wait(mount, handle))
+        fi->direct_io = 1;
+    else
+        fi->keep_cache = 1;
+}
+
+static bool
+open_handle(struct varve_mount *mount, uint64_t ino, struct fuse_file_info *fi,
+            struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct fs_handle *handle = calloc(1, sizeof *handle);
+    if (handle == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open");
+    handle->ino = ino;
+    atomic_init(&handle->uses, 1);
+    if (!varve_vfs_open(mount->vfs, ino, fi->flags, &handle->open, err))
+        return false;
+    decide_mode(mount, handle, fi);
+    link_handle(mount, handle);
+    fi->fh = (uintptr_t)VARVE_TAKE(handle);
+    return true;
+}
+
+void
+fs_handle_drop(struct fs_handle *handle)
+{
+    if (atomic_fetch_sub(&handle->uses, 1) != 1)
+        return;
+    varve_open_close(handle->open);
+    free(handle);
+}
+
+static void
+close_handle(struct varve_mount *mount, struct fs_handle *handle)
+{
+    unlink_handle(mount, handle);
+    fs_handle_drop(handle);
+}
+
+void
+fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct varve_mount *mount = fs_mount_of(req);
+    struct varve_error err = {0};
+    if (!open_handle(mount, ino, fi, &err)) {
+        fs_reply_error(req, "open", ino, &err);
+        return;
+    }
+    /* Interrupted: the kernel will never release what it does not know to be open. */
+    if (fuse_reply_open(req, fi) == -ENOENT)
+        close_handle(mount, fs_handle_of(fi));
+}
+
+/* Another request may have made the name since the kernel looked: fine, unless O_EXCL. */
+static bool
+make_or_find(fuse_req_t req, uint64_t parent, const char *name, mode_t mode, int flags,
+             struct varve_inode *ret, bool *ret_made, struct varve_error *err)
+{
+    struct varve_vfs *vfs = fs_mount_of(req)->vfs;
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    struct varve_caller caller = {.uid = ctx->uid, .gid = ctx->gid};
+    uint32_t type_and_mode = (mode & 07777) | S_IFREG;
+    *ret_made = varve_vfs_make(vfs, &caller, parent, name, type_and_mode, 0, ret, err);
+    if (*ret_made)
+        return true;
+    if (err->kind != VARVE_ERROR_EXISTS || (flags & O_EXCL) != 0)
+        return false;
+    return varve_vfs_lookup(vfs, parent, name, ret, err);
+}
+
+void
+fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+          struct fuse_file_info *fi)
+{
+    struct varve_mount *mount = fs_mount_of(req);
+    struct varve_inode inode;
+    struct varve_error err = {0}, undo = {0};
+    bool made = false;
+    if (!make_or_find(req, parent, name, mode, fi->flags, &inode, &made, &err)) {
+        fs_reply_error(req, "create", parent, &err);
+        return;
+    }
+    if (!open_handle(mount, inode.ino, fi, &err)) {
+        if (made) /* a create that fails leaves no name; if this fails too, it leaves an empty file
+                   */
+            (void)!varve_vfs_unlink(mount->vfs, parent, name, &undo);
+        fs_reply_error(req, "create", parent, &err);
+        return;
+    }
+    struct fuse_entry_param entry;
+    fs_entry(&inode, &entry);
+    if (fuse_reply_create(req, &entry, fi) == -ENOENT)
+        close_handle(mount, fs_handle_of(fi));
+}
+
+void
+fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)ino;
+    close_handle(fs_mount_of(req), fs_handle_of(fi));
+    (void)fuse_reply_err(req, 0);
+}
+
+void
+fs_close_handles(struct varve_mount *mount)
+{
+    while (mount->handles != NULL)
+        close_handle(mount, mount->handles);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs_internal.h"
+
+#include <inttypes.h>
+#include <varve/log.h>
+
+/* A wrong name is the caller's affair; damage and missing discs are somebody's to look at. */
+static bool
+worth_logging(const struct varve_error *err)
+{
+    switch (err->kind) {
+    case VARVE_ERROR_OFFLINE:
+    case VARVE_ERROR_WRONG_DISC:
+    case VARVE_ERROR_CORRUPT:
+    case VARVE_ERROR_MEDIUM:
+    case VARVE_ERROR_HARDWARE:
+    case VARVE_ERROR_UNRECOVERABLE:
+    case VARVE_ERROR_NOMEM:
+    case VARVE_ERROR_NO_SPACE:
+        return true;
+    case VARVE_ERROR_SYSTEM:
+        return varve_error_errno(err) == EIO;
+    case VARVE_ERROR_NONE:
+    case VARVE_ERROR_INVALID:
+    case VARVE_ERROR_NOT_FOUND:
+    case VARVE_ERROR_EXISTS:
+    case VARVE_ERROR_BUSY:
+    case VARVE_ERROR_WAIT:
+    case VARVE_ERROR_NOT_READY:
+    case VARVE_ERROR_CANCELLED:
+        return false;
+    }
+    return true;
+}
+
+void
+fs_reply_error(fuse_req_t req, const char *what, uint64_t ino, const struct varve_error *err)
+{
+    if (worth_logging(err))
+        varve_log(VARVE_LOG_WARNING, "%s of inode %" PRIu64 " fails: %s", what, ino, err->text);
+    (void)fuse_reply_err(req,
+                         varve_error_errno(err)); /* the kernel may have given up the request */
+}
+
+static struct timespec
+time_of(int64_t ns)
+{
+    int64_t seconds = ns / 1000000000;
+    int64_t rest = ns % 1000000000;
+    if (rest < 0) { /* before 1970 */
+        rest += 1000000000;
+        seconds--;
+    }
+    return (struct timespec){.tv_sec = seconds, .tv_nsec = (long)rest};
+}
+
+void
+fs_stat(const struct varve_inode *inode, struct stat *ret)
+{
+    *ret = (struct stat){
+        .st_ino = inode->ino,
+        .st_mode = inode->mode,
+        .st_nlink = inode->nlink,
+        .st_uid = inode->uid,
+        .st_gid = inode->gid,
+        .st_rdev = inode->rdev,
+        .st_size = (off_t)inode->size,
+        .st_blksize = 4096,
+        .st_blocks = (blkcnt_t)(inode->size / 512 + (inode->size % 512 != 0)),
+        .st_atim = time_of(inode->atime_ns),
+        .st_mtim = time_of(inode->mtime_ns),
+        .st_ctim = time_of(inode->ctime_ns),
+    };
+}
+
+/* Node id and inode number are one, and numbers are never used again: generation 0 for all. */
+void
+fs_entry(const struct varve_inode *inode, struct fuse_entry_param *ret)
+{
+    *ret = (struct fuse_entry_param){
+        .ino = inode->ino,
+        .attr_timeout = FS_TIMEOUT_S,
+        .entry_timeout = FS_TIMEOUT_S,
+    };
+    fs_stat(inode, &ret->attr);
+}
+
+static void
+want(struct fuse_conn_info *conn, uint64_t flag)
+{
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+    (void)fuse_set_feature_flag(conn, flag); /* false: this kernel has it not */
+#else
+    conn->want |= conn->capable & (unsigned)flag;
+#endif
+}
+
+static void
+refuse(struct fuse_conn_info *conn, uint64_t flag)
+{
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+    fuse_unset_feature_flag(conn, flag);
+#else
+    conn->want &= ~(unsigned)flag;
+#endif
+}
+
+static void
+negotiate(void *userdata, struct fuse_conn_info *conn)
+{
+    (void)userdata;
+    want(conn, FUSE_CAP_ASYNC_READ);
+    want(conn, FUSE_CAP_ASYNC_DIO);
+    want(conn, FUSE_CAP_PARALLEL_DIROPS);
+    want(conn, FUSE_CAP_READDIRPLUS);
+    want(conn, FUSE_CAP_READDIRPLUS_AUTO);
+    want(conn, FUSE_CAP_SPLICE_READ);
+    want(conn, FUSE_CAP_SPLICE_WRITE);
+    want(conn, FUSE_CAP_SPLICE_MOVE);
+    want(conn, FUSE_CAP_CACHE_SYMLINKS); /* a target never changes */
+    want(conn, FUSE_CAP_EXPORT_SUPPORT); /* lookup knows "." and ".." of any inode */
+#ifdef FUSE_CAP_DIRECT_IO_ALLOW_MMAP
+    want(conn, FUSE_CAP_DIRECT_IO_ALLOW_MMAP); /* migrated files are opened so: open.c */
+#endif
+    /* Data must be in the backing file when write(2) returns: freeze, move and fsync look there. */
+    refuse(conn, FUSE_CAP_WRITEBACK_CACHE);
+    /* Only this mount changes files; where it is otherwise, notify.c says so. */
+    refuse(conn, FUSE_CAP_AUTO_INVAL_DATA);
+    /* open(O_TRUNC) comes as open and setattr, as the kernel then strips setuid itself. */
+    refuse(conn, FUSE_CAP_ATOMIC_O_TRUNC);
+    /* The same for writes: with HANDLE_KILLPRIV* the stripping of setuid, setgid and capabilities
+     * would be ours. The price is one getxattr for each write(2), small beside the write's own
+     * round trip; passthrough writes have no round trip, and with them the choice must change. */
+    refuse(conn, FUSE_CAP_HANDLE_KILLPRIV);
+#ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
+    refuse(conn, FUSE_CAP_HANDLE_KILLPRIV_V2);
+#endif
+    conn->time_gran = 1;
+    /* Page reads of mapped files that wait for discs count as background: they must not use up the
+     * few that the kernel allows by default and stop the read-ahead of everybody else. */
+    conn->max_background = 16384;
+    conn->congestion_threshold = 12288;
+}
+
+/* Not here on purpose: flush (nothing to do at close, and without it the kernel stops asking),
+ * opendir and releasedir (directories have no handle: an offset is a cookie of the catalog), access
+ * (default_permissions), locks (one kernel sees them all). */
+const struct fuse_lowlevel_ops fs_ops = {
+    .init = negotiate,
+    .lookup = fs_lookup,
+    .forget = fs_forget,
+    .forget_multi = fs_forget_multi,
+    .getattr = fs_getattr,
+    .setattr = fs_setattr,
+    .readlink = fs_readlink,
+    .mknod = fs_mknod,
+    .mkdir = fs_mkdir,
+    .unlink = fs_unlink,
+    .rmdir = fs_rmdir,
+    .symlink = fs_symlink,
+    .rename = fs_rename,
+    .link = fs_link,
+    .open = fs_open,
+    .create = fs_create,
+    .read = fs_read,
+    .write_buf = fs_write_buf,
+    .release = fs_release,
+    .fsync = fs_fsync,
+    .readdir = fs_readdir,
+    .readdirplus = fs_readdirplus,
+    .fsyncdir = fs_fsyncdir,
+    .statfs = fs_statfs,
+    .setxattr = fs_setxattr,
+    .getxattr = fs_getxattr,
+    .listxattr = fs_listxattr,
+    .removexattr = fs_removexattr,
+    .fallocate = fs_fallocate,
+    .lseek = fs_lseek,
+    .copy_file_range = fs_copy_file_range,
+};

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs_internal.h"
+
+#include <time.h>
+
+void
+fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)fi;
+    struct varve_inode inode;
+    struct varve_error err = {0};
+    if (!varve_vfs_getattr(fs_mount_of(req)->vfs, ino, &inode, &err)) {
+        fs_reply_error(req, "getattr", ino, &err);
+        return;
+    }
+    struct stat attr;
+    fs_stat(&inode, &attr);
+    (void)fuse_reply_attr(req, &attr, FS_TIMEOUT_S);
+}
+
+static int64_t
+ns_of(struct timespec time)
+{
+    int64_t ns = 0;
+    if (__builtin_mul_overflow((int64_t)time.tv_sec, INT64_C(1000000000), &ns) ||
+        __builtin_add_overflow(ns, (int64_t)time.tv_nsec, &ns))
+        return time.tv_sec < 0 ? INT64_MIN : INT64_MAX; /* beyond the years 1677-2262 */
+    return ns;
+}
+
+static struct varve_setattr
+change_of(const struct stat *attr, int to_set)
+{
+    struct varve_setattr change = {0};
+    if (to_set & FUSE_SET_ATTR_MODE) {
+        change.mask |= VARVE_SET_MODE;
+        change.mode = attr->st_mode & 07777;
+    }
+    if (to_set & FUSE_SET_ATTR_UID) {
+        change.mask |= VARVE_SET_UID;
+        change.uid = attr->st_uid;
+    }
+    if (to_set & FUSE_SET_ATTR_GID) {
+        change.mask |= VARVE_SET_GID;
+        change.gid = attr->st_gid;
+    }
+    if (to_set & FUSE_SET_ATTR_SIZE) {
+        change.mask |= VARVE_SET_SIZE;
+        change.size = (uint64_t)attr->st_size;
+    }
+    struct timespec now = {0};
+    if (to_set & (FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW))
+        (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
+    if (to_set & FUSE_SET_ATTR_ATIME) {
+        change.mask |= VARVE_SET_ATIME;
+        change.atime_ns = ns_of(to_set & FUSE_SET_ATTR_ATIME_NOW ? now : attr->st_atim);
+    }
+    if (to_set & FUSE_SET_ATTR_MTIME) {
+        change.mask |= VARVE_SET_MTIME;
+        change.mtime_ns = ns_of(to_set & FUSE_SET_ATTR_MTIME_NOW ? now : attr->st_mtim);
+    }
+    return change;
+}
+
+static bool
+attempt_setattr(struct fs_job *job, struct varve_error *err)
+{
+    job->need.ino = job->ino;
+    job->need.size = UINT64_MAX;
+    struct varve_inode inode;
+    if (!varve_vfs_setattr(job->mount->vfs, job->ino, &job->change, &inode, err))
+        return false;
+    struct stat attr;
+    fs_stat(&inode, &attr);
+    (void)fuse_reply_attr(job->req, &attr, FS_TIMEOUT_S);
+    return true;
+}
+
+void
+fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+{
+    (void)fi;
+    fs_run(&(struct fs_job){
+        .mount = fs_mount_of(req),
+        .req = req,
+        .what = "setattr",
+        .attempt = attempt_setattr,
+        .ino = ino,
+        /* Setuid is stripped by the kernel, which sends the mode that is left (see ops.c). */
+        .change = change_of(attr, to_set),
+    });
+}
+
+void
+fs_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    struct statvfs usage = {0};
+    struct varve_error err = {0};
+    if (varve_vfs_statfs(fs_mount_of(req)->vfs, &usage, &err))
+        (void)fuse_reply_statfs(req, &usage);
+    else
+        fs_reply_error(req, "statfs", ino, &err);
+}
+
+void
+fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+            int flags)
+{
+    struct varve_error err = {0};
+    if (varve_vfs_xattr_set(fs_mount_of(req)->vfs, ino, name, value, size, flags, &err))
+        (void)fuse_reply_err(req, 0);
+    else
+        fs_reply_error(req, "setxattr", ino, &err);
+}
+
+/* getxattr(2) and listxattr(2): size 0 asks how much there is. */
+static void
+reply_sized(fuse_req_t req, const struct varve_buffer *value, size_t size)
+{
+    if (size == 0)
+        (void)fuse_reply_xattr(req, value->size);
+    else if (value->size > size)
+        (void)fuse_reply_err(req, ERANGE);
+    else
+        (void)fuse_reply_buf(req, (const char *)value->data, value->size);
+}
+
+void
+fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer value = {0};
+    struct varve_error err = {0};
+    if (varve_vfs_xattr_get(fs_mount_of(req)->vfs, ino, name, &value, &err))
+        reply_sized(req, &value, size);
+    else
+        fs_reply_error(req, "getxattr", ino, &err);
+}
+
+void
+fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer names = {0};
+    struct varve_error err = {0};
+    if (varve_vfs_xattr_list(fs_mount_of(req)->vfs, ino, &names, &err))
+        reply_sized(req, &names, size);
+    else
+        fs_reply_error(req, "listxattr", ino, &err);
+}
+
+void
+fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    struct varve_error err = {0};
+    if (varve_vfs_xattr_remove(fs_mount_of(req)->vfs, ino, name, &err))
+        (void)fuse_reply_err(req, 0);
+    else
+        fs_reply_error(req, "removexattr", ino, &err);
+}

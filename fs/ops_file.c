@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs_internal.h"
+
+#include <fcntl.h>
+#include <sys/types.h>
+
+/* Descriptors come from the vfs for the length of one request, so that it may change the file
+ * behind an open one (a new version, a recall) between two of them. */
+
+static bool
+attempt_read(struct fs_job *job, struct varve_error *err)
+{
+    uint64_t size = job->size;
+    int fd = -1;
+    if (!varve_open_read(job->handle->open, job->offset, &size, &fd, err)) {
+        job->need.ino = job->ino;
+        job->need.offset = job->offset;
+        job->need.size = job->size;
+        return false;
+    }
+    if (fd < 0) { /* at or behind the end */
+        (void)fuse_reply_buf(job->req, NULL, 0);
+        return true;
+    }
+    struct fuse_bufvec answer = FUSE_BUFVEC_INIT((size_t)size);
+    answer.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+    answer.buf[0].fd = fd;
+    answer.buf[0].pos = (off_t)job->offset;
+    /* The descriptor must live until the reply is out, and then the file may be released already.
+     */
+    struct fs_handle *handle = job->handle;
+    atomic_fetch_add(&handle->uses, 1);
+    (void)fuse_reply_data(job->req, &answer, FUSE_BUF_SPLICE_MOVE); /* answers errors itself */
+    varve_open_done(handle->open);
+    fs_handle_drop(handle);
+    return true;
+}
+
+void
+fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    fs_run(&(struct fs_job){
+        .mount = fs_mount_of(req),
+        .req = req,
+        .what = "read",
+        .attempt = attempt_read,
+        .handle = fs_handle_of(fi),
+        .ino = ino,
+        .offset = (uint64_t)offset,
+        .size = size,
+    });
+}
+
+/* A descriptor to change the file by, or false with what to wait for: all of the file. */
+static bool
+begin_change(struct fs_job *job, struct fs_handle *handle, int *ret_fd, struct varve_error *err)
+{
+    if (varve_open_write(handle->open, ret_fd, err))
+        return true;
+    job->need.ino = handle->ino;
+    job->need.offset = 0;
+    job->need.size = UINT64_MAX;
+    return false;
+}
+
+static bool
+attempt_write(struct fs_job *job, struct varve_error *err)
+{
+    int fd = -1;
+    if (!begin_change(job, job->handle, &fd, err))
+        return false;
+    struct fuse_bufvec from_memory = FUSE_BUFVEC_INIT((size_t)job->size);
+    from_memory.buf[0].mem = job->held;
+    struct fuse_bufvec to_file = FUSE_BUFVEC_INIT((size_t)job->size);
+    to_file.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
+    to_file.buf[0].fd = fd;
+    to_file.buf[0].pos = (off_t)job->offset;
+    ssize_t written = fuse_buf_copy(&to_file, job->held != NULL ? &from_memory : job->incoming, 0);
+    varve_open_done(job->handle->open);
+    if (written < 0)
+        return varve_error_system(err, (int)-written, "write");
+    (void)fuse_reply_write(job->req, (size_t)written);
+    return true;
+}
+
+void
+fs_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *incoming, off_t offset,
+             struct fuse_file_info *fi)
+{
+    fs_run(&(struct fs_job){
+        .mount = fs_mount_of(req),
+        .req = req,
+        .what = "write",
+        .attempt = attempt_write,
+        .handle = fs_handle_of(fi),
+        .ino = ino,
+        .offset = (uint64_t)offset,
+        .size = fuse_buf_size(incoming),
+        .incoming = incoming,
+    });
+}
+
+void
+fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    (void)datasync; /* size and place are in the catalog: there is no cheaper half */
+    (void)fi;
+    struct varve_error err = {0};
+    if (varve_vfs_fsync(fs_mount_of(req)->vfs, ino, &err))
+        (void)fuse_reply_err(req, 0);
+    else
+        fs_reply_error(req, "fsync", ino, &err);
+}
+
+static bool
+attempt_fallocate(struct fs_job *job, struct varve_error *err)
+{
+    int fd = -1;
+    if (!begin_change(job, job->handle, &fd, err))
+        return false;
+    int result = 0;
+    do {
+        result = fallocate(fd, job->mode, (off_t)job->offset, (off_t)job->size);
+    } while (result != 0 && errno == EINTR);
+    int sys = errno;
+    varve_open_done(job->handle->open);
+    /* Not ENOSYS: the kernel would never ask again, though another tier may be able to. */
+    if (result != 0)
+        return varve_error_system(err, sys == ENOSYS ? EOPNOTSUPP : sys, "fallocate");
+    (void)fuse_reply_err(job->req, 0);
+    return true;
+}
+
+void
+fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+             struct fuse_file_info *fi)
+{
+    fs_run(&(struct fs_job){
+        .mount = fs_mount_of(req),
+        .req = req,
+        .what = "fallocate",
+        .attempt = attempt_fallocate,
+        .handle = fs_handle_of(fi),
+        .ino = ino,
+        .offset = (uint64_t)offset,
+        .size = (uint64_t)length,
+        .mode = mode,
+    });
+}
+
+/* Without a backing file (or with one that is about to be replaced) a file counts as all data,
+ * which lseek(2) allows. */
+static bool
+seek_plain(struct varve_vfs *vfs, uint64_t ino, off_t offset, int whence, off_t *ret,
+           struct varve_error *err)
+{
+    struct varve_inode inode;
+    if (!varve_vfs_getattr(vfs, ino, &inode, err))
+        return false;
+    if (offset < 0 || (uint64_t)offset >= inode.size)
+        return varve_error_system(err, ENXIO, "seek");
+    *ret = whence == SEEK_DATA ? offset : (off_t)inode.size;
+    return true;
+}
+
+void
+fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
+{
+    struct varve_error err = {0};
+    off_t found = 0;
+    int fd = varve_open_backing_fd(fs_handle_of(fi)->open);
+    /* The position that this moves is nobody's: all reads and writes name theirs. */
+    if (fd >= 0)
+        found = lseek(fd, offset, whence);
+    if (fd >= 0 && found < 0)
+        (void)fuse_reply_err(req, errno);
+    else if (fd < 0 && !seek_plain(fs_mount_of(req)->vfs, ino, offset, whence, &found, &err))
+        fs_reply_error(req, "lseek", ino, &err);
+    else
+        (void)fuse_reply_lseek(req, found);
+}
+
+static bool
+copy_between(struct fs_job *job, int to_fd, size_t *ret, struct varve_error *err)
+{
+    uint64_t size = job->size;
+    int fd = -1;
+    if (!varve_open_read(job->handle->open, job->offset, &size, &fd, err)) {
+        job->need.ino = job->ino;
+        job->need.offset = job->offset;
+        job->need.size = job->size;
+        return false;
+    }
+    *ret = 0;
+    if (fd < 0)
+        return true;
+    off_t from = (off_t)job->offset, to = (off_t)job->to_offset;
+    ssize_t copied = copy_file_range(fd, &from, to_fd, &to, (size_t)size, 0);
+    int sys = errno;
+    varve_open_done(job->handle->open);
+    if (copied < 0) /* EXDEV between tiers: the kernel copies by read and write then */
+        return varve_error_system(err, sys == ENOSYS ? EOPNOTSUPP : sys, "copy");
+    *ret = (size_t)copied;
+    return true;
+}
+
+static bool
+attempt_copy(struct fs_job *job, struct varve_error *err)
+{
+    int to_fd = -1;
+    if (!begin_change(job, job->to, &to_fd, err))
+        return false;
+    size_t copied = 0;
+    bool ok = copy_between(job, to_fd, &copied, err);
+    varve_open_done(job->to->open);
+    if (ok)
+        (void)fuse_reply_write(job->req, copied);
+    return ok;
+}
+
+void
+fs_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_in, struct fuse_file_info *fi_in,
+                   fuse_ino_t ino_out, off_t offset_out, struct fuse_file_info *fi_out,
+                   size_t length, int flags)
+{
+    (void)flags;             /* none is defined */
+    if (ino_in == ino_out) { /* the file would be held for reading and for changing at once */
+        (void)fuse_reply_err(req, EOPNOTSUPP);
+        return;
+    }
+    fs_run(&(struct fs_job){
+        .mount = fs_mount_of(req),
+        .req = req,
+        .what = "copy_file_range",
+        .attempt = attempt_copy,
+        .handle = fs_handle_of(fi_in),
+        .ino = ino_in,
+        .offset = (uint64_t)offset_in,
+        .size = length,
+        .to = fs_handle_of(fi_out),
+        .to_offset = (uint64_t)offset_out,
+    });
+}

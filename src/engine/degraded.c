@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The recall manager: entries whose disc cannot give them get the missing clusters from the rest of
+ * the set. */
+#include "recall.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+enum { BATCH_ENTRIES = 1024, ROUNDS_MAX = 8 };
+
+struct batch {
+    struct varve_engine *engine;
+    struct varve_set set;
+    struct entry *entries[BATCH_ENTRIES];
+    size_t count;
+    struct gather_want *wants;
+    size_t want_count, want_capacity;
+    uint32_t *crcs[VARVE_SET_DISCS_MAX]; /* of the discs that clusters are wanted of */
+    uint64_t crc_counts[VARVE_SET_DISCS_MAX];
+};
+
+static void degraded_batch(struct batch *batch);
+
+static const struct varve_piece *
+piece_of(const struct entry *entry)
+{
+    return &entry->pieces[entry->piece];
+}
+
+/* All degraded entries of one set, the one that waits longest first. */
+static bool
+take(struct recalls *recalls, struct batch *batch)
+{
+    VARVE_LOCKED(&recalls->lock);
+    for (;;) {
+        batch->count = 0;
+        for (struct entry *entry = recalls->entries; entry != NULL && batch->count < BATCH_ENTRIES;
+             entry = entry->next) {
+            if (entry->state != ENTRY_DEGRADED)
+                continue;
+            if (batch->count == 0)
+                batch->set.id = piece_of(entry)->set;
+            if (piece_of(entry)->set.value != batch->set.id.value)
+                continue;
+            entry->state = ENTRY_GATHERING;
+            batch->entries[batch->count++] = entry;
+        }
+        if (batch->count > 0 || stopping(recalls->engine))
+            return batch->count > 0;
+        pthread_cond_wait(&recalls->changed, &recalls->lock);
+    }
+}
+
+/* --- what is wanted --- */
+
+static bool
+want(struct batch *batch, uint32_t index, uint64_t cluster, struct varve_error *err)
+{
+    if (batch->want_count == batch->want_capacity) {
+        size_t capacity = batch->want_capacity == 0 ? 1024 : batch->want_capacity * 2;
+        struct gather_want *wants = realloc(batch->wants, capacity * sizeof *wants);
+        if (wants == NULL)
+            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "degraded read");
+        batch->wants = wants;
+        batch->want_capacity = capacity;
+    }
+    batch->wants[batch->want_count++] = (struct gather_want){index, cluster};
+    return true;
+}
+
+static bool
+want_entry(struct batch *batch, struct entry *entry, struct varve_error *err)
+{
+    uint64_t first = entry_first_cluster(entry);
+    for (uint64_t cluster = entry_next_cluster(entry); cluster < entry_end_cluster(entry);
+         cluster++) {
+        bool needed = !entry_is_patched(entry, cluster) &&
+                      (entry->bad == NULL || entry->bad[cluster - first] != 0);
+        if (needed && !want(batch, piece_of(entry)->index, cluster, err))
+            return false;
+    }
+    return true;
+}
+
+static int
+compare_wants(const void *a, const void *b)
+{
+    const struct gather_want *x = a;
+    const struct gather_want *y = b;
+    if (x->cluster != y->cluster)
+        return x->cluster < y->cluster ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static bool
+collect(struct batch *batch, struct varve_error *err)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        uint32_t index = piece_of(batch->entries[i])->index;
+        if (index >= VARVE_SET_DISCS_MAX || !want_entry(batch, batch->entries[i], err))
+            return false;
+        if (batch->crcs[index] == NULL &&
+            !disc_crcs(batch->engine, batch->set.id, index, &batch->crcs[index],
+                       &batch->crc_counts[index], err))
+            return false;
+    }
+    qsort(batch->wants, batch->want_count, sizeof *batch->wants, compare_wants);
+    size_t kept = 0;
+    for (size_t i = 0; i < batch->want_count; i++) {
+        if (kept == 0 || compare_wants(&batch->wants[kept - 1], &batch->wants[i]) != 0)
+            batch->wants[kept++] = batch->wants[i];
+    }
+    batch->want_count = kept;
+    return true;
+}
+
+/* --- what came --- */
+
+static bool
+patch(struct batch *batch, struct entry *entry, uint64_t cluster, const uint8_t *bytes,
+      struct varve_error *err)
+{
+    uint64_t first = entry_first_cluster(entry);
+    const char *staging = varve_store_staging(batch->engine->store);
+    if (entry->patched == NULL) {
+        entry->patched = calloc((size_t)(entry_end_cluster(entry) - first), 1);
+        entry->patch_fd = open(staging, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        if (entry->patched == NULL)
+            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "degraded read");
+        if (entry->patch_fd < 0)
+            return varve_error_system(err, errno, "temporary file in '%s'", staging);
+    }
+    if (!varve_file_pwrite(entry->patch_fd, bytes, VARVE_CLUSTER_BYTES,
+                           (cluster - first) * VARVE_CLUSTER_BYTES, err))
+        return varve_error_wrap(err, "stage repaired clusters");
+    entry->patched[cluster - first] = 1;
+    return true;
+}
+
+/* A decoded cluster is checked like one from a disc before anybody gets it (INV-12). */
+static bool
+came(void *context, const struct gather_want *want, const uint8_t *bytes, struct varve_error *err)
+{
+    struct batch *batch = context;
+    if (want->cluster >= batch->crc_counts[want->index] ||
+        varve_crc32c(0, bytes, VARVE_CLUSTER_BYTES) != batch->crcs[want->index][want->cluster])
+        return varve_error_set(err, VARVE_ERROR_UNRECOVERABLE, 0,
+                               "set %" PRIu64 ", disc %" PRIu32 ", cluster %" PRIu64
+                               ": what parity gives does not match its checksum",
+                               batch->set.id.value, want->index + 1, want->cluster);
+    for (size_t i = 0; i < batch->count; i++) {
+        struct entry *entry = batch->entries[i];
+        if (piece_of(entry)->index == want->index && want->cluster >= entry_first_cluster(entry) &&
+            want->cluster < entry_end_cluster(entry) &&
+            !patch(batch, entry, want->cluster, bytes, err))
+            return false;
+    }
+    return true;
+}
+
+static bool
+wholly_patched(const struct entry *entry)
+{
+    for (uint64_t cluster = entry_next_cluster(entry); cluster < entry_end_cluster(entry);
+         cluster++) {
+        if (!entry_is_patched(entry, cluster))
+            return false;
+    }
+    return true;
+}
+
+static void
+serve_patched(struct batch *batch, struct entry *entry)
+{
+    struct serving serving = {.engine = batch->engine};
+    struct varve_error err = {0};
+    free(entry->bad);
+    entry->bad = NULL;
+    if (++entry->rounds > ROUNDS_MAX) {
+        varve_error_set(&err, VARVE_ERROR_MEDIUM, 0, "its disc keeps failing at other places");
+        entry_fail(batch->engine, entry, &err);
+        return;
+    }
+    if (!wholly_patched(entry)) { /* the rest comes from its own disc */
+        VARVE_LOCKED(&batch->engine->recalls->lock);
+        entry->state = ENTRY_WAITING;
+        return;
+    }
+    serving.buffer = aligned_alloc(4096, VARVE_CLUSTER_BYTES);
+    if (serving.buffer == NULL) {
+        varve_error_set(&err, VARVE_ERROR_NOMEM, 0, "recall");
+        entry_fail(batch->engine, entry, &err);
+        return;
+    }
+    serve_one(&serving, entry);
+    free(serving.buffer);
+}
+
+/* One by one, so that one entry that is beyond help does not take the others with it. */
+static void
+retry_alone(struct batch *batch, const struct varve_error *why)
+{
+    if (batch->count == 1 || why->kind == VARVE_ERROR_CANCELLED) {
+        for (size_t i = 0; i < batch->count; i++)
+            entry_fail(batch->engine, batch->entries[i], why);
+        return;
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        VARVE_CLEANUP_FREE struct batch *single = calloc(1, sizeof *single);
+        if (single == NULL) {
+            entry_fail(batch->engine, batch->entries[i], why);
+            continue;
+        }
+        single->engine = batch->engine;
+        single->set = batch->set;
+        single->entries[0] = batch->entries[i];
+        single->count = 1;
+        degraded_batch(single);
+    }
+}
+
+static void
+degraded_batch(struct batch *batch)
+{
+    struct varve_error err = {0};
+    bool ok = varve_catalog_set_get(batch->engine->catalog, batch->set.id, &batch->set, &err) &&
+              collect(batch, &err);
+    if (ok)
+        varve_log(VARVE_LOG_INFO, "set %" PRIu64 ": %zu clusters of %zu files from the other discs",
+                  batch->set.id.value, batch->want_count, batch->count);
+    ok = ok && gather_run(batch->engine, &batch->set, batch->wants, batch->want_count, NULL, came,
+                          batch, &err);
+    if (ok) {
+        for (size_t i = 0; i < batch->count; i++)
+            serve_patched(batch, batch->entries[i]);
+        drives_wake(batch->engine);
+    } else {
+        retry_alone(batch, &err);
+    }
+    free(batch->wants);
+    for (size_t i = 0; i < VARVE_SET_DISCS_MAX; i++)
+        free(batch->crcs[i]);
+}
+
+void *
+degraded_thread(void *argument)
+{
+    struct recalls *recalls = argument;
+    for (;;) {
+        VARVE_CLEANUP_FREE struct batch *batch = calloc(1, sizeof *batch);
+        if (batch == NULL) {
+            varve_clock_sleep(recalls->engine->clock,
+                              VARVE_NS_PER_SECOND); /* memory may come back */
+            continue;
+        }
+        batch->engine = recalls->engine;
+        if (!take(recalls, batch))
+            return NULL;
+        degraded_batch(batch);
+    }
+}

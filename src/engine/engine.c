@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening, starting and closing an archive. */
+#include "engine_internal.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <string.h>
+
+void
+warning_set(struct varve_engine *engine, const char *format, ...)
+{
+    VARVE_LOCKED(&engine->warning_lock);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(engine->warning, sizeof engine->warning, format, args);
+    va_end(args);
+    engine->warning[strcspn(engine->warning, "\n")] = 0;
+}
+
+static bool
+setting(struct varve_engine *engine, const char *key, char *ret, size_t size,
+        struct varve_error *err)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer value = {0};
+    if (!varve_catalog_setting_get(engine->catalog, key, &value, err))
+        return varve_error_wrap(err, "catalog setting '%s'", key);
+    (void)snprintf(ret, size, "%s", varve_buffer_string(&value));
+    return true;
+}
+
+static bool
+open_catalog(struct varve_engine *engine, struct varve_error *err)
+{
+    char uuid[VARVE_UUID_TEXT_BYTES];
+    VARVE_CLEANUP_FREE char *path = varve_file_join(engine->dir, "catalog.sqlite");
+    if (path == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open catalog");
+    if (!varve_catalog_open(path, engine->clock, &engine->catalog, err)) {
+        if (err->kind == VARVE_ERROR_NOT_FOUND)
+            varve_error_hint(err, "'varve rebuild %s' makes a new catalog from the discs",
+                             engine->dir);
+        return false;
+    }
+    if (!setting(engine, "archive.uuid", uuid, sizeof uuid, err) ||
+        !setting(engine, "archive.name", engine->name, sizeof engine->name, err))
+        return false;
+    return varve_uuid_parse(uuid, &engine->uuid) ||
+           varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "'%s': '%s' is no archive UUID", path,
+                           uuid);
+}
+
+static bool
+open_store(struct varve_engine *engine, struct varve_error *err)
+{
+    const struct varve_config *config = engine->config;
+    VARVE_CLEANUP_FREE struct varve_store_path *paths =
+        calloc(config->tier_count + 1, sizeof *paths);
+    if (paths == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open tiers");
+    for (size_t i = 0; i < config->tier_count; i++) {
+        paths[i].tier = config->tiers[i].tier;
+        paths[i].path = config->tiers[i].path;
+        if (!varve_catalog_tier_path(engine->catalog, paths[i].tier, paths[i].path,
+                                     &paths[i].path_id, err))
+            return false;
+    }
+    return varve_store_open(paths, config->tier_count, &engine->uuid, &engine->store, err);
+}
+
+static bool
+open_vfs(struct varve_engine *engine, struct varve_error *err)
+{
+    const struct varve_vfs_options options = {
+        .catalog = engine->catalog,
+        .store = engine->store,
+        .clock = engine->clock,
+        .archive_dir = engine->dir,
+        .first_tier =
+            varve_store_has_tier(engine->store, VARVE_TIER_SSD) ? VARVE_TIER_SSD : VARVE_TIER_HDD,
+        .heat_half_life_ns = engine->config->half_life_ns,
+    };
+    return varve_vfs_new(&options, &engine->vfs, err);
+}
+
+bool
+engine_lock(struct varve_engine *engine, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE char *path = varve_file_join(engine->dir, "varve.lock");
+    if (path == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "lock archive");
+    if (varve_file_lock(path, &engine->lock_fd, err))
+        return true;
+    if (err->kind == VARVE_ERROR_BUSY) {
+        varve_error_wrap(err, "archive '%s' is in use", engine->dir);
+        return varve_error_hint(err, "a daemon serves it already; 'varve umount' its mount first");
+    }
+    return varve_error_wrap(err, "archive '%s'", engine->dir);
+}
+
+static void
+init_locks(struct varve_engine *engine)
+{
+    /* Default attributes: these cannot fail on Linux. */
+    (void)pthread_mutex_init(&engine->jobs_lock, NULL);
+    (void)pthread_cond_init(&engine->jobs_changed, NULL);
+    (void)pthread_mutex_init(&engine->tasks_lock, NULL);
+    (void)pthread_cond_init(&engine->tasks_changed, NULL);
+    (void)pthread_mutex_init(&engine->pipeline, NULL);
+    (void)pthread_mutex_init(&engine->blanks_lock, NULL);
+    (void)pthread_mutex_init(&engine->ticker_lock, NULL);
+    (void)pthread_cond_init(&engine->ticker_wake, NULL);
+    (void)pthread_mutex_init(&engine->warning_lock, NULL);
+}
+
+static bool
+open_all(struct varve_engine *engine, const struct varve_engine_ports *ports,
+         struct varve_error *err)
+{
+    return varve_config_load(engine->dir, &engine->config, err) &&
+           varve_policy_new(engine->config, &engine->policy, err) && engine_lock(engine, err) &&
+           open_catalog(engine, err) && open_store(engine, err) && open_vfs(engine, err) &&
+           libraries_open(engine, ports, err);
+}
+
+struct varve_engine *
+engine_new(const char *dir, const struct varve_engine_ports *ports, struct varve_error *err)
+{
+    struct varve_engine *engine = calloc(1, sizeof *engine);
+    if (engine == NULL) {
+        varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open archive");
+        return NULL;
+    }
+    init_locks(engine);
+    engine->lock_fd = -1;
+    engine->file_limit = UINT64_MAX;
+    engine->clock = ports->clock;
+    engine->random = ports->random;
+    engine->started_ns = varve_clock_realtime(ports->clock);
+    engine->dir = realpath(dir, NULL);
+    if (engine->dir != NULL)
+        return engine;
+    varve_error_system(err, errno, "archive '%s'", dir);
+    varve_engine_close(engine);
+    return NULL;
+}
+
+bool
+varve_engine_open(const char *dir, const struct varve_engine_ports *ports,
+                  struct varve_engine **ret, struct varve_error *err)
+{
+    VARVE_CLEANUP(varve_engine_close) struct varve_engine *engine = engine_new(dir, ports, err);
+    if (engine == NULL || !open_all(engine, ports, err))
+        return false;
+    *ret = VARVE_TAKE(engine);
+    return true;
+}
+
+bool
+varve_engine_start(struct varve_engine *engine, struct varve_error *err)
+{
+    uint64_t job;
+    if (!varve_catalog_file_number(engine->catalog, &engine->file_limit, err))
+        return false;
+    engine->started = true;
+    /* Freed plans first: what they froze may be written again before anybody opens it. */
+    return recalls_start(engine, err) && drives_start(engine, err) &&
+           pipeline_recover(engine, err) &&
+           job_start(engine, "sweep", sweep_job, NULL, NULL, &job, err) &&
+           ticker_start(engine, err);
+}
+
+void
+varve_engine_close(struct varve_engine *engine)
+{
+    if (engine == NULL)
+        return;
+    atomic_store(&engine->stopping, true);
+    if (engine->started) {
+        ticker_stop(engine);
+        drives_stop(engine);
+        recalls_stop(engine);
+        jobs_stop(engine);
+    }
+    jobs_done(engine);
+    libraries_close(engine);
+    varve_vfs_free(engine->vfs);
+    varve_store_close(engine->store);
+    varve_catalog_close(engine->catalog);
+    varve_policy_free(engine->policy);
+    varve_config_free(engine->config);
+    if (engine->lock_fd >= 0)
+        (void)close(engine->lock_fd); /* the lock goes with it */
+    free(engine->dir);
+    free(engine);
+}
+
+struct varve_vfs *
+varve_engine_vfs(struct varve_engine *engine)
+{
+    return engine->vfs;
+}
+
+struct varve_catalog *
+varve_engine_catalog(struct varve_engine *engine)
+{
+    return engine->catalog;
+}
+
+const struct varve_config *
+varve_engine_config(struct varve_engine *engine)
+{
+    return engine->config;
+}

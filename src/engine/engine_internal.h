@@ -1,0 +1,399 @@
+/* engine_internal.h - what the files of the engine share. Nothing here leaves the folder.
+ *
+ * Threads: one per job (job.c), one per drive (drives.c), the recall manager (recall.c) and the
+ * ticker (ticker.c). Lock order: pipeline -> tasks -> recalls -> jobs; none is held while calling
+ * vfs, a drive or the catalog, except `pipeline`, which one set worker holds for as long as it
+ * makes sets. */
+#ifndef VARVE_ENGINE_INTERNAL_H
+#define VARVE_ENGINE_INTERNAL_H
+
+#include <stdatomic.h>
+#include <varve/disc.h>
+#include <varve/engine.h>
+#include <varve/erasure.h>
+#include <varve/file.h>
+#include <varve/log.h>
+#include <varve/policy.h>
+
+enum {
+    JOBS_RUNNING_MAX = 32, /* threads of jobs; more wait in line */
+    JOBS_KEPT_MAX = 132,   /* rows remembered, running and finished */
+    DRIVES_MAX = 64,       /* of all libraries together */
+    LIBRARIES_MAX = 16,
+    BURN_ATTEMPTS_MAX = 3, /* blanks tried for one position of a set */
+    BURN_BATCH_CLUSTERS = 16,
+    PAGE_ROWS = 256,         /* rows read from the catalog at a time */
+    SET_FILES_MAX = 4000000, /* files planned into one set: bounds memory */
+};
+
+/* --- jobs (job.c) --- */
+struct job;
+typedef bool
+job_fn(struct varve_engine *engine, struct job *job, void *context, struct varve_error *err);
+typedef void job_free_fn(void *context);
+/* Runs `run` on a thread of its own; `release` frees the context afterwards, whatever happens.
+ * Takes the context in any case. */
+VARVE_MUST_CHECK bool
+job_start(struct varve_engine *engine, const char *kind, job_fn *run, void *context,
+          job_free_fn *release, uint64_t *ret_id, struct varve_error *err);
+void job_text(struct job *job, const char *format, ...) VARVE_PRINTF(2, 3);
+void job_total(struct job *job, uint64_t bytes, uint64_t files);
+void job_add(struct job *job, uint64_t bytes, uint64_t files);
+/* Adds to the totals: work found on the way. */
+void job_grow(struct job *job, uint64_t bytes, uint64_t files);
+/* A file that could not be done; the first error is the job's. */
+void job_file_failed(struct job *job, const struct varve_error *why);
+void jobs_stop(struct varve_engine *engine); /* waits until all have ended */
+void jobs_done(struct varve_engine *engine);
+bool stopping(const struct varve_engine *engine);
+/* CANCELLED if the engine stops: for loops. */
+bool go_on(const struct varve_engine *engine, struct varve_error *err);
+
+/* --- libraries and drives (drives.c) --- */
+/* Work for one disc in one drive. Recalls come before burns, burns before checks. */
+enum task_class { TASK_RECALL, TASK_BURN, TASK_VERIFY };
+enum task_state { TASK_WAITING, TASK_RUNNING, TASK_OVER };
+struct drive;
+struct task {
+    enum task_class class;
+    size_t library;
+    struct varve_barcode barcode;
+    /* The disc is in the drive and ready. */
+    bool (*run)(struct varve_engine *engine, struct task *task, struct drive *drive,
+                struct varve_error *err);
+    void *context;
+    struct job *job; /* may be NULL */
+    enum task_state state;
+    bool ok;
+    bool disc_arrived; /* false: the error is about bringing the disc, not about the work */
+    struct varve_error error;
+    struct task *next;
+};
+struct drive {
+    struct varve_engine *engine;
+    size_t library;
+    unsigned number; /* in its library */
+    bool recalls_only;
+    bool busy;
+    pthread_t thread;
+    bool running;
+};
+struct library {
+    struct varve_library *library;
+    char name[64];
+};
+VARVE_MUST_CHECK bool
+libraries_open(struct varve_engine *engine, const struct varve_engine_ports *ports,
+               struct varve_error *err);
+VARVE_MUST_CHECK bool drives_start(struct varve_engine *engine, struct varve_error *err);
+void drives_stop(struct varve_engine *engine);
+void libraries_close(struct varve_engine *engine);
+/* Puts the task in line; it belongs to the caller, who must wait for it. */
+void task_submit(struct varve_engine *engine, struct task *task);
+/* Waits until it is over; what has not begun when the engine stops ends as CANCELLED. */
+bool task_wait(struct varve_engine *engine, struct task *task, struct varve_error *err);
+struct varve_drive *drive_handle(struct drive *drive);
+struct varve_library *drive_library(struct drive *drive);
+/* Wakes drives that look for recalls. */
+void drives_wake(struct varve_engine *engine);
+
+/* --- inventory (inventory.c) --- */
+/* Reads the inventory and brings the disc rows up to date: new discs, lost ones, those that came
+ * back. */
+VARVE_MUST_CHECK bool
+inventory_update(struct varve_engine *engine, size_t library, bool refresh,
+                 struct varve_element **ret, size_t *ret_count, struct varve_error *err);
+bool library_index(const struct varve_engine *engine, const char *name, size_t *ret,
+                   struct varve_error *err);
+/* A blank disc, not in use, of any library with drives; NO_SPACE says what there is. `avoid` counts
+ * the discs of the set by library (may be NULL). Marks it as BURNING for (set, index), durable,
+ * before it returns. */
+VARVE_MUST_CHECK bool
+blank_take(struct varve_engine *engine, const struct varve_set *set, uint32_t index,
+           struct varve_disc_row *ret, struct varve_error *err);
+VARVE_MUST_CHECK bool
+blanks_count(struct varve_engine *engine, uint64_t *ret, struct varve_error *err);
+/* Clusters of a blank: as a drive said, of the first blank that is known or can be looked at. */
+VARVE_MUST_CHECK bool
+blank_capacity(struct varve_engine *engine, uint64_t *ret_clusters, struct varve_error *err);
+/* The disc that holds position `index` of a set: SEALED first, else the best there is. NOT_FOUND if
+ * none. */
+VARVE_MUST_CHECK bool set_disc(struct varve_engine *engine, struct varve_set_id set, uint32_t index,
+                               struct varve_disc_row *ret, struct varve_error *err);
+/* DEGRADED or SEALED after what is known of its discs now. */
+VARVE_MUST_CHECK bool
+set_regrade(struct varve_engine *engine, struct varve_set_id set, struct varve_error *err);
+VARVE_MUST_CHECK bool
+disc_mark(struct varve_engine *engine, const struct varve_barcode *barcode,
+          enum varve_disc_state state, const char *why, struct varve_error *err);
+
+/* --- files of a set in the archive's folder (setfiles.c) --- */
+/* sets/<uuid>/disc-NNN.jsonl and .crc; staging/<uuid>-pNNN. */
+char *set_dir(const struct varve_engine *engine, const struct varve_set *set);
+char *set_file(const struct varve_engine *engine, const struct varve_set *set, uint32_t index,
+               const char *suffix);
+char *parity_file(const struct varve_engine *engine, const struct varve_set *set, uint32_t index);
+VARVE_MUST_CHECK bool
+manifest_save(const char *path, const struct varve_manifest *manifest, struct varve_error *err);
+VARVE_MUST_CHECK bool
+manifest_load(const char *path, struct varve_manifest **ret, struct varve_error *err);
+VARVE_MUST_CHECK bool
+crcs_save(const char *path, const uint32_t *crcs, uint64_t count, struct varve_error *err);
+/* malloc'd. */
+VARVE_MUST_CHECK bool
+crcs_load(const char *path, uint32_t **ret, uint64_t *ret_count, struct varve_error *err);
+VARVE_MUST_CHECK bool
+parity_digest_save(const struct varve_engine *engine, const struct varve_set *set, uint32_t index,
+                   const struct varve_digest *digest, struct varve_error *err);
+VARVE_MUST_CHECK bool
+parity_digest_load(const struct varve_engine *engine, const struct varve_set *set, uint32_t index,
+                   struct varve_digest *ret, struct varve_error *err);
+/* Maps of all data discs of the set. */
+VARVE_MUST_CHECK bool maps_save(const struct varve_engine *engine, const struct varve_set *set,
+                                const struct varve_disc_map *maps, struct varve_error *err);
+VARVE_MUST_CHECK bool maps_load(const struct varve_engine *engine, const struct varve_set *set,
+                                struct varve_disc_map *ret, struct varve_error *err);
+struct varve_uuid member_uuid(const struct varve_uuid *set, uint32_t index);
+void
+set_files_remove(const struct varve_engine *engine, const struct varve_set *set, bool keep_crcs);
+
+/* --- images of a set (images.c) --- */
+/* Where an image's bytes come from: one per image and thread. */
+struct content_reader {
+    struct varve_engine *engine;
+    const struct varve_manifest *manifest; /* data discs */
+    size_t record;                         /* whose file is open */
+    int fd;
+    bool open;
+};
+struct set_images {
+    struct varve_set set;
+    uint32_t count; /* data + parity */
+    struct varve_image **images;
+};
+void identity_fill(const struct varve_engine *engine, const struct varve_set *set, uint32_t index,
+                   struct varve_disc_identity *ret);
+/* From the saved manifests, and when the set is BURNING or later, learned. Without parity images
+ * while PLANNED. */
+VARVE_MUST_CHECK bool set_images_load(struct varve_engine *engine, const struct varve_set *set,
+                                      struct set_images **ret, struct varve_error *err);
+/* Makes the parity images once the data images are learned. */
+VARVE_MUST_CHECK bool set_images_add_parity(struct varve_engine *engine, struct set_images *images,
+                                            struct varve_error *err);
+void set_images_free(struct set_images *images);
+VARVE_DEFINE_CLEANUP(struct set_images, set_images_free)
+void content_reader_init(struct content_reader *reader, struct varve_engine *engine,
+                         const struct varve_manifest *manifest);
+void content_reader_done(struct content_reader *reader);
+bool content_reader_read(void *context, size_t record, uint64_t offset, uint8_t *ret, size_t size,
+                         struct varve_error *err);
+/* Reads a staged parity file: context is the int * of its descriptor. */
+bool parity_read(void *context, size_t record, uint64_t offset, uint8_t *ret, size_t size,
+                 struct varve_error *err);
+
+/* --- the way of a set (plan.c, layout.c, prepare.c, burn.c, seal.c, pipeline.c) --- */
+struct plan_item {
+    uint64_t ino;
+    struct varve_content_id content;
+    uint64_t size;
+    char *path; /* owned */
+    uint32_t names;
+    uint32_t xattr_bytes;
+};
+/* Pure: which disc every item goes to. Items are sorted by path; files that do not fit any more
+ * stay (disc = UINT32_MAX). */
+struct plan_slice {
+    size_t item;
+    uint32_t disc;
+    uint32_t part, parts;
+    uint64_t offset, bytes;
+};
+struct plan {
+    struct plan_slice *slices;
+    size_t count, capacity;
+    uint32_t discs;  /* used */
+    size_t left_out; /* items that wait for the next set */
+};
+struct plan_limits {
+    uint64_t clusters_max; /* of a data image */
+    uint32_t discs_max;
+    struct varve_image_cost
+        first_extra; /* what disc 0 carries besides: records of changed inodes */
+    bool keep_dirs_together;
+};
+VARVE_MUST_CHECK bool
+plan_make(const struct plan_item *items, size_t count, const struct plan_limits *limits,
+          struct plan *ret, struct varve_error *err);
+void plan_done(struct plan *plan);
+
+/* Records from the catalog (records.c). */
+VARVE_MUST_CHECK bool
+record_from_inode(struct varve_engine *engine, const struct varve_inode *inode,
+                  struct varve_record *ret, struct varve_error *err);
+
+/* Closes one set of what is in line and makes it PLANNED; *ret_made false: nothing is in line (or
+ * nothing that is not open). */
+VARVE_MUST_CHECK bool set_plan(struct varve_engine *engine, struct job *job, struct varve_set *ret,
+                               bool *ret_made, struct varve_error *err);
+VARVE_MUST_CHECK bool set_prepare(struct varve_engine *engine, struct job *job,
+                                  struct varve_set *set, struct varve_error *err);
+VARVE_MUST_CHECK bool set_burn(struct varve_engine *engine, struct job *job, struct varve_set *set,
+                               struct varve_error *err);
+/* One position from a staged image: of a repaired disc. */
+VARVE_MUST_CHECK bool
+disc_burn_raw(struct varve_engine *engine, struct job *job, const struct varve_set *set,
+              uint32_t index, int raw_fd, const uint32_t *crcs, uint64_t clusters,
+              struct varve_error *err);
+VARVE_MUST_CHECK bool
+set_seal(struct varve_engine *engine, struct varve_set *set, struct varve_error *err);
+/* All that is in line: plan, prepare, burn, seal, until nothing is left. First finishes sets of
+ * earlier runs. */
+VARVE_MUST_CHECK bool
+pipeline_run(struct varve_engine *engine, struct job *job, struct varve_error *err);
+bool pipeline_resume_job(struct varve_engine *engine, struct job *job, void *context,
+                         struct varve_error *err);
+/* Undoes what a crash left between freezing and planning. */
+VARVE_MUST_CHECK bool pipeline_recover(struct varve_engine *engine, struct varve_error *err);
+
+/* Reads a disc back whole against its CRCs (verify.c). *ret_bad counts clusters; the disc is in the
+ * drive. */
+VARVE_MUST_CHECK bool
+disc_read_back(struct varve_engine *engine, struct drive *drive, struct job *job,
+               const uint32_t *crcs, uint64_t clusters, uint64_t *ret_bad, struct varve_error *err);
+/* Proves that the disc in the drive is image `uuid` (INV-5): by its anchor. */
+VARVE_MUST_CHECK bool
+disc_prove(struct drive *drive, const struct varve_uuid *uuid, struct varve_error *err);
+/* A drive as a cluster source. */
+struct drive_source {
+    struct varve_cluster_source source;
+    struct varve_drive *drive;
+};
+void drive_source_init(struct drive_source *source, struct varve_drive *drive, uint64_t clusters);
+/* CRCs of a disc of a set: from the archive's folder, else unknown (NOT_FOUND). */
+VARVE_MUST_CHECK bool
+disc_crcs(struct varve_engine *engine, struct varve_set_id set, uint32_t index, uint32_t **ret,
+          uint64_t *ret_count, struct varve_error *err);
+
+/* --- recalls (recall.c, gather.c) --- */
+struct recalls;
+VARVE_MUST_CHECK bool recalls_start(struct varve_engine *engine, struct varve_error *err);
+void recalls_stop(struct varve_engine *engine);
+/* The next disc of the drive's library that recalls wait for and that no drive is serving
+ * (`loaded`, if it is one); false: none. Marks it as served by this drive. */
+bool recalls_next_disc(struct varve_engine *engine, struct drive *drive,
+                       const struct varve_barcode *loaded, struct varve_barcode *ret);
+/* Serves all that wait for the disc, which is in the drive (or could not be brought: `failure`). */
+void recalls_serve(struct varve_engine *engine, struct drive *drive,
+                   const struct varve_barcode *barcode, const struct varve_error *failure);
+uint64_t recalls_waiting(struct varve_engine *engine);
+
+/* Clusters of one set member got back from the other discs, in a staging file. */
+struct gather_want {
+    uint32_t index;
+    uint64_t cluster;
+};
+/* Decodes `count` wanted clusters of a set (sorted by cluster) and hands each out. Loads the discs
+ * it needs. */
+typedef bool gather_fn(void *context, const struct gather_want *want, const uint8_t *bytes,
+                       struct varve_error *err);
+VARVE_MUST_CHECK bool gather_run(struct varve_engine *engine, const struct varve_set *set,
+                                 const struct gather_want *wants, size_t count, struct job *job,
+                                 gather_fn *each, void *context, struct varve_error *err);
+
+/* --- the rest --- */
+/* Calls `each` for every inode below the paths (paths.c). */
+typedef bool inode_fn(struct varve_engine *engine, const struct varve_inode *inode, void *context,
+                      struct varve_error *err);
+VARVE_MUST_CHECK bool paths_walk(struct varve_engine *engine, const struct varve_path_list *paths,
+                                 inode_fn *each, void *context, struct varve_error *err);
+struct path_copy {
+    char **paths;
+    size_t count;
+};
+VARVE_MUST_CHECK bool
+path_copy_make(struct varve_engine *engine, const struct varve_path_list *paths,
+               struct path_copy *ret, struct varve_error *err);
+void path_copy_done(struct path_copy *copy);
+
+/* Startup sweep: backing files that no content names (sweep in check.c). */
+bool
+sweep_job(struct varve_engine *engine, struct job *job, void *context, struct varve_error *err);
+
+/* Takes a content out of the line; not being there is fine. */
+VARVE_MUST_CHECK bool
+request_drop(struct varve_engine *engine, struct varve_content_id content, struct varve_error *err);
+/* An engine that has opened nothing yet (engine.c); NULL on error. varve_engine_close() ends it at
+ * any stage. */
+struct varve_engine *
+engine_new(const char *dir, const struct varve_engine_ports *ports, struct varve_error *err);
+VARVE_MUST_CHECK bool engine_lock(struct varve_engine *engine, struct varve_error *err);
+/* Opens library `index` of the configuration (drives.c). */
+VARVE_MUST_CHECK bool
+library_attach(struct varve_engine *engine, const struct varve_engine_ports *ports, size_t index,
+               const struct varve_move_journal *journal, struct varve_error *err);
+/* Removes manifests and staged parity of a set that is sealed; CRCs, digests and maps stay
+ * (setfiles.c). */
+void set_files_trim(const struct varve_engine *engine, const struct varve_set *set);
+/* Puts a content in line for a set (verbs.c). */
+VARVE_MUST_CHECK bool
+request_content(struct varve_engine *engine, struct varve_content_id content, const char *rule,
+                unsigned n, unsigned m, struct varve_error *err);
+/* Catalog of a new archive (init.c). */
+VARVE_MUST_CHECK bool
+catalog_make(const char *path, const char *name, const struct varve_uuid *uuid,
+             struct varve_clock *clock, struct varve_error *err);
+bool policy_is_urgent(struct varve_engine *engine);
+VARVE_MUST_CHECK bool ticker_start(struct varve_engine *engine, struct varve_error *err);
+void ticker_stop(struct varve_engine *engine);
+VARVE_MUST_CHECK bool policy_job_start(struct varve_engine *engine, const char *rule,
+                                       uint64_t *ret_job, struct varve_error *err);
+
+struct varve_engine {
+    char *dir;
+    int lock_fd;
+    struct varve_clock *clock;
+    struct varve_random *random;
+    struct varve_config *config;
+    struct varve_policy *policy;
+    struct varve_catalog *catalog;
+    struct varve_store *store;
+    struct varve_vfs *vfs;
+    struct varve_uuid uuid;
+    char name[64];
+    int64_t started_ns;
+
+    uint64_t file_limit; /* backing files from here on belong to this run: no sweep touches them */
+    atomic_bool stopping;
+    bool started;
+
+    pthread_mutex_t jobs_lock;
+    pthread_cond_t jobs_changed;
+    struct job *jobs; /* newest first */
+    uint64_t job_last;
+    unsigned jobs_running;
+
+    struct library libraries[LIBRARIES_MAX];
+    size_t library_count;
+    struct drive drives[DRIVES_MAX];
+    size_t drive_count;
+    pthread_mutex_t tasks_lock;
+    pthread_cond_t tasks_changed;
+    struct task *tasks; /* waiting and running, in order of arrival */
+
+    pthread_mutex_t pipeline;
+    pthread_mutex_t blanks_lock; /* one blank is given out at a time */
+    struct recalls *recalls;
+    pthread_t ticker;
+    bool ticker_running;
+    pthread_mutex_t ticker_lock;
+    pthread_cond_t ticker_wake;
+    atomic_bool policy_running, pipeline_queued;
+    int64_t policy_last_ns;
+    int64_t pipeline_retry_ns; /* not before: the last automatic run failed */
+    pthread_mutex_t warning_lock;
+    char warning[200]; /* of the last background failure; "" none */
+};
+
+void warning_set(struct varve_engine *engine, const char *format, ...) VARVE_PRINTF(2, 3);
+
+#endif

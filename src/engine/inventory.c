@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the libraries hold against what the catalog knows of discs. */
+#include "engine_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+bool
+library_index(const struct varve_engine *engine, const char *name, size_t *ret,
+              struct varve_error *err)
+{
+    for (size_t i = 0; i < engine->library_count; i++) {
+        if (name == NULL || strcmp(engine->libraries[i].name, name) == 0) {
+            *ret = i;
+            return true;
+        }
+    }
+    if (name == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "this archive has no library");
+    return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "there is no library '%s'", name);
+}
+
+bool
+disc_mark(struct varve_engine *engine, const struct varve_barcode *barcode,
+          enum varve_disc_state state, const char *why, struct varve_error *err)
+{
+    struct varve_disc_row disc;
+    if (!varve_catalog_disc_get(engine->catalog, barcode, &disc, err))
+        return false;
+    disc.state = state;
+    (void)snprintf(disc.place, sizeof disc.place, "%.*s", (int)strcspn(why, "\n"), why);
+    return varve_catalog_disc_put(engine->catalog, &disc, err) &&
+           varve_catalog_sync(engine->catalog, err);
+}
+
+/* --- sets --- */
+
+static int
+usefulness(enum varve_disc_state state)
+{
+    switch (state) {
+    case VARVE_DISC_SEALED:
+        return 6;
+    case VARVE_DISC_SUSPECT:
+        return 5;
+    case VARVE_DISC_BURNED:
+        return 4;
+    case VARVE_DISC_BURNING:
+        return 3;
+    case VARVE_DISC_OFFLINE:
+        return 2;
+    case VARVE_DISC_LOST:
+        return 1;
+    case VARVE_DISC_BLANK:
+    case VARVE_DISC_FAILED:
+    case VARVE_DISC_RETIRED:
+    case VARVE_DISC_FOREIGN:
+        break;
+    }
+    return 0;
+}
+
+bool
+set_disc(struct varve_engine *engine, struct varve_set_id set, uint32_t index,
+         struct varve_disc_row *ret, struct varve_error *err)
+{
+    enum { ROWS_MAX = 1024 }; /* failed ones count too */
+    VARVE_CLEANUP_FREE struct varve_disc_row *rows = calloc(ROWS_MAX, sizeof *rows);
+    size_t count;
+    int best = 0;
+    if (rows == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "discs of set %" PRIu64, set.value);
+    if (!varve_catalog_set_discs(engine->catalog, set, rows, ROWS_MAX, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].index == index && usefulness(rows[i].state) > best) {
+            best = usefulness(rows[i].state);
+            *ret = rows[i];
+        }
+    }
+    return best > 0 ||
+           varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "set %" PRIu64 " has no disc %" PRIu32,
+                           set.value, index + 1);
+}
+
+bool
+set_regrade(struct varve_engine *engine, struct varve_set_id id, struct varve_error *err)
+{
+    struct varve_set set;
+    if (id.value == 0)
+        return true;
+    if (!varve_catalog_set_get(engine->catalog, id, &set, err))
+        return false;
+    if (set.state != VARVE_SET_SEALED && set.state != VARVE_SET_DEGRADED)
+        return true;
+    enum varve_set_state state = VARVE_SET_SEALED;
+    for (uint32_t i = 0; i < set.data_discs + set.parity_discs; i++) {
+        struct varve_disc_row disc;
+        struct varve_error why = {0};
+        if (!set_disc(engine, id, i, &disc, &why) ||
+            (disc.state != VARVE_DISC_SEALED && disc.state != VARVE_DISC_OFFLINE))
+            state = VARVE_SET_DEGRADED;
+    }
+    if (state == set.state)
+        return true;
+    set.state = state;
+    varve_log(state == VARVE_SET_DEGRADED ? VARVE_LOG_WARNING : VARVE_LOG_NOTICE,
+              "set %" PRIu64 " is %s", id.value, varve_set_state_name(state));
+    return varve_catalog_set_update(engine->catalog, &set, err);
+}
+
+/* --- discs --- */
+
+/* A disc that the catalog does not know counts as blank until a drive says otherwise (INV-5 proves
+ * it before burning). */
+static bool
+note_present(struct varve_engine *engine, const char *library, const struct varve_barcode *barcode,
+             struct varve_error *err)
+{
+    struct varve_disc_row disc = {.barcode = *barcode};
+    struct varve_error why = {0};
+    if (!varve_catalog_disc_get(engine->catalog, barcode, &disc, &why)) {
+        if (why.kind != VARVE_ERROR_NOT_FOUND) {
+            *err = why;
+            return false;
+        }
+        (void)snprintf(disc.library, sizeof disc.library, "%s", library);
+        return varve_catalog_disc_put(engine->catalog, &disc, err);
+    }
+    bool back = disc.state == VARVE_DISC_LOST || disc.state == VARVE_DISC_OFFLINE;
+    if (!back && strcmp(disc.library, library) == 0)
+        return true;
+    (void)snprintf(disc.library, sizeof disc.library, "%s", library);
+    if (back) {
+        /* Everything read from it is checked, so it may serve again; a scrub tells how good it is.
+         */
+        disc.state = disc.set.value == 0
+                         ? VARVE_DISC_BLANK
+                         : (disc.verified_ns != 0 ? VARVE_DISC_SEALED : VARVE_DISC_BURNING);
+        disc.place[0] = 0;
+        varve_log(VARVE_LOG_NOTICE, "disc '%s' is in library '%s' again", disc.barcode.text,
+                  library);
+    }
+    return varve_catalog_disc_put(engine->catalog, &disc, err) &&
+           (!back || set_regrade(engine, disc.set, err));
+}
+
+static bool
+is_present(const struct varve_element *elements, size_t count, const struct varve_barcode *barcode)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (elements[i].full && varve_barcode_equal(&elements[i].barcode, barcode))
+            return true;
+    }
+    return false;
+}
+
+static bool
+note_missing(struct varve_engine *engine, struct varve_disc_row *disc, struct varve_error *err)
+{
+    if (disc->state == VARVE_DISC_LOST || disc->state == VARVE_DISC_OFFLINE ||
+        disc->state == VARVE_DISC_FAILED || disc->state == VARVE_DISC_RETIRED)
+        return true;
+    varve_log(VARVE_LOG_WARNING, "disc '%s' (%s) is not in library '%s' any more",
+              disc->barcode.text, varve_disc_state_name(disc->state), disc->library);
+    disc->state = VARVE_DISC_LOST;
+    (void)snprintf(disc->place, sizeof disc->place, "not in library '%.60s' any more",
+                   disc->library);
+    return varve_catalog_disc_put(engine->catalog, disc, err) &&
+           set_regrade(engine, disc->set, err);
+}
+
+static bool
+note_all_missing(struct varve_engine *engine, const char *library,
+                 const struct varve_element *elements, size_t element_count,
+                 struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_disc_row *page = calloc(PAGE_ROWS, sizeof *page);
+    struct varve_barcode after = {{0}};
+    size_t count = PAGE_ROWS;
+    if (page == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "list discs");
+    while (count == PAGE_ROWS) {
+        if (!varve_catalog_discs(engine->catalog, &after, page, PAGE_ROWS, &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++) {
+            after = page[i].barcode;
+            if (strcmp(page[i].library, library) == 0 &&
+                !is_present(elements, element_count, &page[i].barcode) &&
+                !note_missing(engine, &page[i], err))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool
+inventory_update(struct varve_engine *engine, size_t library, bool refresh,
+                 struct varve_element **ret, size_t *ret_count, struct varve_error *err)
+{
+    struct library *row = &engine->libraries[library];
+    VARVE_CLEANUP_FREE struct varve_element *elements = NULL;
+    size_t count;
+    if (!varve_library_inventory(row->library, refresh, &elements, &count, err))
+        return varve_error_wrap(err, "library '%s'", row->name);
+    for (size_t i = 0; i < count; i++) {
+        if (elements[i].full && elements[i].barcode.text[0] != 0 &&
+            !note_present(engine, row->name, &elements[i].barcode, err))
+            return false;
+    }
+    if (!note_all_missing(engine, row->name, elements, count, err))
+        return false;
+    *ret = VARVE_TAKE(elements);
+    *ret_count = count;
+    return true;
+}
+
+/* --- blanks --- */
+
+/* Calls nothing back: finds the best blank after `skip` fits. *ret_found false: none. */
+static bool
+each_blank(struct varve_engine *engine, struct varve_disc_row *ret_first, uint64_t *ret_count,
+           uint64_t capacity_min, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_disc_row *page = calloc(PAGE_ROWS, sizeof *page);
+    struct varve_barcode after = {{0}};
+    size_t count = PAGE_ROWS;
+    *ret_count = 0;
+    if (page == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "list discs");
+    while (count == PAGE_ROWS) {
+        if (!varve_catalog_discs(engine->catalog, &after, page, PAGE_ROWS, &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++) {
+            size_t library;
+            struct varve_error ignored = {0};
+            after = page[i].barcode;
+            bool usable =
+                page[i].state == VARVE_DISC_BLANK &&
+                library_index(engine, page[i].library, &library, &ignored) &&
+                (page[i].capacity_clusters == 0 || page[i].capacity_clusters >= capacity_min);
+            if (usable && (*ret_count)++ == 0)
+                *ret_first = page[i];
+        }
+    }
+    return true;
+}
+
+bool
+blanks_count(struct varve_engine *engine, uint64_t *ret, struct varve_error *err)
+{
+    struct varve_disc_row first;
+    return each_blank(engine, &first, ret, 0, err);
+}
+
+bool
+blank_take(struct varve_engine *engine, const struct varve_set *set, uint32_t index,
+           struct varve_disc_row *ret, struct varve_error *err)
+{
+    VARVE_LOCKED(&engine->blanks_lock);
+    struct varve_disc_row disc;
+    uint64_t count;
+    if (!each_blank(engine, &disc, &count, set->clusters, err))
+        return false;
+    if (count == 0) {
+        varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no blank disc is left");
+        return varve_error_hint(
+            err, "add blank discs, then run 'varve library inventory --refresh' and 'varve flush'");
+    }
+    disc.state = VARVE_DISC_BURNING;
+    disc.set = set->id;
+    disc.index = index;
+    disc.uuid = member_uuid(&set->uuid, index);
+    disc.place[0] = 0;
+    if (!varve_catalog_disc_put(engine->catalog, &disc, err) ||
+        !varve_catalog_sync(engine->catalog, err))
+        return false;
+    *ret = disc;
+    return true;
+}
+
+struct probing {
+    struct varve_medium medium;
+};
+
+static bool
+probe_task(struct varve_engine *engine, struct task *task, struct drive *drive,
+           struct varve_error *err)
+{
+    (void)engine;
+    struct probing *probing = task->context;
+    return varve_drive_medium(drive_handle(drive), &probing->medium, err);
+}
+
+/* Looks at a blank nobody has seen in a drive yet; one that is not blank is set aside. */
+static bool
+probe(struct varve_engine *engine, struct varve_disc_row *disc, struct varve_error *err)
+{
+    struct probing probing = {0};
+    struct task task = {
+        .class = TASK_BURN, .barcode = disc->barcode, .run = probe_task, .context = &probing};
+    if (!library_index(engine, disc->library, &task.library, err))
+        return false;
+    task_submit(engine, &task);
+    if (!task_wait(engine, &task, err))
+        return varve_error_wrap(err, "look at blank disc '%s'", disc->barcode.text);
+    if (probing.medium.state == VARVE_MEDIUM_BLANK) {
+        disc->capacity_clusters = probing.medium.capacity_clusters;
+    } else {
+        disc->state = VARVE_DISC_FOREIGN;
+        (void)snprintf(disc->place, sizeof disc->place,
+                       "it is not blank and not known to this archive");
+        varve_log(VARVE_LOG_WARNING, "disc '%s' is not blank and is set aside", disc->barcode.text);
+    }
+    return varve_catalog_disc_put(engine->catalog, disc, err);
+}
+
+bool
+blank_capacity(struct varve_engine *engine, uint64_t *ret_clusters, struct varve_error *err)
+{
+    enum { PROBES_MAX = 64 };
+    for (unsigned i = 0; i < PROBES_MAX; i++) {
+        struct varve_disc_row disc;
+        uint64_t count;
+        if (!each_blank(engine, &disc, &count, 0, err))
+            return false;
+        if (count == 0)
+            return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no blank disc is left");
+        if (disc.capacity_clusters > 0) {
+            *ret_clusters = disc.capacity_clusters;
+            return true;
+        }
+        if (!probe(engine, &disc, err))
+            return false;
+    }
+    return varve_error_set(err, VARVE_ERROR_WRONG_DISC, 0,
+                           "%d discs in a row that should be blank are not", PROBES_MAX);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way of sets: planned, prepared, burned, sealed; and its continuation after a crash. */
+#include "engine_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* --- sealing --- */
+
+static bool
+seal_content(struct varve_engine *engine, struct varve_content_id id, struct varve_error *err)
+{
+    struct varve_content content;
+    if (!varve_catalog_content_get(engine->catalog, id, &content, err))
+        return false;
+    struct varve_place old = content.place;
+    content.phase = VARVE_PHASE_SEALED;
+    if (!content.current)
+        content.place =
+            (struct varve_place){0}; /* an old version needs no resident copy any more */
+    if (!varve_catalog_content_update(engine->catalog, &content, err))
+        return false;
+    if (!content.current)
+        varve_vfs_remove_later(engine->vfs, old);
+    return true;
+}
+
+static bool
+seal_record(struct varve_engine *engine, const struct varve_record *record, struct varve_error *err)
+{
+    struct varve_error why = {0};
+    if (record->type == VARVE_RECORD_DELETED) {
+        if (varve_catalog_tombstone_delete(engine->catalog, record->ino, &why) ||
+            why.kind == VARVE_ERROR_NOT_FOUND)
+            return true;
+        *err = why;
+        return false;
+    }
+    if (!varve_catalog_recorded(engine->catalog, record->ino, record->ctime_ns, &why) &&
+        why.kind != VARVE_ERROR_NOT_FOUND) { /* deleted since: fine */
+        *err = why;
+        return false;
+    }
+    if (record->type != VARVE_RECORD_FILE || record->piece_bytes == 0 ||
+        record->part + 1 != record->parts)
+        return true;
+    return seal_content(engine, (struct varve_content_id){record->content}, err);
+}
+
+static bool
+seal_unit(struct varve_engine *engine, struct set_images *images, struct varve_set *set,
+          struct varve_error *err)
+{
+    for (uint32_t i = 0; i < set->data_discs; i++) {
+        const struct varve_manifest *manifest = varve_image_manifest(images->images[i]);
+        for (size_t r = 0; r < manifest->count; r++) {
+            if (!seal_record(engine, &manifest->records[r], err))
+                return false;
+        }
+    }
+    return varve_catalog_set_update(engine->catalog, set, err);
+}
+
+bool
+set_seal(struct varve_engine *engine, struct varve_set *set, struct varve_error *err)
+{
+    VARVE_CLEANUP(set_images_free) struct set_images *images = NULL;
+    if (!set_images_load(engine, set, &images, err))
+        return false;
+    struct varve_set sealed = *set;
+    sealed.state = VARVE_SET_SEALED;
+    sealed.sealed_ns = varve_clock_realtime(engine->clock);
+    varve_catalog_begin(engine->catalog);
+    bool ok = seal_unit(engine, images, &sealed, err);
+    if (!varve_catalog_end(engine->catalog, ok, err) || !varve_catalog_sync(engine->catalog, err))
+        return varve_error_wrap(err, "seal set %" PRIu64, set->id.value);
+    *set = sealed;
+    set_files_remove(engine, set, true);
+    varve_log(VARVE_LOG_NOTICE, "set %" PRIu64 " sealed: %" PRIu32 "+%" PRIu32 " discs",
+              set->id.value, set->data_discs, set->parity_discs);
+    return true;
+}
+
+/* --- one set from where it stands --- */
+
+static uint64_t
+work_bytes(const struct varve_set *set)
+{
+    uint64_t reading = set->state == VARVE_SET_PLANNED ? set->data_discs : 0;
+    return (reading + 2ull * (set->data_discs + set->parity_discs)) * set->clusters *
+           VARVE_CLUSTER_BYTES;
+}
+
+static bool
+finish_set(struct varve_engine *engine, struct job *job, struct varve_set *set,
+           struct varve_error *err)
+{
+    job_grow(job, work_bytes(set), 0);
+    if (set->state == VARVE_SET_PLANNED && !set_prepare(engine, job, set, err))
+        return false;
+    return set_burn(engine, job, set, err) && set_seal(engine, set, err);
+}
+
+/* The next set that is under way, or *ret_found false. */
+static bool
+unfinished_set(struct varve_engine *engine, struct varve_set *ret, bool *ret_found,
+               struct varve_error *err)
+{
+    struct varve_set page[16];
+    struct varve_set_id after = {0};
+    size_t count = 16;
+    *ret_found = false;
+    while (count == 16) {
+        if (!varve_catalog_sets(engine->catalog, after, page, 16, &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++) {
+            if (page[i].state == VARVE_SET_PLANNED || page[i].state == VARVE_SET_BURNING) {
+                *ret = page[i];
+                *ret_found = true;
+                return true;
+            }
+            after = page[i].id;
+        }
+    }
+    return true;
+}
+
+static bool
+finish_unfinished(struct varve_engine *engine, struct job *job, struct varve_error *err)
+{
+    for (;;) {
+        struct varve_set set;
+        bool found;
+        if (!go_on(engine, err) || !unfinished_set(engine, &set, &found, err))
+            return false;
+        if (!found)
+            return true;
+        if (!finish_set(engine, job, &set, err))
+            return false;
+    }
+}
+
+static bool
+run(struct varve_engine *engine, struct job *job, struct varve_error *err)
+{
+    for (;;) {
+        struct varve_set set;
+        bool made;
+        if (!finish_unfinished(engine, job, err) || !set_plan(engine, job, &set, &made, err))
+            return false;
+        if (!made)
+            return true;
+    }
+}
+
+bool
+pipeline_run(struct varve_engine *engine, struct job *job, struct varve_error *err)
+{
+    job_text(job, "waiting for the set before");
+    VARVE_LOCKED(&engine->pipeline);
+    bool ok = run(engine, job, err);
+    if (ok)
+        job_text(job, "%s", "");
+    return ok;
+}
+
+bool
+pipeline_resume_job(struct varve_engine *engine, struct job *job, void *context,
+                    struct varve_error *err)
+{
+    (void)context;
+    VARVE_LOCKED(&engine->pipeline);
+    return finish_unfinished(engine, job, err);
+}
+
+/* --- after a crash --- */
+
+static bool
+has_pieces(struct varve_engine *engine, struct varve_content_id id, bool *ret,
+           struct varve_error *err)
+{
+    struct varve_piece piece;
+    size_t count;
+    if (!varve_catalog_pieces(engine->catalog, id, &piece, 1, &count, err))
+        return false;
+    *ret = count > 0;
+    return true;
+}
+
+/* Contents that were frozen for a set that never came to be. */
+static bool
+thaw_stranded(struct varve_engine *engine, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_content *page = calloc(PAGE_ROWS, sizeof *page);
+    struct varve_content_id after = {0};
+    size_t count = PAGE_ROWS;
+    if (page == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "look for unfinished plans");
+    while (count == PAGE_ROWS) {
+        if (!varve_catalog_contents(engine->catalog, after, true, page, PAGE_ROWS, &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++) {
+            bool planned = true;
+            after = page[i].id;
+            if (page[i].phase != VARVE_PHASE_FROZEN)
+                continue;
+            if (!has_pieces(engine, page[i].id, &planned, err) ||
+                (!planned && !varve_vfs_thaw(engine->vfs, page[i].id, err)))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool
+pipeline_recover(struct varve_engine *engine, struct varve_error *err)
+{
+    struct varve_set set;
+    bool found;
+    uint64_t job;
+    if (!thaw_stranded(engine, err) || !unfinished_set(engine, &set, &found, err))
+        return false;
+    if (!found)
+        return true;
+    varve_log(VARVE_LOG_NOTICE, "set %" PRIu64 " is %s: going on with it", set.id.value,
+              varve_set_state_name(set.state));
+    return job_start(engine, "burn", pipeline_resume_job, NULL, NULL, &job, err);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules at work: the policy says which are active, the catalog which files they mean, this file
+ * does it. */
+#include "engine_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+struct chosen {
+    uint64_t ino;
+    struct varve_content_id content;
+    uint64_t size;
+};
+
+/* Files of one rule, up to its limits. */
+struct choosing {
+    const struct varve_policy_step *step;
+    struct chosen *rows; /* NULL: only counted */
+    bool keep;
+    size_t count, capacity;
+    uint64_t files, bytes;
+};
+
+static bool
+choose(void *context, const struct varve_selected *row, struct varve_error *err)
+{
+    struct choosing *choosing = context;
+    if (choosing->bytes >= choosing->step->bytes_max ||
+        choosing->files >= choosing->step->files_max)
+        return false; /* enough; no error */
+    choosing->files++;
+    choosing->bytes += row->size;
+    if (!choosing->keep)
+        return true;
+    if (choosing->count == choosing->capacity) {
+        size_t capacity = choosing->capacity == 0 ? 1024 : choosing->capacity * 2;
+        struct chosen *rows = realloc(choosing->rows, capacity * sizeof *rows);
+        if (rows == NULL)
+            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "policy run");
+        choosing->rows = rows;
+        choosing->capacity = capacity;
+    }
+    choosing->rows[choosing->count++] = (struct chosen){row->ino, row->content, row->size};
+    return true;
+}
+
+static bool
+select_rule(struct varve_engine *engine, struct choosing *choosing, struct varve_error *err)
+{
+    const struct varve_rule *rule = choosing->step->rule;
+    struct varve_selection selection =
+        varve_rule_selection(engine->policy, rule, varve_clock_realtime(engine->clock));
+    return varve_catalog_select(engine->catalog, &selection, choose, choosing, err) ||
+           varve_error_wrap(err, "rule '%s'", rule->name);
+}
+
+static void
+fill_input(struct varve_engine *engine, struct varve_policy_input *ret)
+{
+    time_t seconds = (time_t)(varve_clock_realtime(engine->clock) / VARVE_NS_PER_SECOND);
+    struct tm local = {0};
+    *ret = (struct varve_policy_input){0};
+    if (localtime_r(&seconds, &local) != NULL)
+        ret->minute = (unsigned)(local.tm_hour * 60 + local.tm_min);
+    for (int tier = VARVE_TIER_SSD; tier <= VARVE_TIER_HDD; tier++) {
+        struct varve_tier_usage usage;
+        struct varve_error ignored = {0}; /* a tier that does not answer counts as absent */
+        if (varve_store_has_tier(engine->store, (enum varve_tier)tier) &&
+            varve_store_usage(engine->store, (enum varve_tier)tier, &usage, &ignored)) {
+            ret->tiers[tier].total_bytes = usage.bytes_total;
+            ret->tiers[tier].free_bytes = usage.bytes_free;
+        }
+    }
+}
+
+bool
+policy_is_urgent(struct varve_engine *engine)
+{
+    struct varve_policy_input input;
+    fill_input(engine, &input);
+    return varve_policy_urgent(engine->policy, &input);
+}
+
+/* --- one file --- */
+
+static bool
+do_file(struct varve_engine *engine, const struct varve_rule *rule, const struct chosen *file,
+        struct varve_error *err)
+{
+    struct varve_place old;
+    switch (rule->to) {
+    case VARVE_TO_SSD:
+    case VARVE_TO_HDD:
+        if (!varve_vfs_move(engine->vfs, file->content,
+                            rule->to == VARVE_TO_SSD ? VARVE_TIER_SSD : VARVE_TIER_HDD, &old, err))
+            return false;
+        varve_vfs_remove_later(engine->vfs, old);
+        return true;
+    case VARVE_TO_MIGRATED:
+        if (!varve_vfs_release(engine->vfs, file->content, &old, err))
+            return false;
+        varve_vfs_remove_later(engine->vfs, old);
+        return true;
+    case VARVE_TO_OPTICAL:
+        break;
+    }
+    return request_content(engine, file->content, rule->name, rule->data_discs, rule->parity_discs,
+                           err);
+}
+
+/* Files that are open or changed since wait for another run; what a full tier refuses ends the
+ * rule. */
+static bool
+is_fatal(const struct varve_error *why)
+{
+    return why->kind != VARVE_ERROR_BUSY && why->kind != VARVE_ERROR_NOT_FOUND &&
+           why->kind != VARVE_ERROR_EXISTS && why->kind != VARVE_ERROR_INVALID;
+}
+
+static bool
+do_rule(struct varve_engine *engine, struct job *job, const struct varve_policy_step *step,
+        struct varve_error *err)
+{
+    struct choosing choosing = {.step = step, .keep = true};
+    uint64_t skipped = 0;
+    bool ok = varve_catalog_sync(engine->catalog, err) && select_rule(engine, &choosing, err);
+    VARVE_CLEANUP_FREE struct chosen *rows = choosing.rows;
+    job_grow(job, choosing.bytes, choosing.files);
+    job_text(job, "rule '%s': %s to %s", step->rule->name, varve_rule_from_name(step->rule->from),
+             varve_rule_to_name(step->rule->to));
+    for (size_t i = 0; ok && i < choosing.count; i++) {
+        struct varve_error why = {0};
+        ok = go_on(engine, err);
+        if (ok && !do_file(engine, step->rule, &rows[i], &why)) {
+            skipped++;
+            if (is_fatal(&why)) {
+                *err = why;
+                ok = varve_error_wrap(err, "rule '%s'", step->rule->name);
+            }
+        }
+        job_add(job, rows[i].size, 1);
+    }
+    if (skipped > 0)
+        varve_log(VARVE_LOG_INFO,
+                  "rule '%s': %" PRIu64 " files are open or changed and wait for the next run",
+                  step->rule->name, skipped);
+    return ok && varve_vfs_reap(engine->vfs, err);
+}
+
+/* --- runs --- */
+
+static bool
+plan(struct varve_engine *engine, const char *rule, struct varve_policy_step **ret,
+     struct varve_error *err)
+{
+    struct varve_policy_input input;
+    if (rule != NULL && varve_policy_find(engine->policy, rule) == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "there is no rule '%s' in %s", rule,
+                               VARVE_CONFIG_FILE);
+    struct varve_policy_step *steps = calloc(varve_policy_count(engine->policy) + 1, sizeof *steps);
+    if (steps == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "policy run");
+    fill_input(engine, &input);
+    varve_policy_plan(engine->policy, &input, steps);
+    *ret = steps;
+    return true;
+}
+
+static bool
+is_meant(const struct varve_policy_step *step, const char *rule)
+{
+    return rule == NULL || strcmp(step->rule->name, rule) == 0;
+}
+
+static bool
+policy_job(struct varve_engine *engine, struct job *job, void *context, struct varve_error *err)
+{
+    const char *rule = context;
+    VARVE_CLEANUP_FREE struct varve_policy_step *steps = NULL;
+    bool ok = plan(engine, rule, &steps, err);
+    /* Each rule sees what the rules before it did, so the conditions are looked at again. */
+    for (size_t i = 0; ok && i < varve_policy_count(engine->policy); i++) {
+        struct varve_policy_input input;
+        fill_input(engine, &input);
+        varve_policy_plan(engine->policy, &input, steps);
+        if (steps[i].active && is_meant(&steps[i], rule))
+            ok = do_rule(engine, job, &steps[i], err);
+    }
+    atomic_store(&engine->policy_running, false);
+    if (!ok && err->kind != VARVE_ERROR_CANCELLED)
+        warning_set(engine, "policy: %s", err->text);
+    return ok;
+}
+
+bool
+policy_job_start(struct varve_engine *engine, const char *rule, uint64_t *ret_job,
+                 struct varve_error *err)
+{
+    char *copy = rule != NULL ? strdup(rule) : NULL;
+    if (rule != NULL && copy == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "policy run");
+    if (atomic_exchange(&engine->policy_running, true)) {
+        free(copy);
+        return varve_error_set(err, VARVE_ERROR_BUSY, 0, "a policy run is under way");
+    }
+    if (job_start(engine, "policy", policy_job, copy, free, ret_job, err))
+        return true;
+    atomic_store(&engine->policy_running, false);
+    return false;
+}
+
+bool
+varve_engine_policy_run(struct varve_engine *engine, const char *rule, uint64_t *ret_job,
+                        struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_policy_step *steps = NULL;
+    return plan(engine, rule, &steps, err) && policy_job_start(engine, rule, ret_job, err);
+}
+
+bool
+varve_engine_policy_dry_run(struct varve_engine *engine, const char *rule,
+                            struct varve_policy_effect **ret, size_t *ret_count,
+                            struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_policy_step *steps = NULL;
+    size_t count = varve_policy_count(engine->policy);
+    VARVE_CLEANUP_FREE struct varve_policy_effect *effects = calloc(count + 1, sizeof *effects);
+    if (effects == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "policy run");
+    if (!plan(engine, rule, &steps, err) || !varve_catalog_sync(engine->catalog, err))
+        return false;
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_meant(&steps[i], rule))
+            continue;
+        struct choosing choosing = {.step = &steps[i]};
+        if (steps[i].active && !select_rule(engine, &choosing, err))
+            return false;
+        struct varve_policy_effect *effect = &effects[used++];
+        (void)snprintf(effect->rule, sizeof effect->rule, "%s", steps[i].rule->name);
+        (void)snprintf(effect->reason, sizeof effect->reason, "%s", steps[i].reason);
+        effect->active = steps[i].active;
+        effect->files = choosing.files;
+        effect->bytes = choosing.bytes;
+    }
+    *ret = VARVE_TAKE(effects);
+    *ret_count = used;
+    return true;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an operator sees: numbers, and what deserves a look. Libraries by hand. */
+#include "engine_internal.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+static void warn(struct varve_engine_status *status, const char *format, ...) VARVE_PRINTF(2, 3);
+
+static void
+warn(struct varve_engine_status *status, const char *format, ...)
+{
+    if (status->warnings_count >= sizeof status->warnings / sizeof status->warnings[0])
+        return;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(status->warnings[status->warnings_count++], sizeof status->warnings[0], format,
+                    args);
+    va_end(args);
+}
+
+static void
+warn_of_discs(const struct varve_engine *engine, struct varve_engine_status *status)
+{
+    const uint64_t *discs = status->totals.discs_by_state;
+    const uint64_t *sets = status->totals.sets_by_state;
+    if (sets[VARVE_SET_DEGRADED] > 0)
+        warn(status,
+             "%" PRIu64
+             " sets are degraded; 'varve set list' shows which, 'varve set repair ID' mends one",
+             sets[VARVE_SET_DEGRADED]);
+    if (discs[VARVE_DISC_SUSPECT] > 0)
+        warn(status, "%" PRIu64 " discs are suspect", discs[VARVE_DISC_SUSPECT]);
+    if (discs[VARVE_DISC_LOST] > 0)
+        warn(status, "%" PRIu64 " discs are lost", discs[VARVE_DISC_LOST]);
+    if (discs[VARVE_DISC_FOREIGN] > 0)
+        warn(status, "%" PRIu64 " discs are neither blank nor of this archive",
+             discs[VARVE_DISC_FOREIGN]);
+    uint64_t wanted = engine->config->data_discs + engine->config->parity_discs;
+    if (engine->library_count > 0 && discs[VARVE_DISC_BLANK] < wanted)
+        warn(status, "%" PRIu64 " blank discs are left, a full set takes %" PRIu64,
+             discs[VARVE_DISC_BLANK], wanted);
+}
+
+static void
+warn_of_tiers(const struct varve_engine *engine, struct varve_engine_status *status)
+{
+    for (int tier = VARVE_TIER_SSD; tier <= VARVE_TIER_HDD; tier++) {
+        unsigned high;
+        unsigned low;
+        if (status->usage[tier].bytes_total > 0 &&
+            varve_policy_marks(engine->policy, (enum varve_tier)tier, &high, &low) &&
+            status->usage[tier].percent_used > high)
+            warn(status, "tier %s is %u%% full, above its high mark of %u%%",
+                 varve_tier_name((enum varve_tier)tier), status->usage[tier].percent_used, high);
+    }
+}
+
+static void
+count_jobs(struct varve_engine *engine, struct varve_engine_status *status)
+{
+    VARVE_CLEANUP_FREE struct varve_job *jobs = calloc(JOBS_KEPT_MAX, sizeof *jobs);
+    size_t count = jobs != NULL ? varve_engine_jobs(engine, jobs, JOBS_KEPT_MAX) : 0;
+    for (size_t i = 0; i < count; i++) {
+        status->jobs_running += jobs[i].state == VARVE_JOB_RUNNING;
+        status->jobs_queued += jobs[i].state == VARVE_JOB_QUEUED;
+    }
+}
+
+bool
+varve_engine_status(struct varve_engine *engine, struct varve_engine_status *ret,
+                    struct varve_error *err)
+{
+    struct varve_engine_status status = {.archive = engine->uuid, .started_ns = engine->started_ns};
+    (void)snprintf(status.name, sizeof status.name, "%s", engine->name);
+    if (!varve_catalog_totals(engine->catalog, &status.totals, err))
+        return false;
+    for (int tier = VARVE_TIER_SSD; tier <= VARVE_TIER_HDD; tier++) {
+        struct varve_error why = {0};
+        if (varve_store_has_tier(engine->store, (enum varve_tier)tier) &&
+            !varve_store_usage(engine->store, (enum varve_tier)tier, &status.usage[tier], &why))
+            warn(&status, "tier %s: %.150s", varve_tier_name((enum varve_tier)tier), why.text);
+    }
+    count_jobs(engine, &status);
+    status.recalls_waiting = engine->recalls != NULL ? recalls_waiting(engine) : 0;
+    warn_of_discs(engine, &status);
+    warn_of_tiers(engine, &status);
+    {
+        VARVE_LOCKED(&engine->warning_lock);
+        if (engine->warning[0] != 0)
+            warn(&status, "%s", engine->warning);
+    }
+    *ret = status;
+    return true;
+}
+
+/* --- libraries --- */
+
+size_t
+varve_engine_library_count(struct varve_engine *engine)
+{
+    return engine->library_count;
+}
+
+const char *
+varve_engine_library_name(struct varve_engine *engine, size_t index)
+{
+    return engine->libraries[index].name;
+}
+
+bool
+varve_engine_inventory(struct varve_engine *engine, const char *library, bool refresh,
+                       struct varve_element **ret, size_t *ret_count, struct varve_error *err)
+{
+    size_t index;
+    return library_index(engine, library, &index, err) &&
+           inventory_update(engine, index, refresh, ret, ret_count, err);
+}
+
+struct by_hand {
+    enum varve_library_action action;
+};
+
+static bool
+by_hand_task(struct varve_engine *engine, struct task *task, struct drive *drive,
+             struct varve_error *err)
+{
+    const struct by_hand *by_hand = task->context;
+    (void)engine;
+    if (by_hand->action == VARVE_LIBRARY_LOAD)
+        return true; /* the disc is in a drive: that was all */
+    if (!varve_library_unload(drive_library(drive), drive->number, err))
+        return false;
+    return by_hand->action != VARVE_LIBRARY_EXPORT ||
+           varve_library_export(drive_library(drive), &task->barcode, err);
+}
+
+/* Waits for the drive like any other work, so that nothing is pulled from under a job. */
+static bool
+with_disc(struct varve_engine *engine, size_t library, enum varve_library_action action,
+          const struct varve_barcode *barcode, struct varve_error *err)
+{
+    struct by_hand by_hand = {action};
+    struct task task = {.class = TASK_RECALL,
+                        .library = library,
+                        .barcode = *barcode,
+                        .run = by_hand_task,
+                        .context = &by_hand};
+    task_submit(engine, &task);
+    return task_wait(engine, &task, err);
+}
+
+static bool
+unload_drive(struct varve_engine *engine, size_t library, unsigned drive, struct varve_error *err)
+{
+    struct varve_library *handle = engine->libraries[library].library;
+    struct varve_barcode loaded;
+    if (drive >= varve_library_drive_count(handle))
+        return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "library '%s' has no drive %u",
+                               engine->libraries[library].name, drive);
+    if (!varve_library_drive_disc(handle, drive, &loaded))
+        return true;
+    return with_disc(engine, library, VARVE_LIBRARY_UNLOAD, &loaded, err);
+}
+
+static bool
+export_disc(struct varve_engine *engine, size_t library, const struct varve_barcode *barcode,
+            struct varve_error *err)
+{
+    struct varve_disc_row disc;
+    if (!varve_catalog_disc_get(engine->catalog, barcode, &disc, err))
+        return false;
+    if (!with_disc(engine, library, VARVE_LIBRARY_EXPORT, barcode, err))
+        return false;
+    disc.state = VARVE_DISC_OFFLINE;
+    (void)snprintf(disc.place, sizeof disc.place, "exported from library '%.60s'",
+                   engine->libraries[library].name);
+    return varve_catalog_disc_put(engine->catalog, &disc, err) &&
+           varve_catalog_sync(engine->catalog, err);
+}
+
+bool
+varve_engine_library_act(struct varve_engine *engine, const char *library,
+                         enum varve_library_action action, const char *barcode, unsigned drive,
+                         struct varve_error *err)
+{
+    size_t index;
+    unsigned imported;
+    struct varve_barcode disc = {{0}};
+    struct varve_element *elements = NULL;
+    size_t count;
+    bool needs_disc = action == VARVE_LIBRARY_LOAD || action == VARVE_LIBRARY_EXPORT;
+    if (!library_index(engine, library, &index, err))
+        return false;
+    if (needs_disc && (barcode == NULL || !varve_barcode_make(barcode, &disc)))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' is no barcode",
+                               barcode != NULL ? barcode : "");
+    bool ok = false;
+    switch (action) {
+    case VARVE_LIBRARY_LOAD:
+        ok = with_disc(engine, index, action, &disc, err);
+        break;
+    case VARVE_LIBRARY_UNLOAD:
+        ok = unload_drive(engine, index, drive, err);
+        break;
+    case VARVE_LIBRARY_EXPORT:
+        ok = export_disc(engine, index, &disc, err);
+        break;
+    case VARVE_LIBRARY_IMPORT:
+        ok = varve_library_import(engine->libraries[index].library, &imported, err);
+        break;
+    }
+    if (!ok || !inventory_update(engine, index, true, &elements, &count, err))
+        return false;
+    free(elements);
+    return true;
+}
+
+bool
+varve_engine_disc_retire(struct varve_engine *engine, const char *barcode, struct varve_error *err)
+{
+    struct varve_barcode name;
+    struct varve_disc_row disc;
+    struct varve_set set;
+    if (!varve_barcode_make(barcode, &name))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' is no barcode", barcode);
+    if (!varve_catalog_disc_get(engine->catalog, &name, &disc, err))
+        return varve_error_wrap(err, "disc '%s'", barcode);
+    /* INV-2: a disc of a set may go only when the set is whole without it, that is never before a
+     * repair replaced it. */
+    if (disc.set.value != 0 && disc.state != VARVE_DISC_FAILED) {
+        struct varve_disc_row best;
+        if (!varve_catalog_set_get(engine->catalog, disc.set, &set, err) ||
+            !set_disc(engine, disc.set, disc.index, &best, err))
+            return false;
+        if (set.state != VARVE_SET_ABANDONED && varve_barcode_equal(&best.barcode, &disc.barcode)) {
+            varve_error_set(err, VARVE_ERROR_BUSY, 0,
+                            "disc '%s' is the only disc %" PRIu32 " of set %" PRIu64, barcode,
+                            disc.index + 1, disc.set.value);
+            return varve_error_hint(err, "'varve set repair %" PRIu64 "' makes a new one first",
+                                    disc.set.value);
+        }
+    }
+    return disc_mark(engine, &name, VARVE_DISC_RETIRED, "retired by the operator", err);
+}

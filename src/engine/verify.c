@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading discs back: after burning, and whenever somebody asks. */
+#include "engine_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static bool
+source_read(void *context, uint64_t cluster, uint8_t ret[VARVE_CLUSTER_BYTES],
+            struct varve_error *err)
+{
+    return varve_drive_read(context, cluster, 1, ret, NULL, err);
+}
+
+void
+drive_source_init(struct drive_source *source, struct varve_drive *drive, uint64_t clusters)
+{
+    source->drive = drive;
+    source->source = (struct varve_cluster_source){drive, clusters, source_read};
+}
+
+bool
+disc_prove(struct drive *drive, const struct varve_uuid *uuid, struct varve_error *err)
+{
+    struct varve_medium medium;
+    struct drive_source source;
+    VARVE_CLEANUP(varve_disc_close) struct varve_disc *disc = NULL;
+    if (!varve_drive_medium(drive_handle(drive), &medium, err))
+        return false;
+    drive_source_init(&source, drive_handle(drive), medium.readable_clusters);
+    if (!varve_disc_open(&source.source, &disc, err))
+        return false;
+    const struct varve_disc_identity *identity = varve_disc_identity(disc);
+    if (varve_uuid_equal(&identity->disc, uuid))
+        return true;
+    char found[VARVE_UUID_TEXT_BYTES];
+    char wanted[VARVE_UUID_TEXT_BYTES];
+    varve_uuid_format(&identity->disc, found);
+    varve_uuid_format(uuid, wanted);
+    return varve_error_set(err, VARVE_ERROR_WRONG_DISC, 0,
+                           "it is disc %s of set %" PRIu64 " of archive '%s', not %s", found,
+                           identity->set_number, identity->archive_name, wanted);
+}
+
+bool
+disc_crcs(struct varve_engine *engine, struct varve_set_id id, uint32_t index, uint32_t **ret,
+          uint64_t *ret_count, struct varve_error *err)
+{
+    struct varve_set set;
+    if (!varve_catalog_set_get(engine->catalog, id, &set, err))
+        return false;
+    VARVE_CLEANUP_FREE char *path = set_file(engine, &set, index, "crc");
+    if (path == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "load checksums");
+    return crcs_load(path, ret, ret_count, err);
+}
+
+/* Clusters of the batch that do not match or cannot be read. */
+static uint64_t
+count_bad(struct drive *drive, const uint32_t *crcs, uint64_t cluster, unsigned count,
+          uint8_t *buffer)
+{
+    struct varve_error why = {0};
+    uint64_t bad = 0;
+    bool whole = varve_drive_read(drive_handle(drive), cluster, count, buffer, NULL, &why);
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t *bytes = &buffer[(size_t)i * VARVE_CLUSTER_BYTES];
+        /* A batch that fails is read again one by one: usually one cluster is to blame. */
+        if (!whole && !varve_drive_read(drive_handle(drive), cluster + i, 1, bytes, NULL, &why))
+            bad++;
+        else if (varve_crc32c(0, bytes, VARVE_CLUSTER_BYTES) != crcs[cluster + i])
+            bad++;
+    }
+    return bad;
+}
+
+bool
+disc_read_back(struct varve_engine *engine, struct drive *drive, struct job *job,
+               const uint32_t *crcs, uint64_t clusters, uint64_t *ret_bad, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE uint8_t *buffer =
+        aligned_alloc(4096, (size_t)BURN_BATCH_CLUSTERS * VARVE_CLUSTER_BYTES);
+    if (buffer == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "read back");
+    *ret_bad = 0;
+    for (uint64_t at = 0; at < clusters; at += BURN_BATCH_CLUSTERS) {
+        unsigned count =
+            clusters - at < BURN_BATCH_CLUSTERS ? (unsigned)(clusters - at) : BURN_BATCH_CLUSTERS;
+        if (!go_on(engine, err))
+            return false;
+        *ret_bad += count_bad(drive, crcs, at, count, buffer);
+        job_add(job, (uint64_t)count * VARVE_CLUSTER_BYTES, 0);
+    }
+    return true;
+}
+
+/* --- varve disc verify, varve scrub --- */
+
+struct verifying {
+    struct varve_disc_row disc;
+    struct task task;
+    uint64_t bad;
+};
+
+static bool
+verify_task(struct varve_engine *engine, struct task *task, struct drive *drive,
+            struct varve_error *err)
+{
+    struct verifying *verifying = task->context;
+    struct varve_disc_row *disc = &verifying->disc;
+    VARVE_CLEANUP_FREE uint32_t *crcs = NULL;
+    uint64_t clusters;
+    job_text(task->job, "reading disc '%s'", disc->barcode.text);
+    return disc_crcs(engine, disc->set, disc->index, &crcs, &clusters, err) &&
+           disc_prove(drive, &disc->uuid, err) &&
+           disc_read_back(engine, drive, task->job, crcs, clusters, &verifying->bad, err);
+}
+
+/* What a reading says of the disc, in the catalog. */
+static bool
+judge(struct varve_engine *engine, struct verifying *verifying, bool read,
+      const struct varve_error *why, struct varve_error *err)
+{
+    struct varve_disc_row *disc = &verifying->disc;
+    if (!read && (why->kind == VARVE_ERROR_CANCELLED || why->kind == VARVE_ERROR_NOMEM))
+        return true; /* says nothing of the disc */
+    if (!read && !verifying->task.disc_arrived)
+        return disc_mark(engine, &disc->barcode, VARVE_DISC_LOST, why->text, err) &&
+               set_regrade(engine, disc->set, err);
+    disc->state = read && verifying->bad == 0 ? VARVE_DISC_SEALED : VARVE_DISC_SUSPECT;
+    disc->bad_clusters = verifying->bad;
+    disc->verified_ns = varve_clock_realtime(engine->clock);
+    if (read)
+        (void)snprintf(disc->place, sizeof disc->place, "%s", "");
+    else
+        (void)snprintf(disc->place, sizeof disc->place, "%.*s", (int)strcspn(why->text, "\n"),
+                       why->text);
+    return varve_catalog_disc_put(engine->catalog, disc, err) &&
+           set_regrade(engine, disc->set, err);
+}
+
+static bool
+verify_one(struct varve_engine *engine, struct job *job, const struct varve_disc_row *row,
+           struct varve_error *err)
+{
+    struct verifying verifying = {.disc = *row};
+    struct varve_error why = {0};
+    verifying.task = (struct task){.class = TASK_VERIFY,
+                                   .barcode = row->barcode,
+                                   .run = verify_task,
+                                   .context = &verifying,
+                                   .job = job};
+    bool read = library_index(engine, row->library, &verifying.task.library, &why);
+    if (read) {
+        task_submit(engine, &verifying.task);
+        read = task_wait(engine, &verifying.task, &why);
+    }
+    if (!judge(engine, &verifying, read, &why, err))
+        return false;
+    if (!read && why.kind == VARVE_ERROR_CANCELLED) {
+        *err = why;
+        return false;
+    }
+    if (!read || verifying.bad > 0) {
+        if (read)
+            varve_error_set(&why, VARVE_ERROR_CORRUPT, 0,
+                            "%" PRIu64 " of %" PRIu64 " clusters do not match", verifying.bad,
+                            row->clusters);
+        varve_error_wrap(&why, "disc '%s'", row->barcode.text);
+        varve_error_hint(&why,
+                         "'varve set repair %" PRIu64 "' burns it anew from the rest of its set",
+                         row->set.value);
+        job_file_failed(job, &why);
+        varve_log(VARVE_LOG_WARNING, "%s", why.text);
+    }
+    job_add(job, 0, 1);
+    return true;
+}
+
+static bool
+readable(const struct varve_disc_row *disc)
+{
+    return disc->set.value != 0 && disc->clusters > 0 &&
+           (disc->state == VARVE_DISC_SEALED || disc->state == VARVE_DISC_SUSPECT ||
+            disc->state == VARVE_DISC_LOST);
+}
+
+static bool
+verify_all(struct varve_engine *engine, struct job *job, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_disc_row *page = calloc(PAGE_ROWS, sizeof *page);
+    struct varve_barcode after = {{0}};
+    size_t count = PAGE_ROWS;
+    if (page == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "list discs");
+    while (count == PAGE_ROWS) {
+        if (!varve_catalog_discs(engine->catalog, &after, page, PAGE_ROWS, &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++)
+            if (readable(&page[i]))
+                job_grow(job, page[i].clusters * VARVE_CLUSTER_BYTES, 1);
+        for (size_t i = 0; i < count; i++) {
+            if (readable(&page[i]) && !verify_one(engine, job, &page[i], err))
+                return false;
+            after = page[i].barcode;
+        }
+    }
+    return true;
+}
+
+static bool
+verify_job(struct varve_engine *engine, struct job *job, void *context, struct varve_error *err)
+{
+    struct varve_barcode *barcode = context;
+    struct varve_disc_row disc;
+    if (barcode->text[0] == 0)
+        return verify_all(engine, job, err);
+    if (!varve_catalog_disc_get(engine->catalog, barcode, &disc, err))
+        return false;
+    job_total(job, disc.clusters * VARVE_CLUSTER_BYTES, 1);
+    return verify_one(engine, job, &disc, err);
+}
+
+bool
+varve_engine_verify(struct varve_engine *engine, const char *barcode, uint64_t *ret_job,
+                    struct varve_error *err)
+{
+    struct varve_disc_row disc;
+    struct varve_barcode *context = calloc(1, sizeof *context);
+    if (context == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "verify");
+    bool ok = barcode == NULL || varve_barcode_make(barcode, context) ||
+              varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' is no barcode", barcode);
+    ok = ok && (barcode == NULL || varve_catalog_disc_get(engine->catalog, context, &disc, err));
+    if (ok && barcode != NULL && !readable(&disc))
+        ok = varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                             "disc '%s' is %s: there is nothing to verify", barcode,
+                             varve_disc_state_name(disc.state));
+    if (!ok) {
+        free(context);
+        return false;
+    }
+    return job_start(engine, barcode != NULL ? "verify" : "scrub", verify_job, context, free,
+                     ret_job, err);
+}

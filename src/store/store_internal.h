@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_internal.h - what the files of src/store share: the open tier paths and how a file number
+ * becomes a name. Immutable after varve_store_open(), so any thread may read it. */
+#ifndef VARVE_STORE_INTERNAL_H
+#define VARVE_STORE_INTERNAL_H
+
+#include <sys/types.h>
+#include <varve/store.h>
+
+#define STORE_SHARDS 256u
+/* "xx/yyyyyyyyyyyyyyyy" and NUL */
+#define STORE_NAME_BYTES 20
+
+struct store_path {
+    enum varve_tier tier;
+    uint32_t path_id;
+    char *path;
+    char *staging;
+    int objects_fd;
+    int tmp_fd;
+    dev_t device;
+    ino_t inode;
+};
+
+struct varve_store {
+    struct store_path *paths;
+    size_t count;
+};
+
+void store_name(uint64_t file, char ret[STORE_NAME_BYTES]);
+/* The open path that `place` names; NOT_FOUND says which number is not configured. */
+VARVE_MUST_CHECK bool
+store_path_of(const struct varve_store *store, const struct varve_place *place,
+              const struct store_path **ret, struct varve_error *err);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vfs_internal.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <inttypes.h>
+
+static void
+count_open(struct varve_vfs *vfs, struct vnode *vnode)
+{
+    int64_t now_ns = vfs_now(vfs);
+    vnode->heat = vfs_decay(vfs, vnode->heat, vnode->heat_ns, now_ns) + 1;
+    vnode->heat_ns = now_ns;
+    vnode->opens++;
+}
+
+/* A truncation at open belongs to the opened file's life: size and times follow at once, so that
+ * the inode that open answers with is right. */
+static bool
+truncate_at_open(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
+{
+    const struct varve_setattr change = {.mask = VARVE_SET_SIZE};
+    struct varve_inode unused;
+    vnode_unlock(vfs, vnode);
+    bool ok = varve_vfs_setattr(vfs, vnode->ino, &change, &unused, err);
+    vnode_lock(vnode);
+    return ok;
+}
+
+/* Locked. */
+static bool
+open_vnode(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_inode *inode, int flags,
+           struct varve_error *err)
+{
+    bool writing = (flags & O_ACCMODE) != O_RDONLY;
+    if (!S_ISREG(inode->mode))
+        return varve_error_set(err, VARVE_ERROR_INVALID, S_ISDIR(inode->mode) ? EISDIR : EINVAL,
+                               "open inode %" PRIu64, inode->ino);
+    unsigned *count = writing ? &vnode->writers : &vnode->readers;
+    (*count)++;
+    if (writing && (flags & O_TRUNC) != 0 && !truncate_at_open(vfs, vnode, err)) {
+        (*count)--;
+        return false;
+    }
+    count_open(vfs, vnode);
+    return true;
+}
+
+bool
+varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags, struct varve_open **ret,
+               struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_open *open = calloc(1, sizeof *open);
+    if (open == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open inode %" PRIu64, ino);
+    struct varve_inode inode;
+    struct vnode *vnode;
+    if (!vnode_acquire(vfs, ino, &vnode, &inode, err))
+        return false;
+    if (!open_vnode(vfs, vnode, &inode, flags, err)) {
+        vnode_release(vfs, vnode);
+        return false;
+    }
+    open->vfs = vfs;
+    open->vnode = vnode;
+    open->writing = (flags & O_ACCMODE) != O_RDONLY;
+    open->reading = (flags & O_ACCMODE) != O_WRONLY;
+    open->atime_done = (flags & O_NOATIME) != 0 || !vfs_wants_atime(&inode, vfs_now(vfs));
+    vnode_unlock(vfs, vnode);
+    *ret = VARVE_TAKE(open);
+    return true;
+}
+
+/* What JSON must not have inside a string; other bytes go as they are, names being what they are.
+ */
+static void
+append_json_text(struct varve_buffer *json, const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c != 0; c++) {
+        if (*c == '"' || *c == '\\')
+            varve_buffer_printf(json, "\\%c", *c);
+        else if (*c < 0x20)
+            varve_buffer_printf(json, "\\u%04x", *c);
+        else
+            varve_buffer_append(json, c, 1);
+    }
+}
+
+/* Locked. Best effort, as the mark is for the day that the catalog is lost. */
+static void
+mark_origin(struct varve_vfs *vfs, struct vnode *vnode)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer path = {0};
+    VARVE_CLEANUP_BUFFER struct varve_buffer json = {0};
+    struct varve_error unused;
+    if (!varve_catalog_path(vfs->catalog, vnode->ino, &path, &unused))
+        return;
+    varve_buffer_printf(&json, "{\"ino\":%" PRIu64 ",\"version\":%" PRIu32 ",\"path\":\"",
+                        vnode->ino, vnode->content.version);
+    append_json_text(&json, varve_buffer_string(&path));
+    varve_buffer_text(&json, "\"}");
+    if (varve_buffer_ok(&json, &unused))
+        varve_store_mark_origin(vfs->store, &vnode->content.place, varve_buffer_string(&json));
+}
+
+static void
+set_simulated_mtime(struct varve_vfs *vfs, struct vnode *vnode)
+{
+    int64_t now_ns = vfs_now(vfs);
+    struct timespec times[2] = {
+        {.tv_nsec = UTIME_OMIT},
+        {.tv_sec = now_ns / VARVE_NS_PER_SECOND, .tv_nsec = now_ns % VARVE_NS_PER_SECOND}};
+    if (vnode->fd >= 0)
+        (void)futimens(vnode->fd, times); /* simulations only */
+}
+
+void
+varve_open_close(struct varve_open *open)
+{
+    if (open == NULL)
+        return;
+    struct varve_vfs *vfs = open->vfs;
+    struct vnode *vnode = open->vnode;
+    struct varve_error unused; /* close cannot fail usefully: fsync is for who wants to know */
+    vnode_lock(vnode);
+    assert(open->writing ? vnode->writers > 0 : vnode->readers > 0);
+    bool kernel_wrote = open->writing && open->passthrough;
+    if (open->passthrough)
+        vnode->passthroughs--;
+    if (open->writing)
+        vnode->writers--;
+    else
+        vnode->readers--;
+    bool last_writer = open->writing && vnode->writers == 0 && vnode->dirty;
+    if (last_writer || vnode->readers + vnode->writers == 0)
+        VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));
+    if (last_writer && vnode_live_file(vnode))
+        mark_origin(vfs, vnode);
+    uint64_t ino = vnode->ino;
+    vnode_unlock(vfs, vnode);
+    free(open);
+    /* Passthrough writes went past whoever caches attributes above us. */
+    if (kernel_wrote && vfs->notify_port.inode_changed != NULL)
+        vfs->notify_port.inode_changed(vfs->notify_port.context, ino);
+    vnode_put(vfs, vnode);
+}
+
+static void
+note_read(struct varve_open *open)
+{
+    if (open->atime_done)
+        return;
+    open->atime_done = true;
+    open->vnode->atime_ns = vfs_now(open->vfs);
+}
+
+/* Locked. Of the bytes as they are now. */
+static bool
+current_size(struct varve_vfs *vfs, struct vnode *vnode, uint64_t *ret, struct varve_error *err)
+{
+    struct stat st;
+    *ret = vnode->content.id.value == 0 ? 0 : vnode->content.size;
+    if (!vnode_live_file(vnode)) {
+        if (vnode->content.phase == VARVE_PHASE_LIVE)
+            *ret = 0;
+        return true;
+    }
+    if (!vnode_need_fd(vfs, vnode, err))
+        return false;
+    if (fstat(vnode->fd, &st) != 0)
+        return varve_error_system(err, errno, "look at backing file");
+    *ret = (uint64_t)st.st_size;
+    return true;
+}
+
+/* Locked. */
+static bool
+read_vnode(struct varve_vfs *vfs, struct vnode *vnode, uint64_t offset, uint64_t *size, int *ret_fd,
+           struct varve_error *err)
+{
+    uint64_t total;
+    if (!current_size(vfs, vnode, &total, err))
+        return false;
+    *ret_fd = -1;
+    if (offset >= total || *size == 0) {
+        *size = 0;
+        return true;
+    }
+    uint64_t count = *size < total - offset ? *size : total - offset;
+    if (vnode->content.place.tier != VARVE_TIER_NONE) {
+        if (!vnode_need_fd(vfs, vnode, err))
+            return false;
+        *ret_fd = vnode->fd;
+    } else {
+        *ret_fd = recall_partial_fd(vnode, offset + count);
+    }
+    if (*ret_fd < 0)
+        return varve_error_set(err, VARVE_ERROR_WAIT, 0, "inode %" PRIu64 " is on discs only",
+                               vnode->ino);
+    vnode->ios++;
+    *size = count;
+    return true;
+}
+
+bool
+varve_open_read(struct varve_open *open, uint64_t offset, uint64_t *size, int *ret_fd,
+                struct varve_error *err)
+{
+    if (!open->reading)
+        return varve_error_set(err, VARVE_ERROR_INVALID, EBADF, "read a file open for writing");
+    vnode_lock(open->vnode);
+    bool ok = read_vnode(open->vfs, open->vnode, offset, size, ret_fd, err);
+    if (ok)
+        note_read(open);
+    vnode_unlock(open->vfs, open->vnode);
+    return ok;
+}
+
+bool
+varve_open_write(struct varve_open *open, int *ret_fd, struct varve_error *err)
+{
+    struct vnode *vnode = open->vnode;
+    if (!open->writing)
+        return varve_error_set(err, VARVE_ERROR_INVALID, EBADF, "write a file open for reading");
+    vnode_lock(vnode);
+    bool ok = version_for_write(open->vfs, vnode, UINT64_MAX, err);
+    if (ok) {
+        vnode->dirty = true;
+        vnode->changes++;
+        vnode->ios++;
+        open->writes++;
+        *ret_fd = vnode->fd;
+    }
+    vnode_unlock(open->vfs, vnode);
+    return ok;
+}
+
+void
+varve_open_done(struct varve_open *open)
+{
+    vnode_lock(open->vnode);
+    if (open->writes > 0) {
+        open->writes--;
+        if (open->vfs->simulated)
+            set_simulated_mtime(open->vfs, open->vnode);
+    }
+    vnode_io_done(open->vnode);
+    vnode_unlock(open->vfs, open->vnode);
+}
+
+/* Locked. A FROZEN file is never given to the kernel: its next writer gets a copy, and the kernel
+ * would go on reading the old bytes. A SEALED one's next writer takes over the same file. */
+static bool
+may_pass(struct varve_vfs *vfs, struct varve_open *open)
+{
+    struct varve_error unused;
+    struct vnode *vnode = open->vnode;
+    if (vnode->content.id.value != 0 && !version_reread(vfs, vnode, &unused))
+        return false;
+    bool live = vnode->content.id.value == 0 || vnode->content.phase == VARVE_PHASE_LIVE;
+    if (open->writing)
+        return live && version_for_write(vfs, vnode, UINT64_MAX, &unused);
+    if (vnode->content.id.value == 0 || vnode->content.place.file == 0 ||
+        vnode->content.place.tier == VARVE_TIER_NONE ||
+        vnode->content.phase == VARVE_PHASE_FROZEN || (!live && vnode->writers > 0))
+        return false;
+    return vnode_need_fd(vfs, vnode, &unused);
+}
+
+int
+varve_open_backing_fd(struct varve_open *open)
+{
+    struct vnode *vnode = open->vnode;
+    int fd = -1;
+    vnode_lock(vnode);
+    if (open->passthrough || may_pass(open->vfs, open)) {
+        fd = vnode->fd;
+        if (!open->passthrough)
+            vnode->passthroughs++;
+        open->passthrough = true;
+        if (open->writing) {
+            vnode->dirty = true;
+            vnode->changes++;
+        }
+        if (open->reading)
+            note_read(open);
+    }
+    vnode_unlock(open->vfs, vnode);
+    return fd;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vfs_internal.h"
+
+#include <assert.h>
+#include <string.h>
+#include <varve/file.h>
+
+/* The setting that says: closed in order during this boot of the machine, so every size in the
+ * catalog is right and no backing file needs to be looked at before it is opened. */
+#define CLEAN_KEY "vfs.clean"
+#define ORPHANS_AT_ONCE 64
+
+static void
+boot_id(struct varve_buffer *ret)
+{
+    struct varve_error unused;
+    if (!varve_file_read("/proc/sys/kernel/random/boot_id", 64, ret, &unused))
+        varve_buffer_clear(ret); /* not known: then every close counts as a crash */
+}
+
+static bool
+was_closed_cleanly(struct varve_vfs *vfs)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer saved = {0};
+    VARVE_CLEANUP_BUFFER struct varve_buffer now = {0};
+    struct varve_error unused;
+    boot_id(&now);
+    return now.size > 0 && varve_catalog_setting_get(vfs->catalog, CLEAN_KEY, &saved, &unused) &&
+           strcmp(varve_buffer_string(&saved), varve_buffer_string(&now)) == 0;
+}
+
+/* Durable before the first write to a backing file. */
+static bool
+mark_open(struct varve_vfs *vfs, struct varve_error *err)
+{
+    atomic_store(&vfs->unclean, !was_closed_cleanly(vfs));
+    return varve_catalog_setting_put(vfs->catalog, CLEAN_KEY, "no", err) &&
+           varve_catalog_sync(vfs->catalog, err);
+}
+
+static void
+mark_closed(struct varve_vfs *vfs)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer now = {0};
+    struct varve_error unused; /* not marked costs some looking at the next start */
+    boot_id(&now);
+    /* While the sweep after a crash has not come to its end, sizes may still be old. */
+    if (now.size > 0 && !atomic_load(&vfs->unclean))
+        VARVE_IGNORE(
+            varve_catalog_setting_put(vfs->catalog, CLEAN_KEY, varve_buffer_string(&now), &unused));
+    VARVE_IGNORE(varve_catalog_sync(vfs->catalog, &unused));
+}
+
+static bool
+delete_orphans(struct varve_vfs *vfs, struct varve_error *err)
+{
+    uint64_t after = 0;
+    uint64_t inos[ORPHANS_AT_ONCE];
+    size_t count = 0;
+    do {
+        if (!varve_catalog_orphans(vfs->catalog, after, inos, ORPHANS_AT_ONCE, &count, err))
+            return varve_error_wrap(err, "delete what was open and unlinked");
+        for (size_t i = 0; i < count; i++) {
+            names_delete_orphan(vfs, inos[i]);
+            after = inos[i];
+        }
+    } while (count > 0);
+    return true;
+}
+
+static bool
+init_locks(struct varve_vfs *vfs, struct varve_error *err)
+{
+    pthread_condattr_t attributes;
+    (void)pthread_mutex_init(&vfs->table_lock, NULL); /* cannot fail with default attributes */
+    (void)pthread_mutex_init(&vfs->recall_lock, NULL);
+    (void)pthread_mutex_init(&vfs->reap_lock, NULL);
+    (void)pthread_mutex_init(&vfs->reaping, NULL);
+    int failed = pthread_condattr_init(&attributes);
+    if (failed != 0)
+        return varve_error_system(err, failed, "make a condition");
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    failed = pthread_cond_init(&vfs->reap_wake, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    if (failed != 0)
+        return varve_error_system(err, failed, "make a condition");
+    return true;
+}
+
+static void
+free_memory(struct varve_vfs *vfs)
+{
+    free(vfs->archive_dir);
+    free(vfs->checked);
+    free(vfs);
+}
+
+bool
+varve_vfs_new(const struct varve_vfs_options *options, struct varve_vfs **ret,
+              struct varve_error *err)
+{
+    struct varve_vfs *vfs = calloc(1, sizeof *vfs);
+    if (vfs == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "new vfs");
+    vfs->catalog = options->catalog;
+    vfs->store = options->store;
+    vfs->clock = options->clock;
+    vfs->simulated = options->clock != varve_clock_system();
+    vfs->first_tier = options->first_tier;
+    vfs->heat_half_life_ns = options->heat_half_life_ns;
+    vfs->archive_dir = strdup(options->archive_dir);
+    bool ok = vfs->archive_dir != NULL || varve_error_set(err, VARVE_ERROR_NOMEM, 0, "new vfs");
+    if (!ok || !init_locks(vfs, err)) {
+        free_memory(vfs);
+        return false;
+    }
+    if (!mark_open(vfs, err) || !delete_orphans(vfs, err) || !reap_start(vfs, err)) {
+        reap_stop(vfs);
+        free_memory(vfs);
+        return false;
+    }
+    *ret = vfs;
+    return true;
+}
+
+void
+varve_vfs_free(struct varve_vfs *vfs)
+{
+    if (vfs == NULL)
+        return;
+    recall_cancel_all(vfs);
+    for (size_t i = 0; i < VFS_BUCKETS; i++)
+        assert(vfs->buckets[i] == NULL); /* the contract: all files are closed */
+    reap_stop(vfs);
+    mark_closed(vfs);
+    (void)pthread_cond_destroy(&vfs->reap_wake);
+    (void)pthread_mutex_destroy(&vfs->reaping);
+    (void)pthread_mutex_destroy(&vfs->reap_lock);
+    (void)pthread_mutex_destroy(&vfs->recall_lock);
+    (void)pthread_mutex_destroy(&vfs->table_lock);
+    free_memory(vfs);
+}
+
+void
+varve_vfs_set_notify_port(struct varve_vfs *vfs, const struct varve_notify_port *port)
+{
+    vfs->notify_port = port != NULL ? *port : (struct varve_notify_port){0};
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vfs_internal.h - what the files of src/vfs share: the table of open files and how they lock.
+ *
+ * Lock order, outermost first; nothing is taken against it:
+ *   1. vnode.lock     one at a time. May be held while this file's bytes are copied, frozen or
+ *                     synced, never while a recall is awaited, a port or a `ready` is called.
+ *   2. catalog unit   varve_catalog_begin .. _end; short. Every change of an inode or content row
+ *                     reads the row again inside its unit: the engine changes phases beside us.
+ *   3. recall_lock, then table_lock; reap_lock: leaves, held for a few instructions.
+ * Names need no lock of their own: the unit is it. That a file is open is known by its vnode being
+ * in the table, so unlink asks the table inside its unit, and an opener that comes too late finds
+ * no inode row.
+ *
+ * The catalog has the truth of everything but size and mtime of LIVE contents that are or were
+ * open for writing: there the backing file has it. */
+#ifndef VARVE_VFS_INTERNAL_H
+#define VARVE_VFS_INTERNAL_H
+
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <varve/vfs.h>
+
+#define VFS_BUCKETS 4096u
+#define VFS_LINKS_MAX INT32_MAX
+/* A file that waits for removal costs 24 bytes; beyond this many the caller removes them itself. */
+#define VFS_REAP_MAX 65536u
+#define VFS_REAP_SOON 1000u
+
+struct request;
+struct waiter;
+
+struct vnode {
+    struct vnode *next; /* in its bucket; this and the next three under table_lock */
+    uint64_t ino;
+    unsigned refs; /* opens, requests, recalls and calls under way */
+    bool orphan;   /* the last name is gone: whoever drops the last ref deletes the inode */
+
+    pthread_mutex_t lock; /* all below */
+    bool loaded;
+    struct varve_content content; /* id 0: none */
+    int fd;                       /* backing file, O_RDWR; -1: not opened yet or none */
+    unsigned readers, writers;    /* opens without and with write access */
+    unsigned passthroughs;        /* of them, with the descriptor given to the kernel */
+    unsigned ios;                 /* descriptors given out and not done with */
+    bool dirty;                   /* written since there was no writer */
+    bool name_fresh;              /* the backing file's name is not durable yet */
+    bool adopted;                 /* took a sealed content's file; that commit is not durable yet */
+    uint64_t changes;             /* counts what could make a copy under way out of date */
+    double heat;                  /* opens not yet in the catalog, decayed to heat_ns */
+    int64_t heat_ns;
+    uint64_t opens;
+    int64_t atime_ns; /* of a read not yet in the catalog; 0: none */
+    int *retired;     /* descriptors of former backing files that a reader may still use */
+    size_t retired_count;
+    struct varve_recall *filling;
+    struct request *request; /* under recall_lock */
+    struct request *ended;   /* to be told by vnode_unlock() */
+};
+
+struct varve_vfs {
+    struct varve_catalog *catalog;
+    struct varve_store *store;
+    struct varve_clock *clock;
+    char *archive_dir;
+    enum varve_tier first_tier;
+    int64_t heat_half_life_ns;
+    bool simulated; /* the clock is not the machine's, so backing files get its times by hand */
+
+    pthread_mutex_t table_lock;
+    struct vnode *buckets[VFS_BUCKETS];
+    uint8_t *checked; /* after a crash: one bit per inode whose size was compared; NULL: no need */
+    size_t checked_bytes;
+    atomic_bool unclean;
+
+    pthread_mutex_t recall_lock;
+    struct request *requests[VFS_BUCKETS];
+    struct waiter *waiters[VFS_BUCKETS];
+    uint64_t last_ticket;
+    struct varve_recall_port recall_port;
+    struct varve_notify_port notify_port;
+
+    pthread_mutex_t reap_lock;
+    pthread_cond_t reap_wake;
+    pthread_mutex_t reaping; /* one at a time; taken before reap_lock and any unit */
+    struct varve_place *doomed;
+    size_t doomed_count, doomed_capacity;
+    pthread_t reaper;
+    bool reaper_started, stopping;
+};
+
+struct varve_open {
+    struct varve_vfs *vfs;
+    struct vnode *vnode;
+    bool writing, reading, passthrough;
+    bool atime_done; /* these two under the vnode's lock */
+    unsigned writes;
+};
+
+/* --- vnode.c --- */
+/* One more reference, made if it was not there; NULL: out of memory. Not loaded yet. */
+struct vnode *vnode_get(struct varve_vfs *vfs, uint64_t ino);
+/* One more reference if the file is in the table. */
+struct vnode *vnode_peek(struct varve_vfs *vfs, uint64_t ino);
+/* The last one closes the backing file, and deletes the inode if it has no name left. */
+void vnode_put(struct varve_vfs *vfs, struct vnode *vnode);
+void vnode_lock(struct vnode *vnode);
+/* Also tells those who waited for a recall that ended meanwhile. */
+void vnode_unlock(struct varve_vfs *vfs, struct vnode *vnode);
+/* Locked: reads inode (may be NULL) and, the first time, content. ENOENT if there is no inode. */
+VARVE_MUST_CHECK bool vnode_load(struct varve_vfs *vfs, struct vnode *vnode,
+                                 struct varve_inode *ret, struct varve_error *err);
+/* vnode_get, lock and load; nothing is held on failure. vnode_release undoes it. */
+VARVE_MUST_CHECK bool vnode_acquire(struct varve_vfs *vfs, uint64_t ino, struct vnode **ret,
+                                    struct varve_inode *ret_inode, struct varve_error *err);
+void vnode_release(struct varve_vfs *vfs, struct vnode *vnode);
+/* Locked: opens the backing file of a resident content that has one. */
+VARVE_MUST_CHECK bool
+vnode_need_fd(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
+/* Locked: `fd` becomes the backing file; the former one is closed when nobody can be using it. */
+void vnode_replace_fd(struct vnode *vnode, int fd);
+void vnode_retire_fd(struct vnode *vnode, int fd);
+void vnode_io_done(struct vnode *vnode);
+/* Locked: is there a backing file whose size and mtime count more than the catalog's? */
+bool vnode_live_file(const struct vnode *vnode);
+/* Locked: opens, read times, size and mtime to the catalog. */
+VARVE_MUST_CHECK bool
+vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
+/* Inside a unit that takes away the last name: true if the file is open (then it is an orphan). */
+bool vnode_orphan(struct varve_vfs *vfs, uint64_t ino);
+
+/* --- attr.c --- */
+int64_t vfs_now(const struct varve_vfs *vfs);
+/* Corrects size and times of a regular file from its backing file where that knows better. */
+void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait);
+/* Takes size and mtime from `st`; true if that changed anything. */
+bool vfs_take_stat(struct varve_inode *inode, const struct stat *st);
+bool vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns);
+/* relatime of what is read without being open: directories and symlinks. Best effort. */
+void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);
+double vfs_decay(const struct varve_vfs *vfs, double heat, int64_t from_ns, int64_t to_ns);
+int64_t vfs_ns(struct timespec time);
+
+/* --- crash.c --- */
+/* After a start that follows a crash: brings size and mtime of the file up to date, once. */
+void crash_catch_up(struct varve_vfs *vfs, struct varve_inode *inode);
+/* The same for all files; in the background. */
+void crash_sweep(struct varve_vfs *vfs);
+
+/* --- names.c --- */
+/* Inside a unit. The row of a directory that can take or lose names: ENOENT, ENOTDIR. */
+VARVE_MUST_CHECK bool
+names_dir(struct varve_vfs *vfs, uint64_t ino, struct varve_inode *ret, struct varve_error *err);
+VARVE_MUST_CHECK bool names_check(const char *name, struct varve_error *err);
+/* Inside a unit: new mtime and ctime, `links` more or fewer subdirectories. EMLINK. */
+VARVE_MUST_CHECK bool names_touch_dir(struct varve_vfs *vfs, uint64_t ino, int links,
+                                      int64_t now_ns, struct varve_error *err);
+/* Inside a unit, after the name is gone: one link fewer; at the last one deletes what is not open.
+ * *ret_place: a backing file to remove after the unit (tier NONE: none). */
+VARVE_MUST_CHECK bool
+names_drop_link(struct varve_vfs *vfs, struct varve_inode *inode, int64_t now_ns,
+                struct varve_place *ret_place, struct varve_error *err);
+/* Inside a unit: the inode and what belongs to it only. */
+VARVE_MUST_CHECK bool
+names_delete_inode(struct varve_vfs *vfs, const struct varve_inode *inode, int64_t now_ns,
+                   struct varve_place *ret_place, struct varve_error *err);
+/* The inode had no name left and nobody has it open any more. */
+void names_delete_orphan(struct varve_vfs *vfs, uint64_t ino);
+
+/* --- write.c --- */
+/* Locked: afterwards the content is LIVE and has a backing file with at least the first `keep`
+ * bytes of what it was. WAIT: they are on discs. */
+VARVE_MUST_CHECK bool version_for_write(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep,
+                                        struct varve_error *err);
+/* Locked. */
+VARVE_MUST_CHECK bool version_truncate(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size,
+                                       struct varve_error *err);
+/* Locked: gives a resident, empty content without backing file one. */
+VARVE_MUST_CHECK bool
+version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
+/* A new backing file on `tier`, or on the other one when that is full. */
+VARVE_MUST_CHECK bool
+version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
+                    struct varve_place *ret, int *ret_fd, struct varve_error *err);
+/* Locked: what was read of the content row may be old if it is not LIVE. */
+VARVE_MUST_CHECK bool
+version_reread(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
+/* Bytes (and the name, when it is new) of the backing file are durable afterwards. Locked. */
+VARVE_MUST_CHECK bool
+version_sync_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
+
+/* --- recall.c --- */
+/* Locked: takes the vnode's request away, as it is over; NULL if there is none. */
+struct request *request_detach(struct varve_vfs *vfs, struct vnode *vnode);
+/* No locks held. Tells all who waited and frees. */
+void
+request_tell(struct varve_vfs *vfs, struct request *request, const struct varve_error *failure);
+/* Locked: the descriptor of a recall under way if it has [0, end), else -1. */
+int recall_partial_fd(const struct vnode *vnode, uint64_t end);
+void recall_cancel_all(struct varve_vfs *vfs);
+
+/* --- reap.c --- */
+VARVE_MUST_CHECK bool reap_start(struct varve_vfs *vfs, struct varve_error *err);
+void reap_stop(struct varve_vfs *vfs);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vfs_internal.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <inttypes.h>
+
+static struct vnode **
+bucket_of(struct varve_vfs *vfs, uint64_t ino)
+{
+    return &vfs->buckets[ino % VFS_BUCKETS];
+}
+
+static struct vnode *
+find_vnode(struct varve_vfs *vfs, uint64_t ino)
+{
+    struct vnode *vnode = *bucket_of(vfs, ino);
+    while (vnode != NULL && vnode->ino != ino)
+        vnode = vnode->next;
+    return vnode;
+}
+
+struct vnode *
+vnode_peek(struct varve_vfs *vfs, uint64_t ino)
+{
+    VARVE_LOCKED(&vfs->table_lock);
+    struct vnode *vnode = find_vnode(vfs, ino);
+    if (vnode != NULL)
+        vnode->refs++;
+    return vnode;
+}
+
+struct vnode *
+vnode_get(struct varve_vfs *vfs, uint64_t ino)
+{
+    VARVE_LOCKED(&vfs->table_lock);
+    struct vnode *vnode = find_vnode(vfs, ino);
+    if (vnode == NULL) {
+        vnode = calloc(1, sizeof *vnode);
+        if (vnode == NULL)
+            return NULL;
+        vnode->ino = ino;
+        vnode->fd = -1;
+        (void)pthread_mutex_init(&vnode->lock, NULL); /* cannot fail with default attributes */
+        vnode->next = *bucket_of(vfs, ino);
+        *bucket_of(vfs, ino) = vnode;
+    }
+    vnode->refs++;
+    return vnode;
+}
+
+static void
+free_vnode(struct vnode *vnode)
+{
+    assert(vnode->ios == 0);
+    assert(vnode->filling == NULL);
+    if (vnode->fd >= 0)
+        (void)close(vnode->fd); /* who cares about write errors has called fsync */
+    for (size_t i = 0; i < vnode->retired_count; i++)
+        (void)close(vnode->retired[i]);
+    free(vnode->retired);
+    (void)pthread_mutex_destroy(&vnode->lock);
+    free(vnode);
+}
+
+void
+vnode_put(struct varve_vfs *vfs, struct vnode *vnode)
+{
+    if (vnode == NULL)
+        return;
+    {
+        VARVE_LOCKED(&vfs->table_lock);
+        if (--vnode->refs > 0)
+            return;
+        struct vnode **link = bucket_of(vfs, vnode->ino);
+        while (*link != vnode)
+            link = &(*link)->next;
+        *link = vnode->next;
+    }
+    uint64_t ino = vnode->ino;
+    bool orphan = vnode->orphan;
+    free_vnode(vnode);
+    if (orphan)
+        names_delete_orphan(vfs, ino);
+}
+
+bool
+vnode_orphan(struct varve_vfs *vfs, uint64_t ino)
+{
+    VARVE_LOCKED(&vfs->table_lock);
+    struct vnode *vnode = find_vnode(vfs, ino);
+    if (vnode != NULL)
+        vnode->orphan = true;
+    return vnode != NULL;
+}
+
+void
+vnode_lock(struct vnode *vnode)
+{
+    (void)varve_lock_enter(&vnode->lock);
+}
+
+void
+vnode_unlock(struct varve_vfs *vfs, struct vnode *vnode)
+{
+    pthread_mutex_t *lock = &vnode->lock;
+    struct request *ended = VARVE_TAKE(vnode->ended);
+    varve_lock_leave(&lock);
+    if (ended != NULL)
+        request_tell(vfs, ended, NULL);
+}
+
+bool
+vnode_load(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *ret,
+           struct varve_error *err)
+{
+    struct varve_inode own;
+    struct varve_inode *inode = ret != NULL ? ret : &own;
+    if (vnode->loaded && ret == NULL)
+        return true;
+    if (!varve_catalog_inode_get(vfs->catalog, vnode->ino, inode, err))
+        return false;
+    if (vnode->loaded)
+        return true;
+    if (inode->content.value != 0 && S_ISREG(inode->mode) &&
+        !varve_catalog_content_get(vfs->catalog, inode->content, &vnode->content, err))
+        return varve_error_wrap(err, "content of inode %" PRIu64, vnode->ino);
+    vnode->loaded = true;
+    if (inode->nlink == 0)
+        (void)vnode_orphan(vfs, vnode->ino); /* it is in the table: we hold it */
+    return true;
+}
+
+bool
+vnode_acquire(struct varve_vfs *vfs, uint64_t ino, struct vnode **ret,
+              struct varve_inode *ret_inode, struct varve_error *err)
+{
+    struct vnode *vnode = vnode_get(vfs, ino);
+    if (vnode == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open inode %" PRIu64, ino);
+    vnode_lock(vnode);
+    if (!vnode_load(vfs, vnode, ret_inode, err)) {
+        vnode_release(vfs, vnode);
+        return false;
+    }
+    *ret = vnode;
+    return true;
+}
+
+void
+vnode_release(struct varve_vfs *vfs, struct vnode *vnode)
+{
+    vnode_unlock(vfs, vnode);
+    vnode_put(vfs, vnode);
+}
+
+bool
+vnode_need_fd(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
+{
+    assert(vnode->content.place.tier != VARVE_TIER_NONE);
+    if (vnode->fd >= 0 || vnode->content.place.file == 0)
+        return true;
+    if (!varve_store_open_file(vfs->store, &vnode->content.place, O_RDWR, &vnode->fd, err))
+        return false;
+    /* Whoever made the name may have closed without a sync. */
+    vnode->name_fresh = vnode->content.phase == VARVE_PHASE_LIVE;
+    return true;
+}
+
+void
+vnode_retire_fd(struct vnode *vnode, int fd)
+{
+    if (fd < 0)
+        return;
+    if (vnode->ios == 0 && vnode->passthroughs == 0) {
+        (void)close(fd); /* its bytes were synced, or are no longer wanted */
+        return;
+    }
+    int *grown = realloc(vnode->retired, (vnode->retired_count + 1) * sizeof *grown);
+    if (grown == NULL)
+        return; /* leaks one descriptor: closing it under a reader would be worse */
+    grown[vnode->retired_count++] = fd;
+    vnode->retired = grown;
+}
+
+void
+vnode_replace_fd(struct vnode *vnode, int fd)
+{
+    int former = vnode->fd;
+    vnode->fd = fd;
+    vnode_retire_fd(vnode, former);
+}
+
+void
+vnode_io_done(struct vnode *vnode)
+{
+    assert(vnode->ios > 0);
+    vnode->ios--;
+    if (vnode->ios > 0 || vnode->passthroughs > 0)
+        return;
+    for (size_t i = 0; i < vnode->retired_count; i++)
+        (void)close(vnode->retired[i]);
+    vnode->retired_count = 0;
+}
+
+bool
+vnode_live_file(const struct vnode *vnode)
+{
+    return vnode->content.id.value != 0 && vnode->content.phase == VARVE_PHASE_LIVE &&
+           vnode->content.place.tier != VARVE_TIER_NONE && vnode->content.place.file != 0;
+}
+
+/* Inside a unit. */
+static bool
+flush_content(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_inode *inode,
+              struct varve_error *err)
+{
+    struct varve_content row;
+    if (!varve_catalog_content_get(vfs->catalog, vnode->content.id, &row, err))
+        return false;
+    if (row.size == inode->size && row.mtime_ns == inode->mtime_ns)
+        return true;
+    row.size = inode->size;
+    row.mtime_ns = inode->mtime_ns;
+    if (!varve_catalog_content_update(vfs->catalog, &row, err))
+        return false;
+    vnode->content = row;
+    return true;
+}
+
+/* Inside a unit. */
+static bool
+flush_rows(struct varve_vfs *vfs, struct vnode *vnode, const struct stat *st,
+           struct varve_error *err)
+{
+    struct varve_inode inode;
+    if (!varve_catalog_inode_get(vfs->catalog, vnode->ino, &inode, err))
+        return false;
+    if (vnode->opens > 0) {
+        inode.opens += vnode->opens;
+        inode.heat = vfs_decay(vfs, inode.heat, inode.heat_ns, vnode->heat_ns) + vnode->heat;
+        inode.heat_ns = vnode->heat_ns;
+    }
+    if (vnode->atime_ns > inode.atime_ns)
+        inode.atime_ns = vnode->atime_ns;
+    if (st != NULL) {
+        (void)vfs_take_stat(&inode, st);
+        if (!flush_content(vfs, vnode, &inode, err))
+            return false;
+    }
+    return varve_catalog_inode_update(vfs->catalog, &inode, err);
+}
+
+bool
+vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
+{
+    struct stat st;
+    bool file = vnode->dirty && vnode_live_file(vnode) && vnode->fd >= 0;
+    if (!file && vnode->opens == 0 && vnode->atime_ns == 0)
+        return true;
+    if (file && fstat(vnode->fd, &st) != 0)
+        return varve_error_system(err, errno, "look at backing file");
+    varve_catalog_begin(vfs->catalog);
+    if (!varve_catalog_end(vfs->catalog, flush_rows(vfs, vnode, file ? &st : NULL, err), err))
+        return varve_error_wrap(err, "bring inode %" PRIu64 " up to date", vnode->ino);
+    vnode->opens = 0;
+    vnode->heat = 0;
+    vnode->atime_ns = 0;
+    /* With writers left, bytes may follow that this fstat has not seen. */
+    if (vnode->writers == 0)
+        vnode->dirty = false;
+    return true;
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vfs_internal.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <varve/file.h>
+
+/* After a crash numbers that were not committed may come again while their files are still there.
+ */
+#define NUMBERS_TRIED_MAX 1000000u
+
+static enum varve_tier
+other_tier(enum varve_tier tier)
+{
+    return tier == VARVE_TIER_SSD ? VARVE_TIER_HDD : VARVE_TIER_SSD;
+}
+
+static bool
+choose_path(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes, struct varve_place *ret,
+            struct varve_error *err)
+{
+    struct varve_error full, unused;
+    ret->tier = tier;
+    if (varve_store_choose(vfs->store, tier, bytes, &ret->path_id, &full))
+        return true;
+    ret->tier = other_tier(tier);
+    if ((full.kind == VARVE_ERROR_NO_SPACE || full.kind == VARVE_ERROR_NOT_FOUND) &&
+        varve_store_choose(vfs->store, ret->tier, bytes, &ret->path_id, &unused))
+        return true;
+    *err = full; /* of the tier that was wanted */
+    return false;
+}
+
+bool
+version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
+                    struct varve_place *ret, int *ret_fd, struct varve_error *err)
+{
+    struct varve_place place;
+    struct varve_error failure;
+    if (!choose_path(vfs, tier, bytes, &place, err))
+        return false;
+    for (unsigned tried = 0; tried < NUMBERS_TRIED_MAX; tried++) {
+        if (!varve_catalog_file_number(vfs->catalog, &place.file, err))
+            return false;
+        if (varve_store_create(vfs->store, &place, ret_fd, &failure)) {
+            *ret = place;
+            return true;
+        }
+        if (failure.kind != VARVE_ERROR_EXISTS)
+            break;
+    }
+    *err = failure;
+    return false;
+}
+
+/* The file has no row yet, so nothing names it. */
+static bool
+undo_file(struct varve_vfs *vfs, const struct varve_place *place, int fd)
+{
+    struct varve_error unused; /* a file that stays is an orphan for `varve check` */
+    if (fd < 0)
+        return false;
+    (void)close(fd);
+    VARVE_IGNORE(varve_store_remove(vfs->store, place, &unused));
+    return false;
+}
+
+bool
+version_reread(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
+{
+    struct varve_content row;
+    if (vnode->content.id.value == 0 || vnode->content.phase == VARVE_PHASE_LIVE)
+        return true; /* only vfs itself takes a content out of LIVE */
+    if (!varve_catalog_content_get(vfs->catalog, vnode->content.id, &row, err))
+        return false;
+    vnode->content = row;
+    return true;
+}
+
+bool
+version_sync_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
+{
+    if (fsync(vnode->fd) != 0)
+        return varve_error_system(err, errno, "sync backing file");
+    if (vnode->name_fresh && !varve_store_sync_name(vfs->store, &vnode->content.place, err))
+        return false;
+    vnode->name_fresh = false;
+    return true;
+}
+
+/* --- replacing a version --- */
+
+static bool
+forget_request(struct varve_vfs *vfs, struct varve_content_id id, struct varve_error *err)
+{
+    struct varve_error missing;
+    if (varve_catalog_request_delete(vfs->catalog, id, &missing) ||
+        missing.kind == VARVE_ERROR_NOT_FOUND)
+        return true;
+    *err = missing;
+    return false;
+}
+
+/* Inside a unit. The old row as it is now: the engine may have sealed it meanwhile. */
+static bool
+retire_row(struct varve_vfs *vfs, struct varve_content_id id, uint64_t adopted_file,
+           struct varve_place *ret_place, struct varve_error *err)
+{
+    struct varve_content old;
+    if (!varve_catalog_content_get(vfs->catalog, id, &old, err))
+        return false;
+    old.current = false;
+    if (old.phase == VARVE_PHASE_SEALED) {
+        if (adopted_file == 0 || old.place.file != adopted_file)
+            *ret_place = old.place;
+        old.place = (struct varve_place){.tier = VARVE_TIER_NONE};
+        if (!forget_request(vfs, id, err))
+            return false;
+    }
+    return varve_catalog_content_update(vfs->catalog, &old, err);
+}
+
+/* Inside a unit. */
+static bool
+insert_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content *fresh,
+               struct varve_place *ret_place, struct varve_error *err)
+{
+    struct varve_inode inode;
+    struct varve_content_id old = vnode->content.id;
+    if (!varve_catalog_inode_get(vfs->catalog, vnode->ino, &inode, err))
+        return false;
+    if (old.value != 0 && !retire_row(vfs, old, fresh->place.file, ret_place, err))
+        return false;
+    if (!varve_catalog_content_insert(vfs->catalog, fresh, &fresh->id, err))
+        return false;
+    inode.content = fresh->id;
+    inode.size = fresh->size;
+    inode.mtime_ns = fresh->mtime_ns;
+    inode.ctime_ns = vfs_now(vfs);
+    return varve_catalog_inode_update(vfs->catalog, &inode, err);
+}
+
+/* Locked. A LIVE content at `place` with `size` bytes takes the place of the current one. */
+static bool
+install_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_place place, uint64_t size,
+                struct varve_error *err)
+{
+    struct varve_place unwanted = {.tier = VARVE_TIER_NONE};
+    struct varve_content fresh = {.ino = vnode->ino,
+                                  .version = vnode->content.version + 1,
+                                  .size = size,
+                                  .mtime_ns = vfs_now(vfs),
+                                  .phase = VARVE_PHASE_LIVE,
+                                  .place = place,
+                                  .current = true};
+    varve_catalog_begin(vfs->catalog);
+    bool keep = insert_version(vfs, vnode, &fresh, &unwanted, err);
+    if (!varve_catalog_end(vfs->catalog, keep, err))
+        return varve_error_wrap(err, "new version of inode %" PRIu64, vnode->ino);
+    vnode->content = fresh;
+    vnode->changes++;
+    vnode->ended = request_detach(vfs, vnode); /* who waits for the old bytes shall read the new */
+    varve_vfs_remove_later(vfs, unwanted);
+    return true;
+}
+
+static bool
+start_empty(struct varve_vfs *vfs, struct vnode *vnode, bool with_file, struct varve_error *err)
+{
+    struct varve_place place = {.tier = vfs->first_tier};
+    int fd = -1;
+    if (with_file && !version_create_file(vfs, vfs->first_tier, 0, &place, &fd, err))
+        return false;
+    if (!install_version(vfs, vnode, place, 0, err))
+        return undo_file(vfs, &place, fd);
+    vnode_replace_fd(vnode, fd);
+    vnode->name_fresh = with_file;
+    return true;
+}
+
+bool
+version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
+{
+    struct varve_content row = vnode->content;
+    int fd;
+    assert(row.phase == VARVE_PHASE_LIVE && row.place.file == 0);
+    if (!version_create_file(vfs, row.place.tier, 0, &row.place, &fd, err))
+        return false;
+    if (!varve_catalog_content_update(vfs->catalog, &row, err))
+        return undo_file(vfs, &row.place, fd);
+    vnode->content = row;
+    vnode->name_fresh = true;
+    vnode_replace_fd(vnode, fd);
+    return true;
+}
+
+/* Locked. What was adopted must be durable before a byte of it changes: after a crash the sealed
+ * row would else claim a file that no longer has its bytes. */
+static bool
+finish_adoption(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
+{
+    if (!vnode->adopted)
+        return true;
+    if (!varve_catalog_sync(vfs->catalog, err))
+        return varve_error_wrap(err, "new version of inode %" PRIu64, vnode->ino);
+    vnode->adopted = false;
+    return true;
+}
+
+static bool
+adopt_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
+{
+    if (!vnode_need_fd(vfs, vnode, err) ||
+        !install_version(vfs, vnode, vnode->content.place, vnode->content.size, err))
+        return false;
+    vnode->adopted = true;
+    return finish_adoption(vfs, vnode, err);
+}
+
+/* The copy is durable before the row names it: until then the frozen bytes are the only good ones
+ * (INV-2). */
+static bool
+copy_file(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varve_error *err)
+{
+    struct varve_place place;
+    int fd;
+    uint64_t bytes = keep < vnode->content.size ? keep : vnode->content.size;
+    if (!vnode_need_fd(vfs, vnode, err) ||
+        !version_create_file(vfs, vnode->content.place.tier, bytes, &place, &fd, err))
+        return false;
+    bool ok = varve_file_copy(vnode->fd, fd, bytes, err) &&
+              varve_file_sync(fd, "new version", err) &&
+              varve_store_sync_name(vfs->store, &place, err) &&
+              install_version(vfs, vnode, place, bytes, err);
+    if (!ok) {
+        varve_error_wrap(err, "copy of inode %" PRIu64 " for writing", vnode->ino);
+        return undo_file(vfs, &place, fd);
+    }
+    vnode_replace_fd(vnode, fd);
+    vnode->name_fresh = false;
+    return true;
+}
+
+static bool
+needs_recall(const struct vnode *vnode, struct varve_error *err)
+{
+    return varve_error_set(err, VARVE_ERROR_WAIT, 0, "inode %" PRIu64 " is on discs only",
+                           vnode->ino);
+}
+
+bool
+version_for_write(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep,
+                  struct varve_error *err)
+{
+    if (!version_reread(vfs, vnode, err))
+        return false;
+    const struct varve_content *content = &vnode->content;
+    if (content->id.value == 0)
+        return start_empty(vfs, vnode, true, err);
+    bool empty = content->size == 0 || keep == 0;
+    bool resident = content->place.tier != VARVE_TIER_NONE;
+    switch (content->phase) {
+    case VARVE_PHASE_LIVE:
+        if (content->place.file == 0)
+            return version_give_file(vfs, vnode, err);
+        return vnode_need_fd(vfs, vnode, err) && finish_adoption(vfs, vnode, err);
+    case VARVE_PHASE_FROZEN:
+        return empty ? start_empty(vfs, vnode, true, err) : copy_file(vfs, vnode, keep, err);
+    case VARVE_PHASE_SEALED:
+        /* Taken over even to be emptied: the kernel may hold its descriptor for a reader. */
+        if (resident && content->place.file != 0)
+            return adopt_file(vfs, vnode, err);
+        return empty ? start_empty(vfs, vnode, true, err) : needs_recall(vnode, err);
+    }
+    return varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "phase %d of inode %" PRIu64,
+                           (int)content->phase, vnode->ino);
+}
+
+static bool
+is_file_of_size(const struct vnode *vnode, uint64_t size)
+{
+    if (vnode->content.id.value == 0)
+        return size == 0;
+    if (vnode->content.phase == VARVE_PHASE_LIVE)
+        return size == 0 && vnode->content.place.file == 0;
+    return size == vnode->content.size;
+}
+
+bool
+version_truncate(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, struct varve_error *err)
+{
+    if (!version_reread(vfs, vnode, err))
+        return false;
+    if (is_file_of_size(vnode, size))
+        return true;
+    if (size == 0 && vnode->content.phase != VARVE_PHASE_LIVE &&
+        (vnode->content.phase == VARVE_PHASE_FROZEN || vnode->content.place.file == 0 ||
+         vnode->content.place.tier == VARVE_TIER_NONE))
+        return start_empty(vfs, vnode, false, err);
+    if (!version_for_write(vfs, vnode, size, err))
+        return false;
+    vnode->changes++;
+    if (ftruncate(vnode->fd, (off_t)size) != 0)
+        return varve_error_system(err, errno, "truncate backing file");
+    return true;
+}

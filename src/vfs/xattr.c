@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vfs_internal.h"
+
+#include <inttypes.h>
+#include <linux/limits.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#define OWN_PREFIX "user.varve."
+/* Pieces are listed at one time; a file on more discs than a set has is not made. */
+#define PIECES_MAX VARVE_SET_DISCS_MAX
+
+/* What a virtual attribute is made from. */
+struct view {
+    struct varve_vfs *vfs;
+    struct varve_inode inode;
+    struct varve_content content; /* id 0: none */
+    struct varve_buffer *ret;
+};
+
+static bool
+no_data(const char *name, struct varve_error *err)
+{
+    return varve_error_set(err, VARVE_ERROR_NOT_FOUND, ENODATA, "attribute '%s'", name);
+}
+
+static bool
+show_state(struct view *view, struct varve_error *err)
+{
+    (void)err;
+    enum varve_state state = view->content.id.value == 0
+                                 ? VARVE_STATE_RESIDENT
+                                 : varve_state_of(view->content.phase, view->content.place);
+    varve_buffer_text(view->ret, varve_state_name(state));
+    return true;
+}
+
+static bool
+show_tier(struct view *view, struct varve_error *err)
+{
+    (void)err;
+    enum varve_tier tier =
+        view->content.id.value == 0 ? view->vfs->first_tier : view->content.place.tier;
+    varve_buffer_text(view->ret, tier == VARVE_TIER_NONE ? "optical" : varve_tier_name(tier));
+    return true;
+}
+
+static bool
+show_heat(struct view *view, struct varve_error *err)
+{
+    (void)err;
+    varve_buffer_printf(
+        view->ret, "%.3f",
+        vfs_decay(view->vfs, view->inode.heat, view->inode.heat_ns, vfs_now(view->vfs)));
+    return true;
+}
+
+static bool
+show_opens(struct view *view, struct varve_error *err)
+{
+    (void)err;
+    varve_buffer_printf(view->ret, "%" PRIu64, view->inode.opens);
+    return true;
+}
+
+/* The pieces of the newest set that has the content: an older one may have been given up. */
+static bool
+newest_pieces(struct view *view, struct varve_piece *pieces, size_t *ret_first, size_t *ret_count,
+              struct varve_error *err)
+{
+    size_t count = 0;
+    if (view->content.id.value != 0 && !varve_catalog_pieces(view->vfs->catalog, view->content.id,
+                                                             pieces, PIECES_MAX, &count, err))
+        return false;
+    if (count == 0)
+        return no_data("user.varve.set", err);
+    size_t first = count - 1;
+    while (first > 0 && pieces[first - 1].set.value == pieces[count - 1].set.value)
+        first--;
+    *ret_first = first;
+    *ret_count = count;
+    return true;
+}
+
+static bool
+show_set(struct view *view, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_piece *pieces = calloc(PIECES_MAX, sizeof *pieces);
+    size_t first, count;
+    if (pieces == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "list pieces");
+    if (!newest_pieces(view, pieces, &first, &count, err))
+        return false;
+    varve_buffer_printf(view->ret, "%" PRIu64, pieces[first].set.value);
+    return true;
+}
+
+static bool
+holds_data(enum varve_disc_state state)
+{
+    switch (state) {
+    case VARVE_DISC_BURNING:
+    case VARVE_DISC_BURNED:
+    case VARVE_DISC_SEALED:
+    case VARVE_DISC_SUSPECT:
+    case VARVE_DISC_OFFLINE:
+        return true;
+    case VARVE_DISC_BLANK:
+    case VARVE_DISC_FAILED:
+    case VARVE_DISC_LOST:
+    case VARVE_DISC_RETIRED:
+    case VARVE_DISC_FOREIGN:
+        return false;
+    }
+    return false;
+}
+
+static void
+append_discs_at(struct view *view, const struct varve_disc_row *discs, size_t count, uint32_t index)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (discs[i].index != index || !holds_data(discs[i].state))
+            continue;
+        if (view->ret->size > 0)
+            varve_buffer_text(view->ret, " ");
+        varve_buffer_text(view->ret, discs[i].barcode.text);
+    }
+}
+
+static bool
+show_discs(struct view *view, struct varve_error *err)
+{
+    const size_t discs_max = 2 * VARVE_SET_DISCS_MAX; /* room for failed ones */
+    VARVE_CLEANUP_FREE struct varve_piece *pieces = calloc(PIECES_MAX, sizeof *pieces);
+    VARVE_CLEANUP_FREE struct varve_disc_row *discs = calloc(discs_max, sizeof *discs);
+    size_t first, count;
+    size_t disc_count = 0;
+    if (pieces == NULL || discs == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "list discs");
+    if (!newest_pieces(view, pieces, &first, &count, err) ||
+        !varve_catalog_set_discs(view->vfs->catalog, pieces[first].set, discs, discs_max,
+                                 &disc_count, err))
+        return false;
+    for (size_t i = first; i < count; i++) {
+        if (i == first || pieces[i].index != pieces[i - 1].index)
+            append_discs_at(view, discs, disc_count, pieces[i].index);
+    }
+    return view->ret->size > 0 || no_data("user.varve.discs", err);
+}
+
+static bool
+show_archive(struct view *view, struct varve_error *err)
+{
+    (void)err;
+    varve_buffer_text(view->ret, view->vfs->archive_dir);
+    return true;
+}
+
+static bool
+show_path(struct view *view, struct varve_error *err)
+{
+    return varve_catalog_path(view->vfs->catalog, view->inode.ino, view->ret, err);
+}
+
+static const struct {
+    const char *name;
+    bool files_only;
+    bool (*show)(struct view *view, struct varve_error *err);
+} own[] = {
+    {"state", true, show_state}, {"tier", true, show_tier},        {"heat", true, show_heat},
+    {"opens", true, show_opens}, {"set", true, show_set},          {"discs", true, show_discs},
+    {"path", false, show_path},  {"archive", false, show_archive},
+};
+
+static bool
+is_own(const char *name)
+{
+    return strncmp(name, OWN_PREFIX, strlen(OWN_PREFIX)) == 0;
+}
+
+/* Opens of now count in what is shown. */
+static void
+flush_if_open(struct varve_vfs *vfs, uint64_t ino)
+{
+    struct varve_error unused;
+    struct vnode *vnode = vnode_peek(vfs, ino);
+    if (vnode == NULL)
+        return;
+    vnode_lock(vnode);
+    VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));
+    vnode_release(vfs, vnode);
+}
+
+static bool
+get_own(struct varve_vfs *vfs, uint64_t ino, const char *name, struct varve_buffer *ret,
+        struct varve_error *err)
+{
+    struct view view = {.vfs = vfs, .ret = ret};
+    size_t i = 0;
+    while (i < sizeof own / sizeof own[0] && strcmp(name + strlen(OWN_PREFIX), own[i].name) != 0)
+        i++;
+    if (i == sizeof own / sizeof own[0])
+        return no_data(name, err);
+    flush_if_open(vfs, ino);
+    if (!varve_catalog_inode_get(vfs->catalog, ino, &view.inode, err))
+        return false;
+    if (own[i].files_only && !S_ISREG(view.inode.mode))
+        return no_data(name, err);
+    if (own[i].files_only && view.inode.content.value != 0 &&
+        !varve_catalog_content_get(vfs->catalog, view.inode.content, &view.content, err))
+        return false;
+    return own[i].show(&view, err) && varve_buffer_ok(ret, err);
+}
+
+bool
+varve_vfs_xattr_get(struct varve_vfs *vfs, uint64_t ino, const char *name, struct varve_buffer *ret,
+                    struct varve_error *err)
+{
+    if (is_own(name))
+        return get_own(vfs, ino, name, ret, err);
+    struct varve_error missing;
+    if (varve_catalog_xattr_get(vfs->catalog, ino, name, ret, &missing))
+        return true;
+    if (missing.kind == VARVE_ERROR_NOT_FOUND)
+        return no_data(name, err);
+    *err = missing;
+    return false;
+}
+
+static bool
+check_name(const char *name, struct varve_error *err)
+{
+    size_t length = strlen(name);
+    if (is_own(name))
+        return varve_error_set(err, VARVE_ERROR_INVALID, EPERM, "attribute '%s' is read-only",
+                               name);
+    /* Stored without being obeyed, an ACL would be a lie: programs fall back to chmod when told so.
+     */
+    if (strncmp(name, "system.posix_acl_", 17) == 0)
+        return varve_error_set(err, VARVE_ERROR_INVALID, EOPNOTSUPP, "POSIX ACLs");
+    if (length == 0 || length > VARVE_NAME_BYTES_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, ERANGE, "attribute name");
+    return true;
+}
+
+/* Inside a unit. */
+static bool
+touch_ctime(struct varve_vfs *vfs, uint64_t ino, struct varve_error *err)
+{
+    struct varve_inode inode;
+    if (!varve_catalog_inode_get(vfs->catalog, ino, &inode, err))
+        return false;
+    inode.ctime_ns = vfs_now(vfs);
+    return varve_catalog_inode_update(vfs->catalog, &inode, err);
+}
+
+/* Inside a unit. */
+static bool
+check_flags(struct varve_vfs *vfs, uint64_t ino, const char *name, int flags,
+            struct varve_error *err)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer old = {0};
+    struct varve_error missing;
+    if (flags == 0)
+        return true;
+    bool there = varve_catalog_xattr_get(vfs->catalog, ino, name, &old, &missing);
+    if (!there && missing.kind != VARVE_ERROR_NOT_FOUND) {
+        *err = missing;
+        return false;
+    }
+    if (there && (flags & XATTR_CREATE) != 0)
+        return varve_error_set(err, VARVE_ERROR_EXISTS, EEXIST, "attribute '%s'", name);
+    if (!there && (flags & XATTR_REPLACE) != 0)
+        return no_data(name, err);
+    return true;
+}
+
+bool
+varve_vfs_xattr_set(struct varve_vfs *vfs, uint64_t ino, const char *name, const void *value,
+                    size_t size, int flags, struct varve_error *err)
+{
+    if (!check_name(name, err))
+        return false;
+    if (size > XATTR_SIZE_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, E2BIG, "attribute '%s'", name);
+    if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0)
+        return varve_error_set(err, VARVE_ERROR_INVALID, EINVAL, "set attribute '%s'", name);
+    varve_catalog_begin(vfs->catalog);
+    bool keep = touch_ctime(vfs, ino, err) && check_flags(vfs, ino, name, flags, err) &&
+                varve_catalog_xattr_put(vfs->catalog, ino, name, value, size, err);
+    return varve_catalog_end(vfs->catalog, keep, err);
+}
+
+/* Inside a unit. */
+static bool
+remove_row(struct varve_vfs *vfs, uint64_t ino, const char *name, struct varve_error *err)
+{
+    if (!touch_ctime(vfs, ino, err))
+        return false;
+    struct varve_error missing;
+    if (varve_catalog_xattr_delete(vfs->catalog, ino, name, &missing))
+        return true;
+    if (missing.kind == VARVE_ERROR_NOT_FOUND)
+        return no_data(name, err);
+    *err = missing;
+    return false;
+}
+
+bool
+varve_vfs_xattr_remove(struct varve_vfs *vfs, uint64_t ino, const char *name,
+                       struct varve_error *err)
+{
+    if (!check_name(name, err))
+        return false;
+    varve_catalog_begin(vfs->catalog);
+    return varve_catalog_end(vfs->catalog, remove_row(vfs, ino, name, err), err);
+}
+
+bool
+varve_vfs_xattr_list(struct varve_vfs *vfs, uint64_t ino, struct varve_buffer *ret,
+                     struct varve_error *err)
+{
+    return varve_catalog_xattr_names(vfs->catalog, ino, ret, err);
+}

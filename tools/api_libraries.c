@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api.h"
+
+#include <limits.h>
+
+bool
+api_get_libraries(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    struct varve_engine *engine = request->options->engine;
+    json_t *list = json_array();
+    size_t count = varve_engine_library_count(engine);
+    for (size_t i = 0; i < count; i++)
+        json_add(&list,
+                 json_pack("{s:o}", "name", json_bytes(varve_engine_library_name(engine, i))));
+    return answer(json_pack("{s:o}", "libraries", list), ret, err);
+}
+
+static bool
+answer_inventory(const struct api_request *request, bool refresh, json_t **ret,
+                 struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_element *elements = NULL;
+    size_t count = 0;
+    if (!varve_engine_inventory(request->options->engine, request->word, refresh, &elements, &count,
+                                err))
+        return false;
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_add(&list, json_element(&elements[i]));
+    return answer(json_pack("{s:s, s:o}", "library", request->word, "elements", list), ret, err);
+}
+
+bool
+api_get_inventory(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    return answer_inventory(request, request_flag(request, "refresh"), ret, err);
+}
+
+/* Every act answers with the inventory after it. */
+static bool
+act(const struct api_request *request, enum varve_library_action action, json_t **ret,
+    struct varve_error *err)
+{
+    uint64_t drive = request_number(request, "drive", 0);
+    const char *barcode = request_text(request, "barcode");
+    struct varve_barcode checked;
+    if (drive > USHRT_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'drive': there is no such drive");
+    if (barcode != NULL && !varve_barcode_make(barcode, &checked))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'barcode': '%.64s' is no bar code",
+                               barcode);
+    return varve_engine_library_act(request->options->engine, request->word, action, barcode,
+                                    (unsigned)drive, err) &&
+           answer_inventory(request, false, ret, err);
+}
+
+bool
+api_post_load(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    return act(request, VARVE_LIBRARY_LOAD, ret, err);
+}
+
+bool
+api_post_unload(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    return act(request, VARVE_LIBRARY_UNLOAD, ret, err);
+}
+
+bool
+api_post_import(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    return act(request, VARVE_LIBRARY_IMPORT, ret, err);
+}
+
+bool
+api_post_export(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    return act(request, VARVE_LIBRARY_EXPORT, ret, err);
+}
+
+bool
+api_post_blanks(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    uint64_t count = request_number(request, "count", 0);
+    if (count < 1 || count > USHRT_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'count': 1 to %d is wanted",
+                               USHRT_MAX);
+    return ports_add_blanks(request->options->ports, request->word, (unsigned)count,
+                            request_number(request, "bytes", 0), err) &&
+           answer_inventory(request, true, ret, err);
+}

@@ -1,0 +1,35 @@
+/* ports.h - the real world as the engine's ports: clock, randomness, and the libraries that the
+ * configuration names. Made before the engine, done after it is closed; any thread in between. */
+#ifndef VARVE_TOOLS_PORTS_H
+#define VARVE_TOOLS_PORTS_H
+
+#include <varve/engine.h>
+#include <varve/virtual.h>
+
+#define PORTS_LIBRARIES_MAX 64u
+
+struct ports {
+    struct varve_engine_ports engine; /* `context` is this struct: it must not move */
+    pthread_mutex_t lock;             /* over what follows */
+    struct {
+        char *name;
+        struct varve_virtual *library;
+        uint64_t media_bytes;
+    } virtuals[PORTS_LIBRARIES_MAX];
+    size_t count;
+};
+void ports_init(struct ports *ports);
+void ports_done(struct ports *ports);
+static inline void
+ports_done_cleanup(struct ports *ports)
+{
+    ports_done(ports);
+}
+#define VARVE_CLEANUP_PORTS __attribute__((cleanup(ports_done_cleanup)))
+
+/* Fresh blanks for a virtual library (NULL: the first one). `disc_bytes` 0: as the configuration
+ * says. NOT_FOUND: no such virtual library is open. */
+VARVE_MUST_CHECK bool ports_add_blanks(struct ports *ports, const char *name, unsigned count,
+                                       uint64_t disc_bytes, struct varve_error *err);
+
+#endif

@@ -1,0 +1,22 @@
+/* verb.h - the functions behind the verbs of the table in verbs.c, by file. */
+#ifndef VARVE_TOOLS_VERB_H
+#define VARVE_TOOLS_VERB_H
+
+#include "cli.h"
+
+typedef bool verb_fn(struct cli *cli, const struct args *args, struct varve_error *err);
+
+verb_fn verb_init;                                                     /* verb_init.c */
+verb_fn verb_mount, verb_umount;                                       /* verb_mount.c */
+verb_fn verb_status;                                                   /* verb_status.c */
+verb_fn verb_check, verb_rebuild;                                      /* verb_check.c */
+verb_fn verb_ls;                                                       /* verb_ls.c */
+verb_fn verb_archive, verb_release, verb_recall, verb_pin, verb_unpin; /* verb_paths.c */
+verb_fn verb_flush, verb_scrub, verb_jobs, verb_job;                   /* verb_jobs.c */
+verb_fn verb_policy_check, verb_policy_list, verb_policy_run;          /* verb_policy.c */
+verb_fn verb_set_list, verb_set_show, verb_set_repair;                 /* verb_discs.c */
+verb_fn verb_disc_list, verb_disc_show, verb_disc_verify, verb_disc_retire;
+verb_fn verb_library_list, verb_library_inventory, verb_library_load, verb_library_unload,
+    verb_library_import, verb_library_export, verb_library_add_blanks; /* verb_library.c */
+
+#endif

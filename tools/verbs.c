@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every verb of `varve`: what it is called, what it takes, what --help says, and who does it.
+ * varve(1) describes the same; a test compares them. */
+#include "verb.h"
+
+#define OPTIONS(...) ((const struct option_spec[]){__VA_ARGS__, {NULL, NULL, NULL, 0}})
+#define ARCHIVE                                                                                    \
+    {                                                                                              \
+        "archive", "DIR", "the archive, or a path in its mount", 0                                 \
+    }
+#define WAIT                                                                                       \
+    {                                                                                              \
+        "wait", NULL, "follow the work to its end; fail if it fails", 0                            \
+    }
+
+static const char which[] =
+    "Without DIR (the archive's directory, or any path in its mount) the archive is the one that\n"
+    "the current directory lies in.";
+
+const struct verb verbs[] = {
+    {"init", "DIR", 1, 1, "make a new archive",
+     "Makes an archive in DIR: configuration, catalog, tier directories and, with the virtual\n"
+     "library, a changer with blank discs in DIR/library.",
+     OPTIONS({"name", "NAME", "name of the archive (default: last part of DIR)", 0},
+             {"ssd", "PATH", "directory of the ssd tier, or none (default: DIR/ssd)", 0},
+             {"hdd", "PATH", "directory of the hdd tier, or none (default: DIR/hdd)", 0},
+             {"library", "KIND", "virtual, or none (default: virtual)", 0},
+             {"media", "SIZE", "capacity of a disc: bd-r-25, -50, -100, -128 or a size", 0},
+             {"slots", "K", "slots of the virtual library (default: 24)", 0},
+             {"drives", "K", "drives of the virtual library (default: 2)", 0},
+             {"set", "N+M", "data and parity discs of a set (default: 4+2)", 0}),
+     verb_init},
+    {"mount", "DIR MOUNTPOINT", 2, 2, "serve an archive at a mount point",
+     "Starts the daemon of the archive in DIR and returns when the mount answers. The log is\n"
+     "DIR/varve.log, the socket of the API DIR/varve.sock.",
+     OPTIONS({"foreground", NULL, "stay in the foreground, log to stderr", 'f'},
+             {"option", "LIST", "mount options: ro, allow_other", 'o'}),
+     verb_mount},
+    {"umount", "MOUNTPOINT", 1, 1, "end a mount and its daemon",
+     "Unmounts, and waits until the daemon has ended its work and is gone.", NULL, verb_umount},
+    {"status", "[DIR]", 0, 1, "what the archive holds and does", which, OPTIONS(ARCHIVE),
+     verb_status},
+    {"ls", "PATH...", 0, WORDS_MANY, "files with state, tier, size and discs", NULL,
+     OPTIONS({"recursive", NULL, "all that lies below", 'R'},
+             {"directory", NULL, "the directory itself, not what is in it", 'd'}),
+     verb_ls},
+    {"archive", "PATH...", 1, WORDS_MANY, "copy files to discs",
+     "Puts files in line for the next set of discs. With --wait the set is closed and burned now,\n"
+     "and the verb returns when it is sealed: burned, read back whole and equal.",
+     OPTIONS(WAIT), verb_archive},
+    {"release", "PATH...", 1, WORDS_MANY, "drop resident copies of files that are on sealed discs",
+     "Returns when it is done. Files that are not on sealed discs stay and make it fail.", NULL,
+     verb_release},
+    {"recall", "PATH...", 1, WORDS_MANY, "bring files back from discs", NULL, OPTIONS(WAIT),
+     verb_recall},
+    {"pin", "PATH...", 1, WORDS_MANY, "keep files resident", NULL,
+     OPTIONS({"for", "DURATION", "30d, 12h, ... (default: until unpin)", 0}), verb_pin},
+    {"unpin", "PATH...", 1, WORDS_MANY, "undo pin", NULL, NULL, verb_unpin},
+    {"flush", "[DIR]", 0, 1, "close the open set and burn it now", which, OPTIONS(WAIT, ARCHIVE),
+     verb_flush},
+    {"policy check", "[DIR|FILE]", 0, 1, "check varve.conf and its rules",
+     "Reads varve.conf (of the archive DIR, or FILE) and compiles each rule. Needs no daemon.",
+     NULL, verb_policy_check},
+    {"policy list", "[DIR]", 0, 1, "the rules as the daemon has them", which, OPTIONS(ARCHIVE),
+     verb_policy_list},
+    {"policy run", "[RULE]", 0, 1, "apply the rules (or one) now", NULL,
+     OPTIONS({"dry-run", NULL, "only say what would be moved", 'n'}, WAIT, ARCHIVE),
+     verb_policy_run},
+    {"set list", "[DIR]", 0, 1, "all sets of discs", which, OPTIONS(ARCHIVE), verb_set_list},
+    {"set show", "ID", 1, 1, "a set and its discs", NULL, OPTIONS(ARCHIVE), verb_set_show},
+    {"set repair", "ID", 1, 1, "rebuild lost and bad discs of a set onto blanks", NULL,
+     OPTIONS(WAIT, ARCHIVE), verb_set_repair},
+    {"disc list", "[DIR]", 0, 1, "all discs", which, OPTIONS(ARCHIVE), verb_disc_list},
+    {"disc show", "BARCODE", 1, 1, "all that is known of a disc", NULL, OPTIONS(ARCHIVE),
+     verb_disc_show},
+    {"disc verify", "BARCODE", 1, 1, "read a disc whole and compare", NULL, OPTIONS(WAIT, ARCHIVE),
+     verb_disc_verify},
+    {"disc retire", "BARCODE", 1, 1, "never use a disc again", NULL, OPTIONS(ARCHIVE),
+     verb_disc_retire},
+    {"library list", "[DIR]", 0, 1, "the libraries of the archive", which, OPTIONS(ARCHIVE),
+     verb_library_list},
+    {"library inventory", "[LIBRARY]", 0, 1, "which disc is where", NULL,
+     OPTIONS({"refresh", NULL, "ask the hardware anew", 0}, ARCHIVE), verb_library_inventory},
+    {"library load", "BARCODE DRIVE", 2, 2, "bring a disc to a drive (counted from 0)", NULL,
+     OPTIONS({"library", "NAME", "which library (default: the first)", 0}, ARCHIVE),
+     verb_library_load},
+    {"library unload", "DRIVE", 1, 1, "bring the disc of a drive home", NULL,
+     OPTIONS({"library", "NAME", "which library (default: the first)", 0}, ARCHIVE),
+     verb_library_unload},
+    {"library import", "", 0, 0, "bring discs in from the mail slots", NULL,
+     OPTIONS({"library", "NAME", "which library (default: the first)", 0}, ARCHIVE),
+     verb_library_import},
+    {"library export", "BARCODE", 1, 1, "bring a disc to a mail slot", NULL,
+     OPTIONS({"library", "NAME", "which library (default: the first)", 0}, ARCHIVE),
+     verb_library_export},
+    {"library add-blanks", "COUNT", 1, 1, "put fresh blanks into a virtual library", NULL,
+     OPTIONS({"library", "NAME", "which library (default: the first)", 0},
+             {"media", "SIZE", "capacity (default: as varve.conf says)", 0}, ARCHIVE),
+     verb_library_add_blanks},
+    {"scrub", "[DIR]", 0, 1, "read all sealed discs and compare", which, OPTIONS(WAIT, ARCHIVE),
+     verb_scrub},
+    {"check", "[DIR]", 0, 1, "cross-check catalog, tiers and libraries",
+     "Works with and without a daemon; reads no disc. Fails if something is wrong and was not\n"
+     "repaired.",
+     OPTIONS({"repair", NULL, "remove orphans, finish what is safe to finish", 0}, ARCHIVE),
+     verb_check},
+    {"rebuild", "DIR [IMAGE...]", 1, WORDS_MANY, "make a new catalog from discs alone",
+     "Reads the discs of the archive's libraries, or with --from the images and devices named,\n"
+     "and makes DIR/catalog.sqlite. An old catalog is kept beside it. No daemon may run.",
+     OPTIONS({"from", "IMAGE", "read this image or device, and those that follow", 0}),
+     verb_rebuild},
+    {"jobs", "[DIR]", 0, 1, "what is running, and what was", which,
+     OPTIONS({"watch", NULL, "again each second, until interrupted", 'w'}, ARCHIVE), verb_jobs},
+    {"job", "ID", 1, 1, "one job", NULL, OPTIONS(WAIT, ARCHIVE), verb_job},
+};
+const size_t verb_count = sizeof verbs / sizeof verbs[0];
