@@ -271,17 +271,31 @@ scan_element(struct rebuild *r, size_t library, const struct varve_element *elem
            varve_error_wrap(err, "disc '%s'", element->barcode.text);
 }
 
+/* Everything goes through the first drive; what the last run left in the others goes home. */
+static bool
+unload_all(struct varve_library *library, struct varve_error *err)
+{
+    for (unsigned drive = 0; drive < varve_library_drive_count(library); drive++) {
+        if (!varve_library_unload(library, drive, err))
+            return false;
+    }
+    return true;
+}
+
 static bool
 scan_libraries(struct rebuild *r, struct varve_error *err)
 {
     for (size_t library = 0; library < r->engine->library_count; library++) {
         VARVE_CLEANUP_FREE struct varve_element *elements = NULL;
         size_t count;
+        if (!unload_all(r->engine->libraries[library].library, err))
+            return false;
         if (!varve_library_inventory(r->engine->libraries[library].library, true, &elements, &count,
                                      err))
             return false;
         for (size_t i = 0; i < count; i++) {
-            rebuild_tell(r, i, count, "reading disc '%s'", elements[i].barcode.text);
+            if (elements[i].full)
+                rebuild_tell(r, i, count, "reading disc '%s'", elements[i].barcode.text);
             if (elements[i].full && elements[i].barcode.text[0] != 0 &&
                 !scan_element(r, library, &elements[i], err))
                 return false;

@@ -114,6 +114,18 @@ set_simulated_mtime(struct varve_vfs *vfs, struct vnode *vnode)
         (void)futimens(vnode->fd, times); /* simulations only */
 }
 
+static void
+tell_kernel(struct varve_vfs *vfs, uint64_t ino)
+{
+    struct varve_notify_port port;
+    {
+        VARVE_LOCKED(&vfs->table_lock);
+        port = vfs->notify_port;
+    }
+    if (port.inode_changed != NULL)
+        port.inode_changed(port.context, ino);
+}
+
 void
 varve_open_close(struct varve_open *open)
 {
@@ -140,8 +152,8 @@ varve_open_close(struct varve_open *open)
     vnode_unlock(vfs, vnode);
     free(open);
     /* Passthrough writes went past whoever caches attributes above us. */
-    if (kernel_wrote && vfs->notify_port.inode_changed != NULL)
-        vfs->notify_port.inode_changed(vfs->notify_port.context, ino);
+    if (kernel_wrote)
+        tell_kernel(vfs, ino);
     vnode_put(vfs, vnode);
 }
 
@@ -250,34 +262,51 @@ varve_open_done(struct varve_open *open)
 
 /* Locked. A FROZEN file is never given to the kernel: its next writer gets a copy, and the kernel
  * would go on reading the old bytes. A SEALED one's next writer takes over the same file. */
-static bool
-may_pass(struct varve_vfs *vfs, struct varve_open *open)
+static int
+fd_for_kernel(struct varve_open *open)
 {
     struct varve_error unused;
     struct vnode *vnode = open->vnode;
-    if (vnode->content.id.value != 0 && !version_reread(vfs, vnode, &unused))
-        return false;
-    bool live = vnode->content.id.value == 0 || vnode->content.phase == VARVE_PHASE_LIVE;
-    if (open->writing)
-        return live && version_for_write(vfs, vnode, UINT64_MAX, &unused);
-    if (vnode->content.id.value == 0 || vnode->content.place.file == 0 ||
-        vnode->content.place.tier == VARVE_TIER_NONE ||
-        vnode->content.phase == VARVE_PHASE_FROZEN || (!live && vnode->writers > 0))
-        return false;
-    return vnode_need_fd(vfs, vnode, &unused);
+    const struct varve_content *content = &vnode->content;
+    if (!version_reread(open->vfs, vnode, &unused) || content->id.value == 0 ||
+        content->place.tier == VARVE_TIER_NONE || content->place.file == 0 ||
+        content->phase == VARVE_PHASE_FROZEN ||
+        (content->phase == VARVE_PHASE_SEALED && vnode->writers > 0) ||
+        !vnode_need_fd(open->vfs, vnode, &unused))
+        return -1;
+    return vnode->fd;
 }
 
 int
 varve_open_backing_fd(struct varve_open *open)
 {
+    vnode_lock(open->vnode);
+    int fd = fd_for_kernel(open);
+    vnode_unlock(open->vfs, open->vnode);
+    return fd;
+}
+
+/* Locked. Only a LIVE file is made ready: others would be copied for a write that may never come.
+ */
+static void
+prepare_to_pass(struct varve_open *open)
+{
+    struct varve_error unused;
+    const struct varve_content *content = &open->vnode->content;
+    if (open->writing && (content->id.value == 0 || content->phase == VARVE_PHASE_LIVE))
+        VARVE_IGNORE(version_for_write(open->vfs, open->vnode, UINT64_MAX, &unused));
+}
+
+int
+varve_open_pass(struct varve_open *open)
+{
     struct vnode *vnode = open->vnode;
-    int fd = -1;
     vnode_lock(vnode);
-    if (open->passthrough || may_pass(open->vfs, open)) {
-        fd = vnode->fd;
-        if (!open->passthrough)
-            vnode->passthroughs++;
+    prepare_to_pass(open);
+    int fd = fd_for_kernel(open);
+    if (fd >= 0 && !open->passthrough) {
         open->passthrough = true;
+        vnode->passthroughs++;
         if (open->writing) {
             vnode->dirty = true;
             vnode->changes++;

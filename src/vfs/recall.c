@@ -223,16 +223,23 @@ can_read(const struct vnode *vnode, uint64_t offset, uint64_t size, uint64_t *re
     return recall_partial_fd(vnode, *ret_end) >= 0;
 }
 
+static struct varve_recall_port
+current_port(struct varve_vfs *vfs)
+{
+    VARVE_LOCKED(&vfs->recall_lock);
+    return vfs->recall_port;
+}
+
 /* No locks held. The port's refusal ends the request for all who wait, the caller among them. */
 static bool
 ask_port(struct varve_vfs *vfs, struct varve_content_id content, uint64_t ticket,
          struct varve_error *err)
 {
     struct varve_error failure = {0};
-    bool asked = vfs->recall_port.request != NULL
-                     ? vfs->recall_port.request(vfs->recall_port.context, content, &failure)
-                     : varve_error_set(&failure, VARVE_ERROR_NOT_READY, 0,
-                                       "nothing is there to recall from discs");
+    struct varve_recall_port port = current_port(vfs);
+    bool asked = port.request != NULL ? port.request(port.context, content, &failure)
+                                      : varve_error_set(&failure, VARVE_ERROR_NOT_READY, 0,
+                                                        "nothing is there to recall from discs");
     if (asked)
         return true;
     /* If it cannot be cancelled, somebody told it already: then the call has succeeded. */
@@ -483,5 +490,6 @@ varve_recall_end(struct varve_recall *recall, const struct varve_error *failure,
 void
 varve_vfs_set_recall_port(struct varve_vfs *vfs, const struct varve_recall_port *port)
 {
+    VARVE_LOCKED(&vfs->recall_lock);
     vfs->recall_port = port != NULL ? *port : (struct varve_recall_port){0};
 }

@@ -144,5 +144,6 @@ varve_vfs_free(struct varve_vfs *vfs)
 void
 varve_vfs_set_notify_port(struct varve_vfs *vfs, const struct varve_notify_port *port)
 {
+    VARVE_LOCKED(&vfs->table_lock);
     vfs->notify_port = port != NULL ? *port : (struct varve_notify_port){0};
 }

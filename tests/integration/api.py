@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.parse
 
-varve = sys.argv[1]
+varve = os.path.abspath(sys.argv[1])
 count = 0
 bad = 0
 

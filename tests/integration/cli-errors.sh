@@ -3,7 +3,7 @@
 # Bad input to `varve` gives one clear error and an exit code that is not 0, and changes nothing.
 # usage: cli-errors.sh VARVE   (TAP)
 set -u
-varve=$1
+varve=$(realpath "$1") || exit 1
 if [ ! -w /dev/fuse ]; then
     echo "1..0 # SKIP no /dev/fuse"
     exit 0

@@ -59,6 +59,8 @@ touch -d '2001-02-03 04:05:06.123456789' "$tree/a/split.bin" "$tree/a/b"
 touch -h -d '1969-12-31 23:59:58.5' "$tree/a/symlink"
 chmod 555 "$tree/empty dir"
 "$mkset" "$tree" "$dir/set" 3 2 || { echo "Bail out! mkset"; exit 99; }
+mkdir "$dir/unsplit"
+"$mkset" "$tree" "$dir/unsplit" 2 1 4M || { echo "Bail out! mkset"; exit 99; }
 cd "$dir/set" || exit 99
 
 ok "list of a whole set succeeds" status 0 "$recover" list ./*.img
@@ -87,7 +89,7 @@ ok "extract does not overwrite" status 1 "$recover" extract ./*.img --to "$dir/x
 ok "... and names the files" says "a/split.bin: make 'split.bin': File exists"
 ok "... and they stay as they were" same_tree "$tree" "$dir/x2"
 
-ok "extract of one disc alone succeeds" status 0 "$recover" extract 1.img --to "$dir/x8"
+ok "extract of one disc alone succeeds" status 0 "$recover" extract ../unsplit/0.img --to "$dir/x8"
 ok "... with all of its files" test "$(find "$dir/x8" -type f | wc -l)" -gt 30
 ok "extract of a disc with half a file goes on" status 1 "$recover" extract 0.img --to "$dir/x3"
 ok "... and names the file whose other part is elsewhere" says 'a/split.bin: its bytes from'

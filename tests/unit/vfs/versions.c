@@ -256,15 +256,18 @@ test_freeze_rules(void **state)
     varve_open_close(writer);
     FAILS_AS(varve_vfs_freeze(f->vfs, ino, START_NS - 1, &got, &f->err), BUSY);
     struct varve_open *reader = open_file(f, ino, O_RDONLY);
-    assert_true(varve_open_backing_fd(reader) >= 0);
+    assert_true(varve_open_backing_fd(reader) >= 0); /* only asks */
+    assert_true(varve_open_pass(reader) >= 0);
     FAILS_AS(varve_vfs_freeze(f->vfs, ino, INT64_MAX, &got, &f->err), BUSY);
     varve_open_close(reader);
     reader = open_file(f, ino, O_RDONLY); /* read through us: that is no obstacle */
+    assert_true(varve_open_backing_fd(reader) >= 0);
     OK(varve_vfs_freeze(f->vfs, ino, START_NS, &got, &f->err));
     assert_int_equal(got.phase, VARVE_PHASE_FROZEN);
     assert_int_equal(got.size, 9);
     assert_true(got.mtime_ns == START_NS);
     assert_int_equal(varve_open_backing_fd(reader), -1);
+    assert_int_equal(varve_open_pass(reader), -1);
     FAILS_AS(varve_vfs_freeze(f->vfs, ino, INT64_MAX, &got, &f->err), EXISTS);
     varve_open_close(reader);
     OK(varve_vfs_thaw(f->vfs, got.id, &f->err));
@@ -394,7 +397,9 @@ test_kernel_writes_past_us(void **state)
     varve_vfs_set_notify_port(f->vfs, &(struct varve_notify_port){&noticed, count_notice});
     uint64_t ino = make_file(f, ROOT, "file");
     struct varve_open *open = open_file(f, ino, O_RDWR);
-    int fd = varve_open_backing_fd(open);
+    assert_int_equal(varve_open_backing_fd(open), -1); /* asking makes no file */
+    assert_int_equal(count_files(f), 0);
+    int fd = varve_open_pass(open);
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, "kernel", 6, 0), 6);
     assert_int_equal(attributes(f, ino).size, 6);
