@@ -106,72 +106,75 @@ test_length_does_not_depend_on_what_is_learned(void **state)
 #define PIECE "\"content\":1,\"version\":1,\"part\":0,\"parts\":1,\"offset\":0,\"bytes\":5,"
 #define TAIL "\"sha256\":" DIGEST ",\"lba\":1"
 
+static const struct {
+    const char *line, *text;
+} wrong_lines[] = {
+    {"", "not JSON: '[' or '{' expected near end of file"},
+    {"[]", "not a JSON object"},
+    {"{\"ino\":1,\"ino\":1}", "not JSON: duplicate object key near '\"ino\"'"},
+    {"{}", "'ino' is missing or not a number"},
+    {"{\"ino\":-1}", "'ino' is -1, out of range"},
+    {"{\"ino\":\"1\"}", "'ino' is missing or not a number"},
+    {"{\"ino\":9223372036854775808}", "not JSON: too big integer near '9223372036854775808'"},
+    {"{\"ino\":1}", "'type' is missing or unknown"},
+    {"{\"ino\":1,\"type\":\"door\"}", "'type' is missing or unknown"},
+    {"{\"ino\":1,\"type\":\"deleted\"}", "'ctime' is missing or not a number"},
+    {"{\"ino\":1,\"type\":\"file\",\"ctime\":0}", "'mode' is not six octal digits"},
+    {"{\"ino\":1,\"type\":\"file\",\"ctime\":0,\"mode\":\"100888\"}",
+     "'mode' is not six octal digits"},
+    {"{\"ino\":1,\"type\":\"directory\",\"ctime\":0,\"mode\":\"040755\"}",
+     "'uid' is missing or not a number"},
+    {HEAD TIMES PIECE TAIL "}", "'names' is missing or not a list"},
+    {HEAD TIMES "\"names\":[1]," PIECE TAIL "}", "'names' holds something else"},
+    {HEAD TIMES "\"names\":[{\"parent\":1,\"name\":\"..\"}]," PIECE TAIL "}",
+     "a name is no file name"},
+    {HEAD TIMES "\"names\":[{\"parent\":1,\"name\":\"a/b\"}]," PIECE TAIL "}",
+     "a name is no file name"},
+    {HEAD TIMES "\"names\":[{\"parent\":1,\"name\":\"\"}]," PIECE TAIL "}",
+     "a name is no file name"},
+    {HEAD TIMES "\"names\":[{\"parent\":1,\"name_b64\":\"YQBi\"}]," PIECE TAIL "}",
+     "'name' contains a NUL"},
+    {HEAD TIMES "\"names\":[{\"parent\":1,\"name_b64\":\"YQ=\"}]," PIECE TAIL "}",
+     "'name_b64' is not base64"},
+    {HEAD TIMES "\"names\":[{\"parent\":1}]," PIECE TAIL "}", "'name' is missing"},
+    {HEAD TIMES NAMES "\"xattrs\":1," PIECE TAIL "}", "'xattrs' is missing or not a list"},
+    {HEAD TIMES NAMES "\"xattrs\":[{\"name\":\"\",\"value\":\"\"}]," PIECE TAIL "}",
+     "an xattr has no valid name"},
+    {HEAD TIMES NAMES "\"xattrs\":[{\"name\":\"u\",\"value\":\"?\"}]," PIECE TAIL "}",
+     "an xattr has no value"},
+    {HEAD TIMES NAMES PIECE "\"lba\":1}", "'sha256' is not 64 hex digits"},
+    {HEAD TIMES NAMES PIECE "\"sha256\":" DIGEST ",\"lba\":4294967296}",
+     "'lba' is 4294967296, out of range"},
+    {HEAD TIMES NAMES
+     "\"content\":1,\"version\":1,\"part\":1,\"parts\":1,\"offset\":0,\"bytes\":5," TAIL "}",
+     "the piece does not fit the file"},
+    {HEAD TIMES NAMES
+     "\"content\":1,\"version\":1,\"part\":0,\"parts\":1,\"offset\":1,\"bytes\":5," TAIL "}",
+     "the piece does not fit the file"},
+    {HEAD TIMES NAMES PIECE TAIL ",\"path\":\"../etc\"}", "'path' leads outside the disc"},
+    {HEAD TIMES NAMES PIECE TAIL ",\"path\":\"/etc\"}", "'path' leads outside the disc"},
+    {HEAD TIMES NAMES PIECE TAIL ",\"path\":\"a//b\"}", "'path' leads outside the disc"},
+    {HEAD TIMES NAMES PIECE TAIL ",\"path\":\"a\x7f\"}", "'path' has bytes that no disc has"},
+    {HEAD TIMES NAMES PIECE TAIL "} ", NULL},
+    {HEAD TIMES NAMES PIECE TAIL ",\"future\":[]}", NULL},
+    {HEAD TIMES NAMES PIECE TAIL "}}", "not JSON: end of file expected near '}'"},
+};
+
 static void
 test_wrong_lines_are_refused(void **state)
 {
     (void)state;
-    static const struct {
-        const char *line, *text;
-    } cases[] = {
-        {"", "not JSON: '[' or '{' expected near end of file"},
-        {"[]", "not a JSON object"},
-        {"{\"ino\":1,\"ino\":1}", "not JSON: duplicate object key near '\"ino\"'"},
-        {"{}", "'ino' is missing or not a number"},
-        {"{\"ino\":-1}", "'ino' is -1, out of range"},
-        {"{\"ino\":\"1\"}", "'ino' is missing or not a number"},
-        {"{\"ino\":9223372036854775808}", "not JSON: too big integer near '9223372036854775808'"},
-        {"{\"ino\":1}", "'type' is missing or unknown"},
-        {"{\"ino\":1,\"type\":\"door\"}", "'type' is missing or unknown"},
-        {"{\"ino\":1,\"type\":\"deleted\"}", "'ctime' is missing or not a number"},
-        {"{\"ino\":1,\"type\":\"file\",\"ctime\":0}", "'mode' is not six octal digits"},
-        {"{\"ino\":1,\"type\":\"file\",\"ctime\":0,\"mode\":\"100888\"}",
-         "'mode' is not six octal digits"},
-        {"{\"ino\":1,\"type\":\"directory\",\"ctime\":0,\"mode\":\"040755\"}",
-         "'uid' is missing or not a number"},
-        {HEAD TIMES PIECE TAIL "}", "'names' is missing or not a list"},
-        {HEAD TIMES "\"names\":[1]," PIECE TAIL "}", "'names' holds something else"},
-        {HEAD TIMES "\"names\":[{\"parent\":1,\"name\":\"..\"}]," PIECE TAIL "}",
-         "a name is no file name"},
-        {HEAD TIMES "\"names\":[{\"parent\":1,\"name\":\"a/b\"}]," PIECE TAIL "}",
-         "a name is no file name"},
-        {HEAD TIMES "\"names\":[{\"parent\":1,\"name\":\"\"}]," PIECE TAIL "}",
-         "a name is no file name"},
-        {HEAD TIMES "\"names\":[{\"parent\":1,\"name_b64\":\"YQBi\"}]," PIECE TAIL "}",
-         "'name' contains a NUL"},
-        {HEAD TIMES "\"names\":[{\"parent\":1,\"name_b64\":\"YQ=\"}]," PIECE TAIL "}",
-         "'name_b64' is not base64"},
-        {HEAD TIMES "\"names\":[{\"parent\":1}]," PIECE TAIL "}", "'name' is missing"},
-        {HEAD TIMES NAMES "\"xattrs\":1," PIECE TAIL "}", "'xattrs' is missing or not a list"},
-        {HEAD TIMES NAMES "\"xattrs\":[{\"name\":\"\",\"value\":\"\"}]," PIECE TAIL "}",
-         "an xattr has no valid name"},
-        {HEAD TIMES NAMES "\"xattrs\":[{\"name\":\"u\",\"value\":\"?\"}]," PIECE TAIL "}",
-         "an xattr has no value"},
-        {HEAD TIMES NAMES PIECE "\"lba\":1}", "'sha256' is not 64 hex digits"},
-        {HEAD TIMES NAMES PIECE "\"sha256\":" DIGEST ",\"lba\":4294967296}",
-         "'lba' is 4294967296, out of range"},
-        {HEAD TIMES NAMES
-         "\"content\":1,\"version\":1,\"part\":1,\"parts\":1,\"offset\":0,\"bytes\":5," TAIL "}",
-         "the piece does not fit the file"},
-        {HEAD TIMES NAMES
-         "\"content\":1,\"version\":1,\"part\":0,\"parts\":1,\"offset\":1,\"bytes\":5," TAIL "}",
-         "the piece does not fit the file"},
-        {HEAD TIMES NAMES PIECE TAIL ",\"path\":\"../etc\"}", "'path' leads outside the disc"},
-        {HEAD TIMES NAMES PIECE TAIL ",\"path\":\"/etc\"}", "'path' leads outside the disc"},
-        {HEAD TIMES NAMES PIECE TAIL ",\"path\":\"a//b\"}", "'path' leads outside the disc"},
-        {HEAD TIMES NAMES PIECE TAIL "} ", NULL},
-        {HEAD TIMES NAMES PIECE TAIL ",\"future\":[]}", NULL},
-        {HEAD TIMES NAMES PIECE TAIL "}}", "not JSON: end of file expected near '}'"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for (size_t i = 0; i < COUNT(wrong_lines); i++) {
         struct varve_record record = {0};
         struct varve_error err = {0};
-        bool done = varve_record_decode(cases[i].line, strlen(cases[i].line), &record, &err);
+        bool done =
+            varve_record_decode(wrong_lines[i].line, strlen(wrong_lines[i].line), &record, &err);
         if (done)
             varve_record_done(&record);
-        if (done != (cases[i].text == NULL))
-            fail_msg("'%s': %s", cases[i].line, done ? "taken" : err.text);
+        if (done != (wrong_lines[i].text == NULL))
+            fail_msg("'%s': %s", wrong_lines[i].line, done ? "taken" : err.text);
         if (!done) {
-            assert_string_equal(err.text, cases[i].text);
+            assert_string_equal(err.text, wrong_lines[i].text);
             assert_int_equal(err.kind, VARVE_ERROR_CORRUPT);
         }
     }
