@@ -167,6 +167,7 @@ struct content_reader {
     size_t record;                         /* whose file is open */
     int fd;
     bool open;
+    struct varve_content_id failed; /* the content whose reading failed last */
 };
 struct set_images {
     struct varve_set set;
@@ -187,6 +188,7 @@ VARVE_DEFINE_CLEANUP(struct set_images, set_images_free)
 void content_reader_init(struct content_reader *reader, struct varve_engine *engine,
                          const struct varve_manifest *manifest);
 void content_reader_done(struct content_reader *reader);
+struct varve_content_id content_reader_failed(const struct content_reader *reader);
 bool content_reader_read(void *context, size_t record, uint64_t offset, uint8_t *ret, size_t size,
                          struct varve_error *err);
 /* Reads a staged parity file: context is the int * of its descriptor. */
@@ -237,8 +239,10 @@ record_from_inode(struct varve_engine *engine, const struct varve_inode *inode,
  * nothing that is not open). */
 VARVE_MUST_CHECK bool set_plan(struct varve_engine *engine, struct job *job, struct varve_set *ret,
                                bool *ret_made, struct varve_error *err);
-VARVE_MUST_CHECK bool set_prepare(struct varve_engine *engine, struct job *job,
-                                  struct varve_set *set, struct varve_error *err);
+/* *ret_culprit: the content that could not be read, if that was why it failed. */
+VARVE_MUST_CHECK bool
+set_prepare(struct varve_engine *engine, struct job *job, struct varve_set *set,
+            struct varve_content_id *ret_culprit, struct varve_error *err);
 VARVE_MUST_CHECK bool set_burn(struct varve_engine *engine, struct job *job, struct varve_set *set,
                                struct varve_error *err);
 /* One position from a staged image: of a repaired disc. */

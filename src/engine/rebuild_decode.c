@@ -101,8 +101,9 @@ copy_disc(void *context, const struct varve_cluster_source *source, struct varve
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "rebuild");
     if (slim->fd < 0)
         return varve_error_system(err, errno, "temporary file in '%s'", d->rebuild->engine->dir);
-    const uint64_t anchors[] = {0, 3, source->clusters >= 2 ? source->clusters - 2 : 0,
-                                member->map.clusters >= 2 ? member->map.clusters - 2 : 0};
+    /* docs/format.md: the three anchors are in these clusters. */
+    const uint64_t anchors[] = {0, 3, source->clusters >= 9 ? source->clusters - 9 : 0,
+                                member->map.clusters >= 9 ? member->map.clusters - 9 : 0};
     for (size_t i = 0; i < sizeof anchors / sizeof anchors[0]; i++) {
         if (!copy_cluster(slim, source, anchors[i], buffer, err))
             return false;
