@@ -148,15 +148,19 @@ write_burst(struct varve_drive *drive, struct burst *burst, struct varve_error *
             return ask_where_it_stands(drive, burst, err);
         return VERDICT_FAILED;
     }
+    if (!varve_scsi_is_good(&command, &sense))
+        (void)varve_scsi_fail(&command, &sense, err);
+    else if (drive->device.deferred)
+        (void)varve_error_set(err, VARVE_ERROR_MEDIUM, 0,
+                              "drive reported that data it had acknowledged is lost");
     enum verdict verdict = judge_answer(drive, burst, &command, &sense, err);
     if (verdict != VERDICT_FAILED)
         return verdict;
-    (void)varve_scsi_fail(&command, &sense, err);
+    if (drive->device.deferred)
+        err->kind = VARVE_ERROR_MEDIUM;
     if (drive->device.medium_changed) {
         err->kind = VARVE_ERROR_WRONG_DISC;
         varve_error_hint(err, "the medium was changed during the burn");
-    } else if (drive->device.deferred) {
-        err->kind = VARVE_ERROR_MEDIUM;
     }
     return VERDICT_FAILED;
 }
@@ -242,7 +246,8 @@ wait_idle(struct varve_drive *drive, struct ticker *ticker, struct varve_error *
     return true;
 }
 
-/* SYNCHRONIZE CACHE and CLOSE may be repeated: closing what is closed is no error (MMC-6 6.3). */
+/* SYNCHRONIZE CACHE and CLOSE may be repeated: closing what is closed is no error (MMC-6, CLOSE
+ * TRACK/SESSION). */
 static bool
 send_step(struct varve_drive *drive, struct varve_scsi_command *command, struct varve_error *err)
 {

@@ -57,6 +57,7 @@ varve_library_move(struct varve_library *library, const struct varve_changer_mov
     if (ends.known) {
         take_over(library, &ends.from);
         take_over(library, &ends.to);
+        varve_library_publish(library);
     }
     return moved || varve_error_wrap(err, "library '%s'", library->name);
 }
@@ -94,6 +95,7 @@ varve_library_refresh(struct varve_library *library, bool always, struct varve_e
         return true;
     if (!varve_changer_inventory(&library->changer, &library->list, err))
         return varve_error_wrap(err, "library '%s'", library->name);
+    varve_library_publish(library);
     return varve_library_empty_gripper(library, err);
 }
 
@@ -189,6 +191,7 @@ dismantle(struct varve_library *library)
     varve_smc_list_done(&library->list);
     free(library->drives);
     (void)pthread_mutex_destroy(&library->arm);
+    (void)pthread_mutex_destroy(&library->view);
     free(library);
 }
 
@@ -214,6 +217,7 @@ varve_library_new(const struct varve_library_ports *ports, const struct varve_mo
     (void)snprintf(library->name, sizeof library->name, "%s", ports->name);
     library->clock = clock;
     (void)pthread_mutex_init(&library->arm, NULL); /* cannot fail on Linux */
+    (void)pthread_mutex_init(&library->view, NULL);
     if (!bring_up(library, ports, journal, err)) {
         dismantle(library);
         return false;
@@ -266,17 +270,26 @@ varve_library_drive_count(const struct varve_library *library)
     return (unsigned)library->drive_count;
 }
 
+void
+varve_library_publish(struct varve_library *library)
+{
+    VARVE_LOCKED(&library->view);
+    for (size_t i = 0; i < library->drive_count; i++) {
+        struct varve_library_drive *drive = &library->drives[i];
+        const struct varve_element *at = varve_library_element(library, drive->drive.element);
+        drive->shown_full = at != NULL && at->full;
+        if (drive->shown_full)
+            drive->shown = at->barcode;
+    }
+}
+
 bool
 varve_library_drive_disc(struct varve_library *library, unsigned drive, struct varve_barcode *ret)
 {
-    VARVE_LOCKED(&library->arm);
-    if (drive >= library->drive_count)
+    VARVE_LOCKED(&library->view);
+    if (drive >= library->drive_count || !library->drives[drive].shown_full)
         return false;
-    const struct varve_element *at =
-        varve_library_element(library, library->drives[drive].drive.element);
-    if (at == NULL || !at->full)
-        return false;
-    *ret = at->barcode;
+    *ret = library->drives[drive].shown;
     return true;
 }
 

@@ -9,13 +9,16 @@
 struct varve_library_drive {
     struct varve_drive drive;
     bool has_home;
-    uint16_t home; /* slot of the disc in the drive */
+    uint16_t home;              /* slot of the disc in the drive */
+    struct varve_barcode shown; /* what is in it, "" if empty: under `view` */
+    bool shown_full;
 };
 
 struct varve_library {
     char name[64];
     struct varve_clock *clock;
     pthread_mutex_t arm;
+    pthread_mutex_t view; /* short: who asks what is in a drive must not wait for a move */
     struct varve_changer changer;
     struct varve_smc_list list; /* as last seen */
     struct varve_library_drive *drives;
@@ -32,6 +35,8 @@ struct varve_element *varve_library_free_slot(struct varve_library *library);
 /* Moves and takes over what both ends look like now. */
 bool varve_library_move(struct varve_library *library, const struct varve_changer_move *move,
                         struct varve_error *err);
+/* Shows what the drives hold to varve_library_drive_disc(). */
+void varve_library_publish(struct varve_library *library);
 bool varve_library_empty_gripper(struct varve_library *library, struct varve_error *err);
 
 #endif

@@ -19,7 +19,8 @@ expect(struct varve_scsi_command *ret, uint8_t *data, uint32_t bytes)
     ret->data_bytes = bytes;
 }
 
-/* MMC-6 6.6; RT 2 with feature 0: the header and the profile list are all that is wanted. */
+/* MMC-6, GET CONFIGURATION; RT 2 with feature 0: the header and the profile list are all that is
+ * wanted. */
 void
 varve_mmc_encode_get_configuration(struct varve_scsi_command *ret, uint8_t *data, uint16_t bytes)
 {
@@ -29,7 +30,7 @@ varve_mmc_encode_get_configuration(struct varve_scsi_command *ret, uint8_t *data
     expect(ret, data, bytes);
 }
 
-/* MMC-6 6.22 */
+/* MMC-6, READ DISC INFORMATION */
 void
 varve_mmc_encode_disc_information(struct varve_scsi_command *ret, uint8_t *data, uint16_t bytes)
 {
@@ -38,7 +39,7 @@ varve_mmc_encode_disc_information(struct varve_scsi_command *ret, uint8_t *data,
     expect(ret, data, bytes);
 }
 
-/* MMC-6 6.27, address type 1: logical track number */
+/* MMC-6, READ TRACK INFORMATION, address type 1: logical track number */
 void
 varve_mmc_encode_track_information(struct varve_scsi_command *ret, uint32_t track, uint8_t *data,
                                    uint16_t bytes)
@@ -50,7 +51,7 @@ varve_mmc_encode_track_information(struct varve_scsi_command *ret, uint32_t trac
     expect(ret, data, bytes);
 }
 
-/* MMC-6 6.25 */
+/* MMC-6, READ CAPACITY */
 void
 varve_mmc_encode_read_capacity(struct varve_scsi_command *ret, uint8_t data[8])
 {
@@ -58,7 +59,7 @@ varve_mmc_encode_read_capacity(struct varve_scsi_command *ret, uint8_t data[8])
     expect(ret, data, 8);
 }
 
-/* SBC-3 5.11, MMC-6 6.19 */
+/* MMC-6, READ (10) */
 void
 varve_mmc_encode_read(struct varve_scsi_command *ret, uint32_t lba, uint16_t sectors, uint8_t *data)
 {
@@ -68,7 +69,7 @@ varve_mmc_encode_read(struct varve_scsi_command *ret, uint32_t lba, uint16_t sec
     expect(ret, data, sectors * VARVE_SECTOR_BYTES);
 }
 
-/* MMC-6 6.43; the plain form, since streaming turns verification and replacement off. */
+/* MMC-6, WRITE (10); the plain form, since streaming turns verification and replacement off. */
 void
 varve_mmc_encode_write(struct varve_scsi_command *ret, uint32_t lba, uint16_t sectors,
                        const uint8_t *data)
@@ -81,7 +82,7 @@ varve_mmc_encode_write(struct varve_scsi_command *ret, uint32_t lba, uint16_t se
     ret->data_bytes = sectors * VARVE_SECTOR_BYTES;
 }
 
-/* MMC-6 6.41 */
+/* MMC-6, SYNCHRONIZE CACHE */
 void
 varve_mmc_encode_synchronize(struct varve_scsi_command *ret, bool immediate)
 {
@@ -89,7 +90,7 @@ varve_mmc_encode_synchronize(struct varve_scsi_command *ret, bool immediate)
     ret->cdb[1] = immediate ? 0x02 : 0;
 }
 
-/* MMC-6 6.3 */
+/* MMC-6, CLOSE TRACK/SESSION */
 void
 varve_mmc_encode_close(struct varve_scsi_command *ret, enum varve_mmc_close what, uint16_t track,
                        bool immediate)
@@ -100,7 +101,7 @@ varve_mmc_encode_close(struct varve_scsi_command *ret, enum varve_mmc_close what
     varve_put_be16(ret->cdb + 4, track);
 }
 
-/* MMC-6 6.40, byte 4: LOEJ and START */
+/* MMC-6, START STOP UNIT, byte 4: LOEJ and START */
 void
 varve_mmc_encode_start_stop(struct varve_scsi_command *ret, enum varve_mmc_tray what)
 {
@@ -108,7 +109,7 @@ varve_mmc_encode_start_stop(struct varve_scsi_command *ret, enum varve_mmc_tray 
     ret->cdb[4] = (uint8_t)what;
 }
 
-/* MMC-6 6.6.2, feature header */
+/* MMC-6, GET CONFIGURATION, feature header */
 bool
 varve_mmc_decode_profile(const uint8_t *bytes, size_t size, uint16_t *ret)
 {
@@ -116,7 +117,7 @@ varve_mmc_decode_profile(const uint8_t *bytes, size_t size, uint16_t *ret)
     return varve_cursor_skip(&cursor, 6) && varve_cursor_be16(&cursor, ret);
 }
 
-/* MMC-6 6.22.3 */
+/* MMC-6, READ DISC INFORMATION, standard disc information */
 bool
 varve_mmc_decode_disc(const uint8_t *bytes, size_t size, struct varve_mmc_disc *ret)
 {
@@ -134,7 +135,8 @@ varve_mmc_decode_disc(const uint8_t *bytes, size_t size, struct varve_mmc_disc *
     return true;
 }
 
-/* MMC-6 6.27.3. Drives answer 28 to 48 bytes; the high bytes of the numbers came with later ones.
+/* MMC-6, READ TRACK INFORMATION, track information block. Drives answer 28 to 48 bytes; the high
+ * bytes of the numbers came with later ones.
  */
 bool
 varve_mmc_decode_track(const uint8_t *bytes, size_t size, struct varve_mmc_track *ret)
@@ -167,7 +169,7 @@ varve_mmc_decode_track(const uint8_t *bytes, size_t size, struct varve_mmc_track
     return true;
 }
 
-/* MMC-6 6.25.3 */
+/* MMC-6, READ CAPACITY, response data */
 bool
 varve_mmc_decode_capacity(const uint8_t *bytes, size_t size, uint64_t *ret_sectors)
 {

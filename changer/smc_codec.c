@@ -20,14 +20,14 @@ expect(struct varve_scsi_command *ret, uint8_t *data, uint32_t bytes)
     ret->data_bytes = bytes;
 }
 
-/* SPC-4 6.37 */
+/* SPC-4, TEST UNIT READY */
 void
 varve_smc_encode_test_unit_ready(struct varve_scsi_command *ret)
 {
     start(ret, 0x00, 6);
 }
 
-/* SPC-4 6.4 */
+/* SPC-4, INQUIRY */
 void
 varve_smc_encode_inquiry(struct varve_scsi_command *ret, uint8_t *data, uint16_t bytes)
 {
@@ -45,7 +45,7 @@ varve_smc_encode_inquiry_vpd(struct varve_scsi_command *ret, uint8_t page, uint8
     ret->cdb[2] = page;
 }
 
-/* SPC-4 6.9; `no_blocks` is DBD, which some units refuse. */
+/* SPC-4, MODE SENSE (6); `no_blocks` is DBD, which some units refuse. */
 void
 varve_smc_encode_mode_sense(struct varve_scsi_command *ret, uint8_t page, bool no_blocks,
                             uint8_t *data, uint8_t bytes)
@@ -57,14 +57,14 @@ varve_smc_encode_mode_sense(struct varve_scsi_command *ret, uint8_t page, bool n
     expect(ret, data, bytes);
 }
 
-/* SMC-3 6.2 */
+/* SMC-3, INITIALIZE ELEMENT STATUS */
 void
 varve_smc_encode_initialize(struct varve_scsi_command *ret)
 {
     start(ret, 0x07, 6);
 }
 
-/* SMC-3 6.10 */
+/* SMC-3 6.10, READ ELEMENT STATUS */
 void
 varve_smc_encode_read_status(struct varve_scsi_command *ret,
                              const struct varve_smc_status_request *request, uint8_t *data,
@@ -79,7 +79,7 @@ varve_smc_encode_read_status(struct varve_scsi_command *ret,
     expect(ret, data, bytes);
 }
 
-/* SMC-3 6.6; never inverted: discs have one side. */
+/* SMC-3, MOVE MEDIUM; never inverted: discs have one side. */
 void
 varve_smc_encode_move(struct varve_scsi_command *ret, uint16_t transport, uint16_t from,
                       uint16_t to)
@@ -90,7 +90,7 @@ varve_smc_encode_move(struct varve_scsi_command *ret, uint16_t transport, uint16
     varve_put_be16(ret->cdb + 6, to);
 }
 
-/* SPC-4 6.13 */
+/* SPC-4, PREVENT ALLOW MEDIUM REMOVAL */
 void
 varve_smc_encode_prevent(struct varve_scsi_command *ret, bool prevent)
 {
@@ -125,7 +125,7 @@ check_assignment(const struct varve_smc_assignment *map, struct varve_error *err
     return true;
 }
 
-/* SMC-3 7.3.4, element address assignment page, behind the header of SPC-4 7.5.5. */
+/* SMC-3, element address assignment mode page, behind the mode parameter header of SPC-4. */
 bool
 varve_smc_decode_assignment(const uint8_t *bytes, size_t size, struct varve_smc_assignment *ret,
                             struct varve_error *err)
@@ -173,7 +173,7 @@ copy_text(const uint8_t *bytes, size_t size, char *ret, size_t ret_bytes)
     ret[used] = 0;
 }
 
-/* SMC-3 6.10.5, volume tag. A label that is no possible bar code counts as unread: the disc is then
+/* SMC-3 6.10, volume tag. A label that is no possible bar code counts as unread: the disc is then
  * known by its slot only. */
 static void
 decode_tag(const uint8_t *tag, struct varve_barcode *ret)
@@ -184,7 +184,7 @@ decode_tag(const uint8_t *tag, struct varve_barcode *ret)
         ret->text[0] = 0;
 }
 
-/* The identification descriptor behind the tags (SMC-3 6.10.4): its type byte is not to be trusted
+/* The identification descriptor behind the tags (SMC-3 6.10): its type byte is not to be trusted
  * (tgt puts the device type there), so the text counts. */
 static void
 decode_device_id(struct varve_cursor *cursor, struct varve_smc_element *ret)
@@ -222,7 +222,8 @@ decode_flags(const uint8_t *d, enum varve_element_type type, struct varve_smc_el
         ret->element.source = varve_get_be16(d + 10);
 }
 
-/* SMC-3 6.10.3; `cursor` is over one descriptor of at most the page's descriptor length. */
+/* SMC-3 6.10, element descriptor; `cursor` is over one descriptor of at most the page's descriptor
+ * length. */
 static enum descriptor_verdict
 decode_descriptor(struct varve_cursor *cursor, enum varve_element_type type, bool has_tag,
                   bool has_alternate, struct varve_smc_element *ret)
@@ -253,7 +254,8 @@ struct page {
     struct varve_cursor body;
 };
 
-/* SMC-3 6.10.2. Steps over the page; a page that claims more than there is has what is left. */
+/* SMC-3 6.10, element status page. Steps over the page; a page that claims more than there is has
+ * what is left. */
 static bool
 next_page(struct varve_cursor *cursor, struct page *ret)
 {
@@ -305,7 +307,7 @@ varve_smc_decode_elements(const uint8_t *bytes, size_t size, enum varve_element_
                           struct varve_smc_element *ret, size_t max, int32_t *ret_cut)
 {
     /* Nothing of the 8-byte header is believed: first address and byte count are junk on some
-     * units (SMC-3 6.10.1); the bytes that came are the bound. */
+     * units (SMC-3 6.10); the bytes that came are the bound. */
     struct varve_cursor cursor = varve_cursor_new(bytes, size);
     struct collector into = {.ret = ret, .max = max, .cut = -1};
     struct page page;
@@ -333,7 +335,7 @@ varve_smc_type_of(const struct varve_smc_assignment *map, uint16_t address,
     return false;
 }
 
-/* SPC-4 6.4.2 */
+/* SPC-4, standard INQUIRY data */
 bool
 varve_smc_decode_inquiry(const uint8_t *bytes, size_t size, struct varve_inquiry *ret)
 {
@@ -346,7 +348,7 @@ varve_smc_decode_inquiry(const uint8_t *bytes, size_t size, struct varve_inquiry
     return true;
 }
 
-/* SPC-4 7.8.15; padded on the left by some. */
+/* SPC-4, unit serial number page; padded on the left by some. */
 bool
 varve_smc_decode_serial(const uint8_t *bytes, size_t size, char ret[33])
 {

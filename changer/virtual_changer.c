@@ -16,7 +16,8 @@ put_range(uint8_t *at, unsigned first, unsigned count)
     varve_put_be16(at + 2, (uint16_t)count);
 }
 
-/* SMC-3 7.3.4, 7.3.5 and 7.3.3. False: no such page. */
+/* SMC-3: element address assignment, transport geometry, device capabilities. False: no such page.
+ */
 static bool
 append_page(const struct varve_virtual *library, uint8_t page, struct varve_buffer *out)
 {
@@ -45,7 +46,7 @@ append_page(const struct varve_virtual *library, uint8_t page, struct varve_buff
     }
 }
 
-/* SPC-4 6.9, 6.10 */
+/* SPC-4, MODE SENSE (6) and (10) */
 static void
 mode_sense(struct varve_virtual *library, struct varve_scsi_command *command)
 {
@@ -80,7 +81,7 @@ struct status_request {
     bool voltag, dvcid;
 };
 
-/* SMC-3 6.10.3 */
+/* SMC-3 6.10, element descriptor */
 static void
 append_descriptor(struct varve_virtual *library, uint16_t address,
                   const struct status_request *request, struct varve_buffer *out)
@@ -111,7 +112,7 @@ append_descriptor(struct varve_virtual *library, uint16_t address,
         varve_buffer_zeros(out, 4);
         return;
     }
-    /* T10 vendor identification: vendor, product, serial (SPC-4 7.8.6.4). */
+    /* T10 vendor identification: vendor, product, serial (SPC-4, designation descriptors). */
     char serial[17];
     char id[48];
     virtual_drive_serial(library, address - VIRTUAL_DRIVE_FIRST, serial);
@@ -121,7 +122,7 @@ append_descriptor(struct varve_virtual *library, uint16_t address,
     varve_buffer_append(out, id, 34);
 }
 
-/* One page per type (SMC-3 6.10.2), with up to `left` elements from *index on; returns how many. */
+/* One page per type (SMC-3 6.10), with up to `left` elements from *index on; returns how many. */
 static unsigned
 append_status_page(struct varve_virtual *library, const struct status_request *request,
                    unsigned *index, unsigned left, struct varve_buffer *out)
@@ -176,7 +177,7 @@ collect_status(struct varve_virtual *library, const struct status_request *reque
     varve_put_be24(out->data + 5, (uint32_t)(out->size - 8));
 }
 
-/* SMC-3 6.10 */
+/* SMC-3 6.10, READ ELEMENT STATUS */
 static void
 read_element_status(struct varve_virtual *library, struct varve_scsi_command *command)
 {
@@ -265,7 +266,7 @@ move_with_drives(struct varve_virtual *library, struct varve_scsi_command *comma
         varve_lock_leave(&held[--count]);
 }
 
-/* SMC-3 6.6 */
+/* SMC-3, MOVE MEDIUM */
 static void
 move_medium(struct varve_virtual *library, struct varve_scsi_command *command)
 {

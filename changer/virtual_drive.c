@@ -73,8 +73,8 @@ recorded(const struct virtual_drive *drive)
     return drive->disc.closed ? drive->disc.recorded : drive->next;
 }
 
-/* MMC-6 6.6 and 5.3: profile list, core, removable medium, random readable, BD read, BD write,
- * serial number. */
+/* MMC-6, GET CONFIGURATION and features: profile list, core, removable medium, random readable, BD
+ * read, BD write, serial number. */
 static void
 get_configuration(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
@@ -118,7 +118,7 @@ get_configuration(struct virtual_drive *drive, struct varve_scsi_command *comman
     virtual_answer(command, out, used, varve_get_be16(command->cdb + 7));
 }
 
-/* MMC-6 6.22.3 */
+/* MMC-6, READ DISC INFORMATION */
 static void
 read_disc_information(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
@@ -154,7 +154,7 @@ names_the_track(const struct virtual_drive *drive, const uint8_t *cdb)
     }
 }
 
-/* MMC-6 6.27.3; the disc has one track. */
+/* MMC-6, READ TRACK INFORMATION; the disc has one track. */
 static void
 read_track_information(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
@@ -179,7 +179,7 @@ read_track_information(struct virtual_drive *drive, struct varve_scsi_command *c
     virtual_answer(command, out, sizeof out, varve_get_be16(command->cdb + 7));
 }
 
-/* MMC-6 6.25 */
+/* MMC-6, READ CAPACITY */
 static void
 read_capacity(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
@@ -190,7 +190,7 @@ read_capacity(struct virtual_drive *drive, struct varve_scsi_command *command)
     virtual_answer(command, out, sizeof out, sizeof out);
 }
 
-/* MMC-6 6.24: the image file takes all at once, so the buffer is always empty. */
+/* MMC-6, READ BUFFER CAPACITY: the image file takes all at once, so the buffer is always empty. */
 static void
 read_buffer_capacity(struct varve_scsi_command *command)
 {
@@ -226,7 +226,7 @@ refuse_missing(struct virtual_drive *drive, struct varve_scsi_command *command, 
               there > lba ? (uint32_t)there : lba);
 }
 
-/* SBC-3 5.11 */
+/* MMC-6, READ (10), (12) */
 static void
 read_sectors(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
@@ -269,6 +269,8 @@ begin_image(struct virtual_drive *drive)
     VARVE_LOCKED(&library->lock);
     if (!virtual_mark_written(library, &drive->barcode, &ignored))
         return false;
+    if (drive->image >= 0)
+        (void)close(drive->image); /* the same file, empty */
     drive->image = VARVE_TAKE_FD(fd);
     return true;
 }
@@ -283,7 +285,8 @@ append_sectors(struct virtual_drive *drive, const uint8_t *bytes, uint32_t count
     uint64_t offset = (uint64_t)drive->next * VARVE_SECTOR_BYTES;
     uint32_t padding =
         (VARVE_CLUSTER_SECTORS - count % VARVE_CLUSTER_SECTORS) % VARVE_CLUSTER_SECTORS;
-    if (drive->image < 0 && !begin_image(drive))
+    /* Also when a crash left an empty image behind before anything was said about it. */
+    if (drive->next == 0 && !begin_image(drive))
         return false;
     if (!varve_file_pwrite(drive->image, bytes, (size_t)count * VARVE_SECTOR_BYTES, offset,
                            &failed) ||
@@ -296,7 +299,7 @@ append_sectors(struct virtual_drive *drive, const uint8_t *bytes, uint32_t count
     return true;
 }
 
-/* MMC-6 6.43; MMC-6 4.7.3: sequential, from the next writable address, never twice. */
+/* MMC-6, WRITE (10), (12) on BD-R: sequential, from the next writable address, never twice. */
 static void
 write_sectors(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
@@ -316,7 +319,7 @@ write_sectors(struct virtual_drive *drive, struct varve_scsi_command *command)
         virtual_good(command);
 }
 
-/* MMC-6 6.41 */
+/* MMC-6, SYNCHRONIZE CACHE */
 static bool
 flush(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
@@ -341,8 +344,8 @@ finalise(struct virtual_drive *drive, struct varve_scsi_command *command)
     return false;
 }
 
-/* MMC-6 6.3. Track and session end where the data ends; only "finalise" changes what can be done
- * with the disc. A blank one has nothing to close. */
+/* MMC-6, CLOSE TRACK/SESSION. Track and session end where the data ends; only "finalise" changes
+ * what can be done with the disc. A blank one has nothing to close. */
 static void
 close_track_session(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
@@ -371,7 +374,7 @@ close_track_session(struct virtual_drive *drive, struct varve_scsi_command *comm
     virtual_good(command);
 }
 
-/* MMC-6 6.40. An ejected disc waits in the open tray, where the gripper can take it. */
+/* MMC-6, START STOP UNIT. An ejected disc waits in the open tray, where the gripper can take it. */
 static void
 start_stop(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
@@ -396,7 +399,7 @@ start_stop(struct virtual_drive *drive, struct varve_scsi_command *command)
     virtual_good(command);
 }
 
-/* SPC-4 6.13 */
+/* SPC-4, PREVENT ALLOW MEDIUM REMOVAL */
 static void
 prevent_allow(struct virtual_drive *drive, struct varve_scsi_command *command)
 {

@@ -105,7 +105,7 @@ inquiry_vpd(struct varve_scsi_command *command, const struct virtual_identity *i
     }
 }
 
-/* SPC-4 6.4.2 */
+/* SPC-4, standard INQUIRY data */
 void
 virtual_inquiry(struct varve_scsi_command *command, const struct virtual_identity *identity)
 {
@@ -124,7 +124,7 @@ virtual_inquiry(struct varve_scsi_command *command, const struct virtual_identit
     virtual_answer(command, out, sizeof out, varve_get_be16(command->cdb + 3));
 }
 
-/* SPC-4 6.33: a pending unit attention is told and gone. */
+/* SPC-4, REQUEST SENSE: a pending unit attention is told and gone. */
 void
 virtual_request_sense(struct varve_scsi_command *command, struct virtual_device *device,
                       const struct virtual_sense *now)
@@ -226,7 +226,7 @@ fail_dead(struct virtual_device *device, struct varve_error *err)
 static bool
 owes_attention(const struct varve_scsi_command *command)
 {
-    return command->cdb[0] != 0x12 && command->cdb[0] != 0x03; /* SAM-5 5.14 */
+    return command->cdb[0] != 0x12 && command->cdb[0] != 0x03; /* SAM-5, unit attention */
 }
 
 static bool
@@ -291,7 +291,7 @@ close_port(struct varve_scsi_port *base)
         port->drive != NULL ? &port->drive->device : &port->library->changer;
     if (port->drive != NULL) {
         VARVE_LOCKED(&port->drive->lock);
-        port->drive->prevented = false; /* ends with the nexus that asked for it (SPC-4 6.13) */
+        port->drive->prevented = false; /* ends with the nexus that asked for it (SPC-4) */
     }
     VARVE_LOCKED(&port->library->lock);
     device->is_open = false;

@@ -14,6 +14,8 @@
  *   be written in passthrough: the kernel would not strip them. */
 #include "fs_internal.h"
 
+#include <string.h>
+
 static void
 link_handle(struct varve_mount *mount, struct fs_handle *handle)
 {
@@ -36,23 +38,16 @@ unlink_handle(struct varve_mount *mount, struct fs_handle *handle)
         handle->next->prev = handle->prev;
 }
 
-/* Whether reading the last byte would have to wait. */
+/* Asked without side effects: varve_open_backing_fd() would tie the file to its backing file until
+ * the close, varve_open_read() would count as a read. */
 static bool
 must_wait(struct varve_mount *mount, const struct fs_handle *handle)
 {
-    if (varve_open_backing_fd(handle->open) >= 0)
-        return false;
+    VARVE_CLEANUP_BUFFER struct varve_buffer state = {0};
     struct varve_error err = {0};
-    struct varve_inode inode;
-    if (!varve_vfs_getattr(mount->vfs, handle->ino, &inode, &err) || inode.size == 0)
-        return false;
-    uint64_t size = 1;
-    int fd = -1;
-    if (!varve_open_read(handle->open, inode.size - 1, &size, &fd, &err))
-        return err.kind == VARVE_ERROR_WAIT;
-    if (fd >= 0)
-        varve_open_done(handle->open);
-    return false;
+    const char *migrated = varve_state_name(VARVE_STATE_MIGRATED);
+    return varve_vfs_xattr_get(mount->vfs, handle->ino, "user.varve.state", &state, &err) &&
+           state.size == strlen(migrated) && memcmp(state.data, migrated, state.size) == 0;
 }
 
 static void

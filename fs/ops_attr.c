@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs_internal.h"
 
+#include <string.h>
 #include <time.h>
 
 void
@@ -102,10 +103,23 @@ fs_statfs(fuse_req_t req, fuse_ino_t ino)
         fs_reply_error(req, "statfs", ino, &err);
 }
 
+/* POSIX ACLs were not negotiated, so the kernel does not enforce them: kept as mere bytes they
+ * would promise what nobody holds, and cp -a, which sets modes by them, would lose the modes. */
+static bool
+refuse_acl(fuse_req_t req, const char *name)
+{
+    if (strncmp(name, "system.", 7) != 0)
+        return false;
+    (void)fuse_reply_err(req, EOPNOTSUPP);
+    return true;
+}
+
 void
 fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
             int flags)
 {
+    if (refuse_acl(req, name))
+        return;
     struct varve_error err = {0};
     if (varve_vfs_xattr_set(fs_mount_of(req)->vfs, ino, name, value, size, flags, &err))
         (void)fuse_reply_err(req, 0);
@@ -128,6 +142,8 @@ reply_sized(fuse_req_t req, const struct varve_buffer *value, size_t size)
 void
 fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
+    if (refuse_acl(req, name))
+        return;
     VARVE_CLEANUP_BUFFER struct varve_buffer value = {0};
     struct varve_error err = {0};
     if (varve_vfs_xattr_get(fs_mount_of(req)->vfs, ino, name, &value, &err))
@@ -150,6 +166,8 @@ fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 void
 fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
+    if (refuse_acl(req, name))
+        return;
     struct varve_error err = {0};
     if (varve_vfs_xattr_remove(fs_mount_of(req)->vfs, ino, name, &err))
         (void)fuse_reply_err(req, 0);

@@ -148,8 +148,7 @@ fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t lengt
     });
 }
 
-/* Without a backing file (or with one that is about to be replaced) a file counts as all data,
- * which lseek(2) allows. */
+/* What is not in a backing file as a whole counts as all data, which lseek(2) allows. */
 static bool
 seek_plain(struct varve_vfs *vfs, uint64_t ino, off_t offset, int whence, off_t *ret,
            struct varve_error *err)
@@ -163,19 +162,36 @@ seek_plain(struct varve_vfs *vfs, uint64_t ino, off_t offset, int whence, off_t 
     return true;
 }
 
+/* False: there is no descriptor that has all bytes from `offset` on. The position that lseek moves
+ * is nobody's: all reads and writes name theirs. */
+static bool
+seek_backing(struct varve_open *open, off_t offset, int whence, off_t *ret)
+{
+    uint64_t rest = UINT64_MAX;
+    int fd = -1;
+    struct varve_error err = {0}; /* WAIT, or open for writing only: all data then */
+    if (!varve_open_read(open, (uint64_t)offset, &rest, &fd, &err))
+        return false;
+    *ret = -ENXIO;
+    if (fd < 0)
+        return true;
+    *ret = lseek(fd, offset, whence);
+    if (*ret < 0)
+        *ret = -errno;
+    varve_open_done(open);
+    return true;
+}
+
 void
 fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
 {
     struct varve_error err = {0};
     off_t found = 0;
-    int fd = varve_open_backing_fd(fs_handle_of(fi)->open);
-    /* The position that this moves is nobody's: all reads and writes name theirs. */
-    if (fd >= 0)
-        found = lseek(fd, offset, whence);
-    if (fd >= 0 && found < 0)
-        (void)fuse_reply_err(req, errno);
-    else if (fd < 0 && !seek_plain(fs_mount_of(req)->vfs, ino, offset, whence, &found, &err))
+    if (!seek_backing(fs_handle_of(fi)->open, offset, whence, &found) &&
+        !seek_plain(fs_mount_of(req)->vfs, ino, offset, whence, &found, &err))
         fs_reply_error(req, "lseek", ino, &err);
+    else if (found < 0)
+        (void)fuse_reply_err(req, (int)-found);
     else
         (void)fuse_reply_lseek(req, found);
 }

@@ -75,8 +75,8 @@ serve(struct daemon *daemon, struct varve_error *err)
     int failed = pthread_create(&daemon->signals, NULL, wait_for_signals, daemon);
     if (failed != 0)
         return varve_error_system(err, failed, "start a thread");
-    daemon->options->ready(daemon->options->context);
-    bool ok = varve_mount_serve(daemon->mount, err);
+    bool ok = daemon->options->ready(daemon->options->context, err) &&
+              varve_mount_serve(daemon->mount, err);
     atomic_store(&daemon->stopping, true); /* a late stop finds nothing to do */
     atomic_store(&daemon->ended, true);
     (void)pthread_kill(daemon->signals, SIGUSR1);

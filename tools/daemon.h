@@ -9,9 +9,9 @@ struct daemon_options {
     const char *dir;        /* of the archive, absolute */
     const char *mountpoint; /* absolute */
     bool read_only, allow_other;
-    bool background; /* stderr goes to dir/varve.log once all is up */
-    /* Called once when everything is up, before requests are served. */
-    void (*ready)(void *context);
+    bool background; /* keeps dir/varve.log within its bounds */
+    /* Called once when everything is up, before requests are served. False stops the daemon. */
+    bool (*ready)(void *context, struct varve_error *err);
     void *context;
 };
 /* Returns when unmounted, stopped by SIGTERM, SIGINT or the API, or if the start failed: then

@@ -2,7 +2,6 @@
 /* The program `varve`: finds the verb, reads its options, runs it, tells its error. */
 #include "cli.h"
 
-#include <signal.h>
 #include <string.h>
 
 #include "build.h"
@@ -78,7 +77,6 @@ run(struct cli *cli, int argc, char **argv, struct varve_error *err)
 int
 main(int argc, char **argv)
 {
-    (void)signal(SIGPIPE, SIG_IGN); /* a closed socket or pipe is an error to tell, not a death */
     struct cli cli = {.json = wants_json(argc, argv), .exit_code = EXIT_CODE_FAILED};
     struct varve_error err = {0};
     if (run(&cli, argc, argv, &err) && fflush(stdout) == 0)

@@ -19,16 +19,31 @@ cli_print_json(json_t *document, struct varve_error *err)
     return true;
 }
 
+/* Names of files get into errors, and a long text is cut anywhere: what is not UTF-8 must not cost
+ * the rest of the text. */
+static void
+make_valid(char *text)
+{
+    json_t *valid = json_string(text);
+    for (char *at = text; valid == NULL && *at != 0; at++) {
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+    }
+    json_decref(valid);
+}
+
 json_t *
 cli_error_json(const struct varve_error *err)
 {
-    const char *hint = strstr(err->text, hint_lead);
-    size_t length = hint != NULL ? (size_t)(hint - err->text) : strlen(err->text);
-    json_t *text = json_stringn(err->text, length);
-    if (text == NULL) /* a file name in it that is no UTF-8 */
-        text = json_string("the text of the error is not UTF-8");
-    return json_pack("{s:{s:s, s:o, s:s?}}", "error", "kind", varve_error_kind_name(err->kind),
-                     "text", text, "hint", hint != NULL ? hint + sizeof hint_lead - 1 : NULL);
+    struct varve_error valid = *err;
+    make_valid(valid.text);
+    char *hint = strstr(valid.text, hint_lead);
+    if (hint != NULL) {
+        *hint = 0;
+        hint += sizeof hint_lead - 1;
+    }
+    return json_pack("{s:{s:s, s:s, s:s?}}", "error", "kind", varve_error_kind_name(err->kind),
+                     "text", valid.text, "hint", hint);
 }
 
 void

@@ -142,17 +142,50 @@ disc_text(const struct disc_set *set, uint32_t index, char ret[DISC_TEXT_BYTES])
 }
 
 bool
+read_unrepaired(const struct disc_set *set, uint32_t index, uint64_t cluster,
+                uint8_t ret[VARVE_CLUSTER_BYTES])
+{
+    struct varve_error ignored = {0}; /* why the set cannot repair it was told already */
+    if (set->inputs[index] == NULL)
+        return false;
+    const struct varve_cluster_source *raw = varve_image_file_source(set->inputs[index]->file);
+    return cluster < raw->clusters && raw->read(raw->context, cluster, ret, &ignored);
+}
+
+bool
+piece_reader_aim(struct piece_reader *reader, const struct disc_set *set, uint32_t index,
+                 struct varve_error *err)
+{
+    if (reader->set == set && reader->index == index)
+        return true;
+    reader->set = NULL;
+    reader->cluster = UINT64_MAX;
+    if (!varve_recovery_source(set->recovery, index, &reader->source, err))
+        return false;
+    reader->set = set;
+    reader->index = index;
+    return true;
+}
+
+bool
 piece_reader_next(struct piece_reader *reader, uint64_t offset, uint64_t max, const uint8_t **ret,
-                  size_t *ret_size, struct varve_error *err)
+                  size_t *ret_size, struct varve_error *ret_doubt)
 {
     uint64_t cluster = offset / VARVE_CLUSTER_BYTES;
     size_t skip = (size_t)(offset % VARVE_CLUSTER_BYTES);
     if (reader->cluster != cluster) {
         reader->cluster = UINT64_MAX;
-        if (!reader->source->read(reader->source->context, cluster, reader->bytes, err))
+        reader->doubt = (struct varve_error){0};
+        if (!reader->source->read(reader->source->context, cluster, reader->bytes,
+                                  &reader->doubt) &&
+            !read_unrepaired(reader->set, reader->index, cluster, reader->bytes)) {
+            *ret_doubt = reader->doubt;
             return false;
+        }
         reader->cluster = cluster;
     }
+    if (reader->doubt.kind != VARVE_ERROR_NONE)
+        *ret_doubt = reader->doubt;
     size_t left = VARVE_CLUSTER_BYTES - skip;
     *ret = reader->bytes + skip;
     *ret_size = max < left ? (size_t)max : left;

@@ -14,8 +14,6 @@ struct extract {
     struct writer writer;
     struct progress progress;
     struct piece_reader *reader;
-    const struct disc_set *reader_set; /* what the reader reads */
-    uint32_t reader_disc;
     uint64_t files, directories, bytes, bad, deleted;
 };
 
@@ -46,20 +44,6 @@ tell_bad(struct extract *extract, const struct tree_node *node, const struct var
     extract->bad++;
 }
 
-static bool
-aim_reader(struct extract *extract, const struct tree_record *piece, struct varve_error *err)
-{
-    if (extract->reader_set == piece->set && extract->reader_disc == piece->disc)
-        return true;
-    extract->reader_set = NULL;
-    extract->reader->cluster = UINT64_MAX;
-    if (!varve_recovery_source(piece->set->recovery, piece->disc, &extract->reader->source, err))
-        return false;
-    extract->reader_set = piece->set;
-    extract->reader_disc = piece->disc;
-    return true;
-}
-
 /* Blocks of zeros stay holes: archives hold sparse images of disks. */
 static bool
 write_block(int fd, const uint8_t *bytes, size_t size, uint64_t offset, struct varve_error *err)
@@ -69,20 +53,26 @@ write_block(int fd, const uint8_t *bytes, size_t size, uint64_t offset, struct v
     return varve_file_pwrite(fd, bytes, size, offset, err);
 }
 
+/* The digest has the last word: a file may be whole in a cluster that is not. */
 static bool
 copy_piece(struct extract *extract, const struct tree_record *piece, int fd,
            struct varve_error *err)
 {
     const struct varve_record *record = piece->record;
+    struct varve_error doubt = {0};
     VARVE_CLEANUP(varve_sha256_free) struct varve_sha256 *sha = NULL;
-    if (!aim_reader(extract, piece, err) || !varve_sha256_new(&sha, err))
+    if (!piece_reader_aim(extract->reader, piece->set, piece->disc, err) ||
+        !varve_sha256_new(&sha, err))
         return false;
     for (uint64_t done = 0; done < record->piece_bytes;) {
         const uint8_t *bytes;
         size_t size;
         if (!piece_reader_next(extract->reader, record->lba * VARVE_SECTOR_BYTES + done,
-                               record->piece_bytes - done, &bytes, &size, err) ||
-            !write_block(fd, bytes, size, record->piece_offset + done, err))
+                               record->piece_bytes - done, &bytes, &size, &doubt)) {
+            *err = doubt;
+            return false;
+        }
+        if (!write_block(fd, bytes, size, record->piece_offset + done, err))
             return false;
         varve_sha256_update(sha, bytes, size);
         progress_step(&extract->progress, size);
@@ -90,8 +80,12 @@ copy_piece(struct extract *extract, const struct tree_record *piece, int fd,
     }
     struct varve_digest digest;
     varve_sha256_final(sha, &digest);
-    if (!varve_digest_equal(&digest, &record->digest))
-        return varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "SHA-256 does not match");
+    if (!varve_digest_equal(&digest, &record->digest)) {
+        if (doubt.kind == VARVE_ERROR_NONE)
+            return varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "SHA-256 does not match");
+        *err = doubt;
+        return false;
+    }
     extract->bytes += record->piece_bytes;
     return true;
 }
@@ -304,7 +298,8 @@ summarize(const struct extract *extract, const struct discs *discs)
     if (extract->deleted > 0)
         printf("%" PRIu64 " files that were deleted later were left out\n", extract->deleted);
     if (writer->unowned > 0)
-        printf("%" PRIu64 " files belong to you: only root can give them their owners\n",
+        printf("%" PRIu64
+               " files and directories belong to you: only root can give them their owners\n",
                writer->unowned);
     if (writer->without_xattrs > 0)
         printf("%" PRIu64 " files lack some extended attributes, which this filesystem or user "

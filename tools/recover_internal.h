@@ -47,15 +47,26 @@ void discs_close(struct discs *discs);
 const char *disc_text(const struct disc_set *set, uint32_t index, char ret[DISC_TEXT_BYTES]);
 
 /* --- bytes of a disc, repaired (recover_discs.c) --- */
+/* Cluster `cluster` of a disc as it was given, damaged or not; false if it was not or cannot be
+ * read. A file in it may be whole all the same: only for bytes whose SHA-256 is checked. */
+bool read_unrepaired(const struct disc_set *set, uint32_t index, uint64_t cluster,
+                     uint8_t ret[VARVE_CLUSTER_BYTES]);
 struct piece_reader {
+    const struct disc_set *set; /* NULL: none yet */
+    uint32_t index;
     const struct varve_cluster_source *source;
-    uint64_t cluster; /* in `bytes`; UINT64_MAX: none */
+    uint64_t cluster;         /* in `bytes`; UINT64_MAX: none */
+    struct varve_error doubt; /* about `bytes`; kind NONE: they are good */
     uint8_t bytes[VARVE_CLUSTER_BYTES];
 };
-/* Next bytes at `offset` of the disc: points into the reader, at most `max` bytes. */
+VARVE_MUST_CHECK bool piece_reader_aim(struct piece_reader *reader, const struct disc_set *set,
+                                       uint32_t index, struct varve_error *err);
+/* Next bytes at `offset` of the disc: points into the reader, at most `max` bytes. Where the set
+ * cannot repair a cluster they are those of the damaged one, and `*ret_doubt` is filled with why.
+ */
 VARVE_MUST_CHECK bool
 piece_reader_next(struct piece_reader *reader, uint64_t offset, uint64_t max, const uint8_t **ret,
-                  size_t *ret_size, struct varve_error *err);
+                  size_t *ret_size, struct varve_error *ret_doubt);
 
 /* --- what all manifests together say (recover_tree.c) --- */
 struct tree_record {
@@ -76,7 +87,7 @@ struct tree {
     size_t record_count;
     struct tree_node *nodes; /* ascending by inode */
     size_t node_count;
-    bool incomplete; /* a manifest could not be had, and somebody was told */
+    bool incomplete; /* a manifest that should be there cannot be had, and somebody was told */
 };
 VARVE_MUST_CHECK bool tree_make(struct discs *discs, struct tree *ret, struct varve_error *err);
 void tree_done(struct tree *tree);
@@ -113,9 +124,14 @@ void json_print(json_t *object); /* one line; takes the reference */
 void make_label(const struct varve_disc_identity *set, uint32_t index, char ret[LABEL_BYTES]);
 
 /* --- reading a disc whole (recover_verify.c) --- */
+#define BAD_RANGES_MAX 16u
 struct disc_health {
     uint64_t clusters, damaged, lost; /* damaged counts lost ones too */
     uint64_t files, files_damaged, files_lost;
+    struct {
+        uint64_t first, last; /* damaged clusters in a row */
+    } ranges[BAD_RANGES_MAX];
+    unsigned range_count; /* stops at BAD_RANGES_MAX */
 };
 /* Called for each piece that damage touched. `lost`: parity at hand cannot help. */
 typedef void health_fn(void *context, const struct varve_record *record, bool lost);

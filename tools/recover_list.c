@@ -7,11 +7,29 @@
 #include <sys/stat.h>
 #include <varve/text.h>
 
+/* With the label that is on the disc, so that a missing one can be looked for. */
+static void
+print_disc(const struct disc_set *set, uint32_t index)
+{
+    const struct varve_disc_identity *identity = varve_recovery_set(set->recovery);
+    struct varve_disc_map map = {0};
+    char label[LABEL_BYTES], size[VARVE_TEXT_BYTES], uuid[VARVE_UUID_TEXT_BYTES] = "";
+    bool known = varve_recovery_map(set->recovery, index, &map);
+    make_label(identity, index, label);
+    printf("  disc %3" PRIu32 "  %-6s  ", index, index < identity->data_discs ? "data" : "parity");
+    print_name(stdout, label);
+    printf("  %10s  ", known ? varve_text_bytes(map.clusters * VARVE_CLUSTER_BYTES, size) : "?");
+    if (set->inputs[index] != NULL)
+        varve_uuid_format(&set->inputs[index]->identity.disc, uuid);
+    print_name(stdout, set->inputs[index] != NULL ? set->inputs[index]->path : "MISSING");
+    printf("  %s\n", uuid);
+}
+
 static void
 print_set(const struct disc_set *set)
 {
     const struct varve_disc_identity *identity = varve_recovery_set(set->recovery);
-    char uuid[VARVE_UUID_TEXT_BYTES], made[VARVE_TEXT_TIME_BYTES], size[VARVE_TEXT_BYTES];
+    char uuid[VARVE_UUID_TEXT_BYTES], made[VARVE_TEXT_TIME_BYTES];
     varve_uuid_format(&identity->set, uuid);
     printf("set %" PRIu64 " of archive '", identity->set_number);
     print_name(stdout, identity->archive_name);
@@ -19,13 +37,8 @@ print_set(const struct disc_set *set)
            identity->parity_discs, varve_text_time(identity->created_ns, made), uuid);
     uint32_t total = identity->data_discs + identity->parity_discs, missing = 0;
     for (uint32_t i = 0; i < total; i++) {
-        struct varve_disc_map map = {0};
-        bool known = varve_recovery_map(set->recovery, i, &map);
         missing += set->inputs[i] == NULL;
-        printf("  disc %3" PRIu32 "  %-6s  %10s  ", i, i < identity->data_discs ? "data" : "parity",
-               known ? varve_text_bytes(map.clusters * VARVE_CLUSTER_BYTES, size) : "?");
-        print_name(stdout, set->inputs[i] != NULL ? set->inputs[i]->path : "MISSING");
-        (void)putchar('\n');
+        print_disc(set, i);
     }
     if (missing == 0)
         printf("  all discs of the set are here\n");
@@ -42,7 +55,10 @@ describe_disc(const struct disc_set *set, uint32_t index)
 {
     const struct varve_disc_identity *identity = varve_recovery_set(set->recovery);
     struct varve_disc_map map = {0};
+    char label[LABEL_BYTES];
     json_t *disc = json_object();
+    make_label(identity, index, label);
+    json_put_text(disc, "label", label);
     (void)json_object_set_new(disc, "index", json_integer(index));
     (void)json_object_set_new(disc, "kind",
                               json_string(index < identity->data_discs ? "data" : "parity"));

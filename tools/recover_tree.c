@@ -72,25 +72,53 @@ make_nodes(struct tree *tree, struct varve_error *err)
     return true;
 }
 
+/* Enough discs are at hand to bring every other one back. */
+static bool
+is_sufficient(const struct disc_set *set)
+{
+    const struct varve_disc_identity *identity = varve_recovery_set(set->recovery);
+    uint32_t given = 0;
+    for (uint32_t i = 0; i < VARVE_SET_DISCS_MAX; i++)
+        given += varve_recovery_present(set->recovery, i);
+    return given >= identity->data_discs;
+}
+
+/* Who gives some discs of a set wants what is on these: others are told of, and are no failure. */
+static bool
+add_set(struct tree *tree, struct disc_set *set, struct varve_error *err)
+{
+    const struct varve_disc_identity *identity = varve_recovery_set(set->recovery);
+    char left_out[256] = "";
+    for (uint32_t i = 0; i < identity->data_discs; i++) {
+        VARVE_CLEANUP(varve_manifest_free) struct varve_manifest *manifest = NULL;
+        char text[DISC_TEXT_BYTES];
+        struct varve_error one = {0};
+        if (varve_recovery_manifest(set->recovery, i, &manifest, &one)) {
+            if (!add_manifest(tree, set, i, manifest, err))
+                return false;
+            manifest = NULL;
+        } else if (varve_recovery_present(set->recovery, i) || is_sufficient(set)) {
+            tell("%s: its files are not known: %s", disc_text(set, i, text), one.text);
+            tree->incomplete = true;
+        } else {
+            size_t used = strlen(left_out);
+            (void)snprintf(left_out + used, sizeof left_out - used, " %" PRIu32, i);
+        }
+    }
+    if (left_out[0] != 0)
+        tell("set %" PRIu64 ": data discs%s are not here, and too few others to bring them back; "
+             "what is on them is left out",
+             identity->set_number, left_out);
+    return true;
+}
+
 bool
 tree_make(struct discs *discs, struct tree *ret, struct varve_error *err)
 {
     *ret = (struct tree){0};
-    for (unsigned s = 0; s < discs->set_count; s++) {
-        struct disc_set *set = &discs->sets[s];
-        for (uint32_t i = 0; i < varve_recovery_set(set->recovery)->data_discs; i++) {
-            VARVE_CLEANUP(varve_manifest_free) struct varve_manifest *manifest = NULL;
-            char text[DISC_TEXT_BYTES];
-            struct varve_error one = {0};
-            if (!varve_recovery_manifest(set->recovery, i, &manifest, &one)) {
-                tell("%s: its files are not known: %s", disc_text(set, i, text), one.text);
-                ret->incomplete = true;
-                continue;
-            }
-            if (!add_manifest(ret, set, i, manifest, err))
-                return false;
-            manifest = NULL;
-        }
+    for (unsigned i = 0; i < discs->set_count; i++) {
+        if (!add_set(ret, &discs->sets[i], err))
+            return false;
     }
     return make_nodes(ret, err);
 }

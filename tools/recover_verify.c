@@ -92,6 +92,19 @@ hash_cluster(struct hashing *hashing, uint64_t cluster, const uint8_t *bytes, bo
     }
 }
 
+static void
+note_damage(struct disc_health *health, uint64_t cluster)
+{
+    health->damaged++;
+    unsigned count = health->range_count;
+    if (count > 0 && health->ranges[count - 1].last + 1 == cluster) {
+        health->ranges[count - 1].last = cluster;
+    } else if (count < BAD_RANGES_MAX) {
+        health->ranges[count].first = health->ranges[count].last = cluster;
+        health->range_count++;
+    }
+}
+
 bool
 disc_check(const struct disc_set *set, uint32_t index, const struct varve_manifest *manifest,
            struct progress *progress, struct disc_health *ret, health_fn *each, void *context,
@@ -111,9 +124,12 @@ disc_check(const struct disc_set *set, uint32_t index, const struct varve_manife
         bool lost = !source->read(source->context, cluster, bytes, &one);
         bool damaged = lost || varve_recovery_repaired(set->recovery, index) != before;
         ret->clusters++;
-        ret->damaged += damaged;
+        if (damaged)
+            note_damage(ret, cluster);
         ret->lost += lost;
-        hash_cluster(&hashing, cluster, bytes, damaged, lost);
+        /* Files decide by their digests: one may be whole in a cluster that is not. */
+        bool gone = lost && !read_unrepaired(set, index, cluster, bytes);
+        hash_cluster(&hashing, cluster, bytes, damaged && !lost, gone);
         progress_step(progress, VARVE_CLUSTER_BYTES);
     }
     while (ok && hashing.at < hashing.count)
@@ -155,6 +171,33 @@ name_file(void *context, const struct varve_record *record, bool lost)
 }
 
 static void
+print_ranges(const struct disc_health *health)
+{
+    if (health->range_count == 0)
+        return;
+    printf("  clusters");
+    for (unsigned i = 0; i < health->range_count; i++) {
+        printf("%s %" PRIu64, i > 0 ? "," : "", health->ranges[i].first);
+        if (health->ranges[i].last > health->ranges[i].first)
+            printf("-%" PRIu64, health->ranges[i].last);
+    }
+    printf("%s\n", health->range_count == BAD_RANGES_MAX ? ", ..." : "");
+}
+
+static json_t *
+describe_ranges(const struct disc_health *health)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < health->range_count; i++) {
+        json_t *range = json_array();
+        (void)json_array_append_new(range, json_integer((json_int_t)health->ranges[i].first));
+        (void)json_array_append_new(range, json_integer((json_int_t)health->ranges[i].last));
+        (void)json_array_append_new(list, range);
+    }
+    return list;
+}
+
+static void
 print_health(const struct verify *verify, const struct disc_set *set, uint32_t index,
              const struct disc_health *health, bool *first)
 {
@@ -169,6 +212,7 @@ print_health(const struct verify *verify, const struct disc_set *set, uint32_t i
         (void)json_object_set_new(disc, "damaged", json_integer((json_int_t)health->damaged));
         (void)json_object_set_new(disc, "lost", json_integer((json_int_t)health->lost));
         (void)json_object_set_new(disc, "files", json_integer((json_int_t)health->files));
+        (void)json_object_set_new(disc, "ranges", describe_ranges(health));
         (void)json_object_set(disc, "bad_files", verify->files);
         (void)fputs(*first ? "" : ",", stdout);
         json_print(disc);
@@ -186,6 +230,7 @@ print_health(const struct verify *verify, const struct disc_set *set, uint32_t i
                health->lost == 0 ? "the discs at hand can repair them all"
                                  : "not all can be repaired with the discs at hand",
                health->files_damaged, health->files, health->files_lost);
+    print_ranges(health);
 }
 
 static bool

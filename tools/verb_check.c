@@ -9,7 +9,6 @@
 #include "client.h"
 #include "json.h"
 #include "ports.h"
-#include "progress.h"
 #include "show.h"
 
 enum { FINDINGS_MAX = 10000 };
@@ -78,27 +77,26 @@ verb_check(struct cli *cli, const struct args *args, struct varve_error *err)
     return found <= repaired; /* what was found is printed: no more to say */
 }
 
-/* A line a second on a terminal, one in ten seconds elsewhere. */
+/* On a terminal one line that is written over, elsewhere a line in ten seconds. */
 struct rebuild_display {
-    struct progress progress;
     int64_t printed_ns;
     bool terminal;
 };
 
+/* `done` and `total` count steps of the rebuild, not bytes. */
 static void
 show_rebuild(void *context, const char *text, uint64_t done, uint64_t total)
 {
     struct rebuild_display *display = context;
     int64_t now_ns = varve_clock_monotonic(varve_clock_system());
-    progress_update(&display->progress, now_ns, done);
-    if (now_ns - display->printed_ns < (display->terminal ? 1 : 10) * VARVE_NS_PER_SECOND)
+    int64_t interval_ns = display->terminal ? 100 * VARVE_NS_PER_MS : 10 * VARVE_NS_PER_SECOND;
+    if (now_ns - display->printed_ns < interval_ns)
         return;
     display->printed_ns = now_ns;
-    const struct progress_view view = {
-        .text = text, .done = done, .total = total, .width = display->terminal ? 80 : 0};
-    char line[PROGRESS_LINE_BYTES];
-    progress_line(&display->progress, &view, line);
-    (void)fprintf(stderr, display->terminal ? "\r%s\033[K" : "%s\n", line);
+    char count[64] = "";
+    if (total > 0)
+        (void)snprintf(count, sizeof count, "%" PRIu64 " of %" PRIu64 ": ", done, total);
+    (void)fprintf(stderr, display->terminal ? "\r%s%.*s\033[K" : "%s%.*s\n", count, 60, text);
 }
 
 /* Values of --from, and the words after DIR. */
@@ -156,7 +154,8 @@ verb_rebuild(struct cli *cli, const struct args *args, struct varve_error *err)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "rebuild");
     VARVE_CLEANUP_PORTS struct ports ports;
     ports_init(&ports);
-    struct rebuild_display display = {.terminal = isatty(STDERR_FILENO) == 1};
+    struct rebuild_display display = {.printed_ns = varve_clock_monotonic(ports.engine.clock),
+                                      .terminal = isatty(STDERR_FILENO) == 1};
     const struct varve_rebuild_options options = {.dir = archive,
                                                   .images = images,
                                                   .image_count = count,

@@ -7,6 +7,7 @@
 #include <varve/text.h>
 #include <varve/virtual.h>
 
+#include "client.h"
 #include "json.h"
 
 enum { SLOTS_DEFAULT = 24, SLOTS_MAX = 20000, DRIVES_DEFAULT = 2, DRIVES_MAX = 64, MAIL_SLOTS = 2 };
@@ -17,7 +18,29 @@ static const char media_default[] = "bd-r-25";
 struct plan {
     struct varve_init_options options;
     bool has_library;
+    char *dir, *ssd, *hdd; /* absolute where they exist; NULL: not said, or not there */
 };
+
+static void
+plan_done(struct plan *plan)
+{
+    free(plan->dir);
+    free(plan->ssd);
+    free(plan->hdd);
+}
+
+/* What is relative on the command line counts from the current directory; in varve.conf it would
+ * count from the archive. "none" is no such tier. */
+static const char *
+resolve_tier(const char *given, char **ret_whole)
+{
+    if (given == NULL)
+        return NULL;
+    if (strcmp(given, "none") == 0)
+        return "";
+    *ret_whole = realpath(given, NULL);
+    return *ret_whole != NULL ? *ret_whole : given; /* missing: the engine says so */
+}
 
 static bool
 parse_count(const struct args *args, const char *name, unsigned max, unsigned *value,
@@ -80,17 +103,30 @@ parse_set(const struct args *args, struct plan *plan, struct varve_error *err)
 }
 
 static bool
+check_tiers(const struct plan *plan, struct varve_error *err)
+{
+    const char *ssd = plan->options.ssd, *hdd = plan->options.hdd;
+    bool none = ssd != NULL && ssd[0] == 0 && hdd != NULL && hdd[0] == 0;
+    return !none || varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                                    "--ssd none and --hdd none: files need a place");
+}
+
+static bool
 make_plan(const struct args *args, struct plan *plan, struct varve_error *err)
 {
-    *plan = (struct plan){.options = {.dir = args->words[0],
+    *plan = (struct plan){.options = {.dir = args->words[0], /* replaced below if it exists */
                                       .name = args_value(args, "name"),
-                                      .ssd = args_value(args, "ssd"),
-                                      .hdd = args_value(args, "hdd"),
                                       .slots = SLOTS_DEFAULT,
                                       .drives = DRIVES_DEFAULT,
                                       .data_discs = 4,
                                       .parity_discs = 2}};
-    return parse_library(args, plan, err) && parse_media(args, plan, err) &&
+    plan->dir = realpath(args->words[0], NULL);
+    if (plan->dir != NULL)
+        plan->options.dir = plan->dir; /* "." has no name that an archive could have */
+    plan->options.ssd = resolve_tier(args_value(args, "ssd"), &plan->ssd);
+    plan->options.hdd = resolve_tier(args_value(args, "hdd"), &plan->hdd);
+    return check_tiers(plan, err) && parse_library(args, plan, err) &&
+           parse_media(args, plan, err) &&
            parse_count(args, "slots", SLOTS_MAX, &plan->options.slots, err) &&
            parse_count(args, "drives", DRIVES_MAX, &plan->options.drives, err) &&
            parse_set(args, plan, err);
@@ -112,6 +148,18 @@ make_library(const struct plan *plan, struct varve_error *err)
     varve_error_wrap(err, "make the library");
     return varve_error_hint(err, "the rest of '%s' is made; remove it and begin again",
                             options->dir);
+}
+
+/* Before the engine makes anything, so that a refusal changes nothing. */
+static bool
+check_no_library(const struct plan *plan, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE char *dir = varve_file_join(plan->options.dir, "library");
+    if (dir == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "make the library");
+    return is_archive(plan->options.dir) /* refused for what it is, by the engine */ ||
+           access(dir, F_OK) != 0 ||
+           varve_error_set(err, VARVE_ERROR_EXISTS, 0, "'%s' exists already", dir);
 }
 
 static bool
@@ -140,15 +188,24 @@ print_result(const struct cli *cli, const struct plan *plan, struct varve_error 
     return true;
 }
 
+static bool
+init(const struct cli *cli, const struct plan *plan, struct varve_error *err)
+{
+    if (plan->has_library && !check_no_library(plan, err))
+        return false;
+    return varve_engine_init(&plan->options, varve_clock_system(), varve_random_system(), err) &&
+           (!plan->has_library || make_library(plan, err)) && print_result(cli, plan, err);
+}
+
 bool
 verb_init(struct cli *cli, const struct args *args, struct varve_error *err)
 {
     struct plan plan;
-    if (!make_plan(args, &plan, err)) {
+    bool ok = make_plan(args, &plan, err);
+    if (!ok)
         cli->exit_code = EXIT_CODE_USAGE;
-        return false;
-    }
     plan.options.library = plan.has_library ? "virtual" : NULL;
-    return varve_engine_init(&plan.options, varve_clock_system(), varve_random_system(), err) &&
-           (!plan.has_library || make_library(&plan, err)) && print_result(cli, &plan, err);
+    ok = ok && init(cli, &plan, err);
+    plan_done(&plan);
+    return ok;
 }

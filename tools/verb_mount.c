@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -47,38 +46,51 @@ parse_mount_options(struct cli *cli, const char *text, struct daemon_options *re
     return true;
 }
 
-static void
-tell_ready(void *context)
+/* The daemon in the background, and the pipe to its parent. */
+struct child {
+    const char *dir;
+    int fd;
+};
+
+/* Only now does the log begin: a start that fails changes nothing, and its errors are the parent's
+ * to tell. */
+static bool
+tell_ready(void *context, struct varve_error *err)
 {
-    const int *fd = context;
-    struct report report = {.ready = true};
-    (void)!write(*fd, &report, sizeof report); /* a parent that is gone needs no answer */
-    (void)close(*fd);
+    const struct child *child = context;
+    const struct report report = {.ready = true};
+    if (!logfile_open(child->dir, err))
+        return false;
+    (void)!write(child->fd, &report, sizeof report); /* a parent that is gone needs no answer */
+    return true;
 }
 
-static void
-tell_foreground(void *context)
+static bool
+tell_foreground(void *context, struct varve_error *err)
 {
+    (void)err;
     const struct daemon_options *options = context;
     varve_log(VARVE_LOG_NOTICE, "serving '%s' at '%s'", options->dir, options->mountpoint);
+    return true;
 }
 
-/* In the child. Its log goes to the file from the start; errors of the start go to the parent. */
 static int
 run_child(struct daemon_options *options, int fd)
 {
     (void)setsid();
     (void)!chdir("/");
+    struct child child = {.dir = options->dir, .fd = fd};
     options->ready = tell_ready;
-    options->context = &fd;
+    options->context = &child;
     struct report report = {0};
     VARVE_CLEANUP_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0)
         varve_error_system(&report.err, errno, "open '/dev/null'");
-    else if (logfile_open(options->dir, &report.err) && daemon_run(options, &report.err))
+    else if (daemon_run(options, &report.err))
         return EXIT_CODE_DONE;
+    /* After "ready" the parent is gone and this is for the log. */
     if (write(fd, &report, sizeof report) != sizeof report)
-        varve_log(VARVE_LOG_ERROR, "%s", report.err.text); /* after "ready": nobody listens */
+        varve_log(VARVE_LOG_ERROR, "%s", report.err.text);
     return EXIT_CODE_FAILED;
 }
 
@@ -105,10 +117,10 @@ wait_for_mount(const struct daemon_options *options, int fd, pid_t child, struct
     if (!read_report(fd, &report)) {
         int status = 0;
         (void)waitpid(child, &status, 0);
-        varve_error_set(err, VARVE_ERROR_SYSTEM, 0, "the daemon ended before it was ready (%s %d)",
-                        WIFSIGNALED(status) ? "signal" : "status",
-                        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-        return varve_error_hint(err, "its log is %s/%s", options->dir, LOG_FILE);
+        return varve_error_set(err, VARVE_ERROR_SYSTEM, 0,
+                               "the daemon ended before it was ready (%s %d)",
+                               WIFSIGNALED(status) ? "signal" : "status",
+                               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     }
     if (!report.ready) {
         *err = report.err;

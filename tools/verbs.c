@@ -22,8 +22,8 @@ const struct verb verbs[] = {
      "Makes an archive in DIR: configuration, catalog, tier directories and, with the virtual\n"
      "library, a changer with blank discs in DIR/library.",
      OPTIONS({"name", "NAME", "name of the archive (default: last part of DIR)", 0},
-             {"ssd", "PATH", "directory of the ssd tier (default: DIR/ssd)", 0},
-             {"hdd", "PATH", "directory of the hdd tier (default: DIR/hdd)", 0},
+             {"ssd", "PATH", "directory of the ssd tier, or none (default: DIR/ssd)", 0},
+             {"hdd", "PATH", "directory of the hdd tier, or none (default: DIR/hdd)", 0},
              {"library", "KIND", "virtual, or none (default: virtual)", 0},
              {"media", "SIZE", "capacity of a disc: bd-r-25, -50, -100, -128 or a size", 0},
              {"slots", "K", "slots of the virtual library (default: 24)", 0},

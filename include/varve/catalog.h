@@ -193,6 +193,10 @@ varve_catalog_contents(struct varve_catalog *catalog, struct varve_content_id af
 VARVE_MUST_CHECK bool
 varve_catalog_file_number(struct varve_catalog *catalog, uint64_t *ret, struct varve_error *err);
 
+/* Says that backing files up to this number exist (rebuild): new numbers come after it. */
+VARVE_MUST_CHECK bool varve_catalog_file_number_taken(struct varve_catalog *catalog,
+                                                      uint64_t number, struct varve_error *err);
+
 /* A run of bytes of a content on one disc of a set. A file larger than a disc has several. */
 struct varve_piece {
     struct varve_content_id content;

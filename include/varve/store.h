@@ -9,6 +9,7 @@
 #define VARVE_STORE_H
 
 #include <sys/stat.h>
+#include <varve/buffer.h>
 #include <varve/checksum.h>
 #include <varve/random.h>
 #include <varve/types.h>
@@ -53,9 +54,10 @@ enum varve_tier varve_store_path_tier(const struct varve_store *store, uint32_t 
 /* Not there is no error. Durable only after the next varve_store_sync_name(). */
 VARVE_MUST_CHECK bool varve_store_remove(const struct varve_store *store,
                                          const struct varve_place *place, struct varve_error *err);
-/* Writes out everything that the tiers' filesystems hold back (syncfs(2)): one call instead of an fsync for each of many
- * files. */
-VARVE_MUST_CHECK bool varve_store_sync_all(const struct varve_store *store, struct varve_error *err);
+/* Writes out everything that the tiers' filesystems hold back (syncfs(2)): one call instead of an
+ * fsync for each of many files. */
+VARVE_MUST_CHECK bool
+varve_store_sync_all(const struct varve_store *store, struct varve_error *err);
 /* Makes names durable that were created in the directory of `place`. */
 VARVE_MUST_CHECK bool
 varve_store_sync_name(const struct varve_store *store, const struct varve_place *place,
@@ -70,6 +72,11 @@ varve_store_copy(const struct varve_store *store, const struct varve_place *from
  * data too survives the loss of the catalog. A tier without user xattrs is no error. */
 void varve_store_mark_origin(const struct varve_store *store, const struct varve_place *place,
                              const char *json);
+
+/* Appends what varve_store_mark_origin() wrote. NOT_FOUND: the file has no such mark. */
+VARVE_MUST_CHECK bool
+varve_store_origin(const struct varve_store *store, const struct varve_place *place,
+                   struct varve_buffer *ret, struct varve_error *err);
 
 struct varve_tier_usage {
     uint64_t bytes_total, bytes_free; /* of the filesystems behind the tier, each counted once */

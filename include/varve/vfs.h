@@ -134,9 +134,13 @@ VARVE_MUST_CHECK bool varve_open_read(struct varve_open *open, uint64_t offset, 
 VARVE_MUST_CHECK bool
 varve_open_write(struct varve_open *open, int *ret_fd, struct varve_error *err);
 void varve_open_done(struct varve_open *open);
-/* Descriptor for kernel passthrough as long as the file is open, or -1: not resident, or not LIVE
- * and open for writing. */
+/* A descriptor that the kernel could use as long as the file is open, or -1: not resident, no
+ * backing file yet, FROZEN (its next writer gets a copy), or not LIVE and open for writing. Only
+ * asks: whoever hands it to the kernel takes it from varve_open_pass(). */
 int varve_open_backing_fd(struct varve_open *open);
+/* The same for kernel passthrough, and accounts for it: a file open for writing gets its backing
+ * file now, what is written past us is looked for, and freezing is BUSY until `open` is closed. */
+int varve_open_pass(struct varve_open *open);
 
 /* Asks for content that is on discs. `ready` is called once, from another thread (or from this one
  * before the return), when [offset, offset+size) can be read or the recall failed (err != NULL).

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <varve/clock.h>
 #include <varve/log.h>
+#include <varve/text.h>
 
 #include <stdarg.h>
 #include <string.h>
@@ -67,5 +69,7 @@ varve_log(enum varve_log_level level, const char *format, ...)
     }
     if (dropped > 0)
         (void)fprintf(stderr, "<4>varve: %u log lines dropped\n", dropped);
-    (void)fprintf(stderr, "<%d>varve: %s\n", (int)level, line);
+    char now[VARVE_TEXT_TIME_BYTES];
+    varve_text_time(varve_clock_realtime(varve_clock_system()), now);
+    (void)fprintf(stderr, "<%d>%s varve: %s\n", (int)level, now, line);
 }

@@ -155,3 +155,11 @@ varve_catalog_file_number(struct varve_catalog *catalog, uint64_t *ret, struct v
     }
     return catalog_number_new(catalog, NUMBER_FILE, ret, err);
 }
+
+bool
+varve_catalog_file_number_taken(struct varve_catalog *catalog, uint64_t number,
+                                struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    return catalog_number_taken(catalog, NUMBER_FILE, number, err);
+}

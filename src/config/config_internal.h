@@ -21,4 +21,17 @@ VARVE_MUST_CHECK bool config_read_ini(const char *text, size_t size, const char 
 void config_ini_done(struct ini_file *file);
 void config_section_done(struct varve_config_rule *section);
 
+/* The section that is being read, for messages. */
+struct scope {
+    const char *file_name;
+    const char *dir;
+    const struct varve_config_rule *section;
+};
+/* What one section says, into the configuration; a rule's keys are taken. */
+VARVE_MUST_CHECK bool
+config_read_section(const struct scope *scope, struct varve_config_rule *section,
+                    struct varve_config *config, struct varve_error *err);
+/* A copy of a text that must not be empty; frees what was there. */
+VARVE_MUST_CHECK bool config_set_text(char **ret, const char *value, struct varve_error *err);
+
 #endif

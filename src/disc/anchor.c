@@ -17,24 +17,24 @@ varve_label_make(const struct varve_disc_identity *identity, uint32_t index,
                  char ret[VARVE_LABEL_BYTES])
 {
     enum { LABEL_CS0_BYTES = 31 }; /* of the 32 of the volume's d-string */
-    char name[VARVE_UDF_NAME_BYTES_MAX + 1];
+    char name[VARVE_UDF_NAME_BYTES_MAX + 1], tail[40];
     uint8_t coded[LABEL_CS0_BYTES];
+    int tail_bytes =
+        snprintf(tail, sizeof tail, "-%04" PRIu64 "-%03" PRIu32, identity->set_number, index);
+    assert(tail_bytes > 0 && tail_bytes < LABEL_CS0_BYTES - 1); /* 19 digits and 3 */
     struct varve_name_wish wish = {
         .name = identity->archive_name[0] == 0 ? "varve" : identity->archive_name,
         .mark = "",
         .tail = "",
-        .bytes_max = VARVE_UDF_NAME_BYTES_MAX,
+        .bytes_max = (size_t)(LABEL_CS0_BYTES - 1 - tail_bytes),
         .whole = true,
     };
     size_t size = varve_name_make(&wish, name);
     while (true) {
-        int length = snprintf(ret, VARVE_LABEL_BYTES, "%.*s-%04" PRIu64 "-%03" PRIu32, (int)size,
-                              name, identity->set_number, index);
-        bool whole = length > 0 && length < VARVE_LABEL_BYTES;
-        if (whole && varve_cs0_encode(ret, (size_t)length, sizeof coded, coded) != 0)
+        int length = snprintf(ret, VARVE_LABEL_BYTES, "%.*s%s", (int)size, name, tail);
+        if (size == 0 || varve_cs0_encode(ret, (size_t)length, sizeof coded, coded) != 0)
             return;
-        assert(size > 0);
-        do
+        do /* wide characters take two bytes each */
             size--;
         while (size > 0 && ((uint8_t)name[size] & 0xC0) == 0x80);
     }

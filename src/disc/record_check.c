@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "encoding.h"
+
 static bool
 name_valid(const char *name)
 {
@@ -106,6 +108,8 @@ find_fault(const struct varve_record *record)
         return "a symlink without a target";
     if (record->type == VARVE_RECORD_FILE && !piece_fits(record))
         return "the piece does not fit the file";
+    if (record->path != NULL && !varve_utf8_plain(record->path, strlen(record->path)))
+        return "'path' has bytes that no disc has";
     if (record->path != NULL && !path_valid(record->path))
         return "'path' leads outside the disc";
     return NULL;

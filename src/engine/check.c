@@ -112,8 +112,9 @@ check_contents(struct checking *checking, bool look, struct varve_error *err)
                 check_backing(checking, &page[i]);
         }
     }
-    qsort(checking->named->files, checking->named->count, sizeof *checking->named->files,
-          compare_files);
+    if (checking->named->count > 0)
+        qsort(checking->named->files, checking->named->count, sizeof *checking->named->files,
+              compare_files);
     return true;
 }
 
@@ -123,7 +124,8 @@ static bool
 check_file(void *context, const struct varve_place *place, uint64_t bytes, struct varve_error *err)
 {
     struct checking *checking = context;
-    if (bsearch(&place->file, checking->named->files, checking->named->count, sizeof place->file,
+    if (checking->named->count > 0 &&
+        bsearch(&place->file, checking->named->files, checking->named->count, sizeof place->file,
                 compare_files) != NULL)
         return true;
     if (place->file >= checking->engine->file_limit)

@@ -87,38 +87,39 @@ add_drives(struct varve_engine *engine, size_t library)
     }
 }
 
-static bool
-library_open(struct varve_engine *engine, const struct varve_engine_ports *ports, size_t index,
-             struct varve_error *err)
+bool
+library_attach(struct varve_engine *engine, const struct varve_engine_ports *ports, size_t index,
+               const struct varve_move_journal *journal, struct varve_error *err)
 {
     const char *name = engine->config->libraries[index].name;
     struct varve_library_ports scsi = {0};
+    if (engine->library_count == LIBRARIES_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %d libraries",
+                               LIBRARIES_MAX);
     if (!ports->open_library(ports->context, engine->config, index, &scsi, err))
         return varve_error_wrap(err, "library '%s'", name);
     scsi.name = name;
     struct library *library = &engine->libraries[engine->library_count];
-    const struct varve_move_journal journal = {engine, journal_intend, journal_done};
-    if (!varve_library_new(&scsi, &journal, engine->clock, &library->library, err)) {
+    if (!varve_library_new(&scsi, journal, engine->clock, &library->library, err)) {
         ports_done(&scsi);
         return varve_error_wrap(err, "library '%s'", name);
     }
     free(scsi.drives); /* the ports are the library's now, the array is ours */
     (void)snprintf(library->name, sizeof library->name, "%s", name);
     add_drives(engine, engine->library_count++);
-    return settle_moves(engine, name, err);
+    return true;
 }
 
 bool
 libraries_open(struct varve_engine *engine, const struct varve_engine_ports *ports,
                struct varve_error *err)
 {
-    if (engine->config->library_count > LIBRARIES_MAX)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %d libraries",
-                               LIBRARIES_MAX);
+    const struct varve_move_journal journal = {engine, journal_intend, journal_done};
     for (size_t i = 0; i < engine->config->library_count; i++) {
         struct varve_element *elements = NULL;
         size_t count;
-        if (!library_open(engine, ports, i, err) ||
+        if (!library_attach(engine, ports, i, &journal, err) ||
+            !settle_moves(engine, engine->libraries[i].name, err) ||
             !inventory_update(engine, i, false, &elements, &count, err))
             return false;
         free(elements);
@@ -189,6 +190,8 @@ may_take(const struct drive *drive, const struct task *task)
         return false;
     if (drive->recalls_only && task->class != TASK_RECALL)
         return false;
+    if (task->has_drive && task->drive != drive->number)
+        return false;
     const struct drive *holder = holder_of(drive->engine, task->library, &task->barcode);
     return holder == NULL || holder == drive || !holder->busy;
 }
@@ -237,7 +240,8 @@ bring(struct drive *drive, struct drive *holder, const struct varve_barcode *bar
         return true;
     if (err->kind == VARVE_ERROR_OFFLINE || stopping(drive->engine))
         return false;
-    /* The failure may be another disc's: one that was to leave the drive and is gone. The library has looked since. */
+    /* The failure may be another disc's: one that was to leave the drive and is gone. The library
+     * has looked since. */
     varve_log(VARVE_LOG_WARNING, "%s; trying again", err->text);
     *err = (struct varve_error){0};
     return varve_library_load(drive_library(drive), barcode, drive->number, err);

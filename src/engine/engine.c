@@ -83,8 +83,8 @@ open_vfs(struct varve_engine *engine, struct varve_error *err)
     return varve_vfs_new(&options, &engine->vfs, err);
 }
 
-static bool
-lock_dir(struct varve_engine *engine, struct varve_error *err)
+bool
+engine_lock(struct varve_engine *engine, struct varve_error *err)
 {
     VARVE_CLEANUP_FREE char *path = varve_file_join(engine->dir, "varve.lock");
     if (path == NULL)
@@ -118,18 +118,19 @@ open_all(struct varve_engine *engine, const struct varve_engine_ports *ports,
          struct varve_error *err)
 {
     return varve_config_load(engine->dir, &engine->config, err) &&
-           varve_policy_new(engine->config, &engine->policy, err) && lock_dir(engine, err) &&
+           varve_policy_new(engine->config, &engine->policy, err) && engine_lock(engine, err) &&
            open_catalog(engine, err) && open_store(engine, err) && open_vfs(engine, err) &&
            libraries_open(engine, ports, err);
 }
 
-bool
-varve_engine_open(const char *dir, const struct varve_engine_ports *ports,
-                  struct varve_engine **ret, struct varve_error *err)
+struct varve_engine *
+engine_new(const char *dir, const struct varve_engine_ports *ports, struct varve_error *err)
 {
-    VARVE_CLEANUP(varve_engine_close) struct varve_engine *engine = calloc(1, sizeof *engine);
-    if (engine == NULL)
-        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open archive");
+    struct varve_engine *engine = calloc(1, sizeof *engine);
+    if (engine == NULL) {
+        varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open archive");
+        return NULL;
+    }
     init_locks(engine);
     engine->lock_fd = -1;
     engine->file_limit = UINT64_MAX;
@@ -137,9 +138,19 @@ varve_engine_open(const char *dir, const struct varve_engine_ports *ports,
     engine->random = ports->random;
     engine->started_ns = varve_clock_realtime(ports->clock);
     engine->dir = realpath(dir, NULL);
-    if (engine->dir == NULL)
-        return varve_error_system(err, errno, "archive '%s'", dir);
-    if (!open_all(engine, ports, err))
+    if (engine->dir != NULL)
+        return engine;
+    varve_error_system(err, errno, "archive '%s'", dir);
+    varve_engine_close(engine);
+    return NULL;
+}
+
+bool
+varve_engine_open(const char *dir, const struct varve_engine_ports *ports,
+                  struct varve_engine **ret, struct varve_error *err)
+{
+    VARVE_CLEANUP(varve_engine_close) struct varve_engine *engine = engine_new(dir, ports, err);
+    if (engine == NULL || !open_all(engine, ports, err))
         return false;
     *ret = VARVE_TAKE(engine);
     return true;

@@ -58,6 +58,8 @@ struct task {
     enum task_class class;
     size_t library;
     struct varve_barcode barcode;
+    bool has_drive; /* only this drive will do */
+    unsigned drive;
     /* The disc is in the drive and ready. */
     bool (*run)(struct varve_engine *engine, struct task *task, struct drive *drive,
                 struct varve_error *err);
@@ -165,6 +167,7 @@ struct content_reader {
     size_t record;                         /* whose file is open */
     int fd;
     bool open;
+    struct varve_content_id failed; /* the content whose reading failed last */
 };
 struct set_images {
     struct varve_set set;
@@ -185,6 +188,7 @@ VARVE_DEFINE_CLEANUP(struct set_images, set_images_free)
 void content_reader_init(struct content_reader *reader, struct varve_engine *engine,
                          const struct varve_manifest *manifest);
 void content_reader_done(struct content_reader *reader);
+struct varve_content_id content_reader_failed(const struct content_reader *reader);
 bool content_reader_read(void *context, size_t record, uint64_t offset, uint8_t *ret, size_t size,
                          struct varve_error *err);
 /* Reads a staged parity file: context is the int * of its descriptor. */
@@ -199,6 +203,7 @@ struct plan_item {
     char *path; /* owned */
     uint32_t names;
     uint32_t xattr_bytes;
+    bool keep_together; /* with the rest of its directory, by its rule */
 };
 /* Pure: which disc every item goes to. Items are sorted by path; files that do not fit any more
  * stay (disc = UINT32_MAX). */
@@ -219,7 +224,6 @@ struct plan_limits {
     uint32_t discs_max;
     struct varve_image_cost
         first_extra; /* what disc 0 carries besides: records of changed inodes */
-    bool keep_dirs_together;
 };
 VARVE_MUST_CHECK bool
 plan_make(const struct plan_item *items, size_t count, const struct plan_limits *limits,
@@ -235,8 +239,10 @@ record_from_inode(struct varve_engine *engine, const struct varve_inode *inode,
  * nothing that is not open). */
 VARVE_MUST_CHECK bool set_plan(struct varve_engine *engine, struct job *job, struct varve_set *ret,
                                bool *ret_made, struct varve_error *err);
-VARVE_MUST_CHECK bool set_prepare(struct varve_engine *engine, struct job *job,
-                                  struct varve_set *set, struct varve_error *err);
+/* *ret_culprit: the content that could not be read, if that was why it failed. */
+VARVE_MUST_CHECK bool
+set_prepare(struct varve_engine *engine, struct job *job, struct varve_set *set,
+            struct varve_content_id *ret_culprit, struct varve_error *err);
 VARVE_MUST_CHECK bool set_burn(struct varve_engine *engine, struct job *job, struct varve_set *set,
                                struct varve_error *err);
 /* One position from a staged image: of a repaired disc. */
@@ -322,6 +328,22 @@ sweep_job(struct varve_engine *engine, struct job *job, void *context, struct va
 /* Takes a content out of the line; not being there is fine. */
 VARVE_MUST_CHECK bool
 request_drop(struct varve_engine *engine, struct varve_content_id content, struct varve_error *err);
+/* An engine that has opened nothing yet (engine.c); NULL on error. varve_engine_close() ends it at
+ * any stage. */
+struct varve_engine *
+engine_new(const char *dir, const struct varve_engine_ports *ports, struct varve_error *err);
+VARVE_MUST_CHECK bool engine_lock(struct varve_engine *engine, struct varve_error *err);
+/* Opens library `index` of the configuration (drives.c). */
+VARVE_MUST_CHECK bool
+library_attach(struct varve_engine *engine, const struct varve_engine_ports *ports, size_t index,
+               const struct varve_move_journal *journal, struct varve_error *err);
+/* Removes manifests and staged parity of a set that is sealed; CRCs, digests and maps stay
+ * (setfiles.c). */
+void set_files_trim(const struct varve_engine *engine, const struct varve_set *set);
+/* Drops the resident copy if that is safe (INV-1, INV-2): pinned files, and contents of a set that
+ * is not whole, stay. BUSY or INVALID say why (verbs.c). */
+VARVE_MUST_CHECK bool release_content(struct varve_engine *engine, const struct varve_inode *inode,
+                                      const struct varve_content *content, struct varve_error *err);
 /* Puts a content in line for a set (verbs.c). */
 VARVE_MUST_CHECK bool
 request_content(struct varve_engine *engine, struct varve_content_id content, const char *rule,

@@ -55,6 +55,20 @@ open_record(struct content_reader *reader, size_t record, struct varve_error *er
     return true;
 }
 
+static bool
+read_failed(struct content_reader *reader, const struct varve_record *row, struct varve_error *err)
+{
+    reader->failed.value = row->content;
+    return varve_error_wrap(err, "read file %" PRIu64 " ('%s')", row->ino,
+                            row->name_count > 0 ? row->names[0].name : "?");
+}
+
+struct varve_content_id
+content_reader_failed(const struct content_reader *reader)
+{
+    return reader->failed;
+}
+
 bool
 content_reader_read(void *context, size_t record, uint64_t offset, uint8_t *ret, size_t size,
                     struct varve_error *err)
@@ -63,8 +77,7 @@ content_reader_read(void *context, size_t record, uint64_t offset, uint8_t *ret,
     const struct varve_record *row = &reader->manifest->records[record];
     if (((!reader->open || reader->record != record) && !open_record(reader, record, err)) ||
         !varve_file_pread(reader->fd, ret, size, row->piece_offset + offset, err))
-        return varve_error_wrap(err, "read file %" PRIu64 " ('%s')", row->ino,
-                                row->name_count > 0 ? row->names[0].name : "?");
+        return read_failed(reader, row, err);
     return true;
 }
 

@@ -91,12 +91,96 @@ work_bytes(const struct varve_set *set)
            VARVE_CLUSTER_BYTES;
 }
 
+/* --- giving a plan up --- */
+
+/* Back in line, except for the culprit: asked for again, it would fail the next set as well. */
+static bool
+put_back(struct varve_engine *engine, const struct varve_set *set, struct varve_content_id culprit,
+         struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_piece *page = calloc(PAGE_ROWS, sizeof *page);
+    struct varve_content_id after = {0};
+    uint32_t after_part = 0;
+    size_t count = PAGE_ROWS;
+    if (page == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "give up a plan");
+    while (count == PAGE_ROWS) {
+        if (!varve_catalog_set_pieces(engine->catalog, set->id, after, after_part, page, PAGE_ROWS,
+                                      &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++) {
+            struct varve_error why = {0};
+            after = page[i].content;
+            after_part = page[i].part;
+            if (page[i].part != 0)
+                continue;
+            if (!varve_vfs_thaw(engine->vfs, page[i].content, &why) &&
+                why.kind != VARVE_ERROR_NOT_FOUND) {
+                *err = why;
+                return false;
+            }
+            struct varve_content content; /* gone if it was not current any more */
+            if (page[i].content.value != culprit.value &&
+                varve_catalog_content_get(engine->catalog, page[i].content, &content, &why) &&
+                !request_content(engine, page[i].content, "manual", engine->config->data_discs,
+                                 engine->config->parity_discs, err))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* A set whose files cannot be read is taken apart again, so that one bad file does not hold up all
+ * others for ever. */
+static bool
+abandon(struct varve_engine *engine, struct varve_set *set, struct varve_content_id culprit,
+        struct varve_error *err)
+{
+    set->state = VARVE_SET_ABANDONED;
+    if (!put_back(engine, set, culprit, err))
+        return false;
+    varve_catalog_begin(engine->catalog);
+    bool ok = varve_catalog_set_pieces_delete(engine->catalog, set->id, err) &&
+              varve_catalog_set_update(engine->catalog, set, err);
+    if (!varve_catalog_end(engine->catalog, ok, err) || !varve_catalog_sync(engine->catalog, err))
+        return false;
+    set_files_remove(engine, set, false);
+    return true;
+}
+
+static bool
+prepare_or_abandon(struct varve_engine *engine, struct job *job, struct varve_set *set,
+                   struct varve_error *err)
+{
+    struct varve_content_id culprit = {0};
+    if (set_prepare(engine, job, set, &culprit, err))
+        return true;
+    if (culprit.value == 0 || err->kind == VARVE_ERROR_CANCELLED)
+        return false;
+    struct varve_error why = {0};
+    varve_log(VARVE_LOG_ERROR, "%s; the file is left out, the others are planned anew", err->text);
+    if (!abandon(engine, set, culprit, &why))
+        varve_log(VARVE_LOG_ERROR, "give up set %" PRIu64 ": %s", set->id.value, why.text);
+    return false;
+}
+
+/* The catalog as of now beside the live one: what a disc of the machine that fails leaves to begin
+ * with. */
+static void
+snapshot(struct varve_engine *engine)
+{
+    struct varve_error why = {0};
+    VARVE_CLEANUP_FREE char *path = varve_file_join(engine->dir, "catalog.snapshot");
+    if (path != NULL && !varve_catalog_snapshot(engine->catalog, path, &why))
+        warning_set(engine, "catalog snapshot: %s", why.text);
+}
+
 static bool
 finish_set(struct varve_engine *engine, struct job *job, struct varve_set *set,
            struct varve_error *err)
 {
     job_grow(job, work_bytes(set), 0);
-    if (set->state == VARVE_SET_PLANNED && !set_prepare(engine, job, set, err))
+    if (set->state == VARVE_SET_PLANNED && !prepare_or_abandon(engine, job, set, err))
         return false;
     return set_burn(engine, job, set, err) && set_seal(engine, set, err);
 }
@@ -143,14 +227,19 @@ finish_unfinished(struct varve_engine *engine, struct job *job, struct varve_err
 static bool
 run(struct varve_engine *engine, struct job *job, struct varve_error *err)
 {
+    unsigned sealed = 0;
     for (;;) {
         struct varve_set set;
         bool made;
         if (!finish_unfinished(engine, job, err) || !set_plan(engine, job, &set, &made, err))
             return false;
         if (!made)
-            return true;
+            break;
+        sealed++;
     }
+    if (sealed > 0)
+        snapshot(engine);
+    return true;
 }
 
 bool

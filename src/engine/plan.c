@@ -162,7 +162,7 @@ static bool
 better_fresh(const struct filling *filling, size_t index, size_t count)
 {
     const struct plan_item *item = &filling->items[index];
-    if (!filling->limits->keep_dirs_together || filling->last_path == NULL ||
+    if (!item->keep_together || filling->last_path == NULL ||
         same_directory(item->path, filling->last_path) ||
         filling->disc + 1 >= filling->limits->discs_max ||
         varve_image_cost_clusters(&filling->cost) < filling->limits->clusters_max / 8 * 7)

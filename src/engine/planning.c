@@ -45,15 +45,42 @@ planning_done(struct planning *p)
     plan_done(&p->plan);
 }
 
+/* --- sizes --- */
+
+/* Names and values of the inode's xattrs, for the planner's bound. */
+static bool
+xattr_bytes(struct varve_engine *engine, uint64_t ino, size_t *ret, struct varve_error *err)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer names = {0};
+    VARVE_CLEANUP_BUFFER struct varve_buffer value = {0};
+    *ret = 0;
+    if (!varve_catalog_xattr_names(engine->catalog, ino, &names, err))
+        return false;
+    for (size_t at = 0; at < names.size;) {
+        const char *name = varve_buffer_string(&names) + at;
+        varve_buffer_clear(&value);
+        if (!varve_catalog_xattr_get(engine->catalog, ino, name, &value, err))
+            return false;
+        at += strlen(name) + 1;
+        *ret += strlen(name) + value.size;
+    }
+    return true;
+}
+
 /* --- what is in line --- */
 
 static bool
-push_item(struct planning *p, const struct varve_content *content, struct varve_error *err)
+push_item(struct planning *p, const struct varve_content *content, const char *rule_name,
+          struct varve_error *err)
 {
     struct varve_inode inode;
+    size_t xattrs;
+    const struct varve_rule *rule =
+        varve_policy_find(p->engine->policy, rule_name); /* NULL: by hand */
     VARVE_CLEANUP_BUFFER struct varve_buffer path = {0};
     if (!varve_vfs_getattr(p->engine->vfs, content->ino, &inode, err) ||
-        !varve_catalog_path(p->engine->catalog, content->ino, &path, err))
+        !varve_catalog_path(p->engine->catalog, content->ino, &path, err) ||
+        !xattr_bytes(p->engine, content->ino, &xattrs, err))
         return false;
     if (p->count == p->capacity) {
         size_t capacity = p->capacity == 0 ? 1024 : p->capacity * 2;
@@ -69,7 +96,8 @@ push_item(struct planning *p, const struct varve_content *content, struct varve_
         .size = inode.size,
         .path = strdup(varve_buffer_string(&path) + 1), /* without the first slash */
         .names = inode.nlink,
-        .xattr_bytes = 1024};
+        .xattr_bytes = (uint32_t)xattrs,
+        .keep_together = rule == NULL || rule->keep_together};
     if (item.path == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "plan a file");
     p->items[p->count++] = item;
@@ -95,7 +123,7 @@ consider(struct planning *p, const struct varve_request *request, struct varve_e
     }
     if (request->n != p->n || request->m != p->m || p->count >= SET_FILES_MAX)
         return true; /* another set's turn */
-    return push_item(p, &content, err);
+    return push_item(p, &content, request->rule, err);
 }
 
 static bool
@@ -198,14 +226,40 @@ freeze(struct planning *p, struct varve_error *err)
 
 /* --- records of what changed without content --- */
 
+/* Adds what the record costs; of its directories only those that the record before did not have. */
 static bool
-push_extra(struct planning *p, const struct varve_inode *inode, struct varve_error *err)
+cost_extra(struct planning *p, const struct varve_inode *inode, const char *path,
+           const char *path_before, struct varve_error *err)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer target = {0};
+    size_t xattrs;
+    size_t same = 0;
+    if ((S_ISLNK(inode->mode) &&
+         !varve_catalog_symlink_get(p->engine->catalog, inode->ino, &target, err)) ||
+        !xattr_bytes(p->engine, inode->ino, &xattrs, err))
+        return false;
+    for (size_t i = 0; path[i] != 0 && path[i] == path_before[i]; i++) {
+        if (path[i] == '/')
+            same = i + 1;
+    }
+    for (size_t i = same; path[i] != 0; i++) {
+        if (path[i] == '/')
+            varve_image_cost_other(&p->extra_cost, i + 1, 0, 0);
+    }
+    if (!S_ISDIR(inode->mode) && inode->nlink > 1)
+        varve_image_cost_file(&p->extra_cost, strlen(path), inode->nlink, 0, xattrs);
+    else
+        varve_image_cost_other(&p->extra_cost, strlen(path), xattrs, target.size);
+    return true;
+}
+
+static bool
+push_extra(struct planning *p, const struct varve_inode *inode, struct varve_buffer *path_before,
+           struct varve_error *err)
 {
     VARVE_CLEANUP_BUFFER struct varve_buffer path = {0};
-    VARVE_CLEANUP_BUFFER struct varve_buffer target = {0};
     if (!varve_catalog_path(p->engine->catalog, inode->ino, &path, err) ||
-        (S_ISLNK(inode->mode) &&
-         !varve_catalog_symlink_get(p->engine->catalog, inode->ino, &target, err)))
+        !cost_extra(p, inode, varve_buffer_string(&path), varve_buffer_string(path_before), err))
         return false;
     if (p->extra_count == p->extra_capacity) {
         size_t capacity = p->extra_capacity == 0 ? 256 : p->extra_capacity * 2;
@@ -216,17 +270,9 @@ push_extra(struct planning *p, const struct varve_inode *inode, struct varve_err
         p->extra_capacity = capacity;
     }
     p->extras[p->extra_count++] = inode->ino;
-    /* Its directories may be new to the disc as well. */
-    for (const char *c = varve_buffer_string(&path); *c != 0; c++) {
-        if (*c == '/')
-            varve_image_cost_other(&p->extra_cost, (size_t)(c - varve_buffer_string(&path)) + 1,
-                                   1024, 0);
-    }
-    if (!S_ISDIR(inode->mode) && inode->nlink > 1)
-        varve_image_cost_file(&p->extra_cost, path.size, inode->nlink, 0, 1024);
-    else
-        varve_image_cost_other(&p->extra_cost, path.size, 1024, target.size);
-    return true;
+    varve_buffer_clear(path_before);
+    varve_buffer_text(path_before, varve_buffer_string(&path));
+    return varve_buffer_ok(path_before, err);
 }
 
 /* Records of changed inodes ride along on the first disc of a set, as far as a fiftieth of a disc
@@ -235,7 +281,9 @@ static bool
 collect_extras(struct planning *p, struct varve_error *err)
 {
     VARVE_CLEANUP_FREE struct varve_inode *page = calloc(PAGE_ROWS, sizeof *page);
-    uint64_t budget = p->clusters_max / 50 + 2;
+    const struct varve_image_cost empty = {0};
+    uint64_t budget = varve_image_cost_clusters(&empty) + p->clusters_max / 2;
+    VARVE_CLEANUP_BUFFER struct varve_buffer path_before = {0};
     uint64_t after = 0;
     size_t count = PAGE_ROWS;
     p->tombstones = calloc(PAGE_ROWS, sizeof *p->tombstones);
@@ -252,7 +300,7 @@ collect_extras(struct planning *p, struct varve_error *err)
         for (size_t i = 0; i < count; i++) {
             if (varve_image_cost_clusters(&p->extra_cost) >= budget)
                 return true;
-            if (page[i].nlink > 0 && !push_extra(p, &page[i], err))
+            if (page[i].nlink > 0 && !push_extra(p, &page[i], &path_before, err))
                 return false;
             after = page[i].ino;
         }
@@ -392,10 +440,8 @@ refuse_too_large(struct planning *p, struct varve_error *err)
 static bool
 fit(struct planning *p, struct varve_error *err)
 {
-    const struct plan_limits limits = {.clusters_max = p->clusters_max,
-                                       .discs_max = p->n,
-                                       .first_extra = p->extra_cost,
-                                       .keep_dirs_together = true};
+    const struct plan_limits limits = {
+        .clusters_max = p->clusters_max, .discs_max = p->n, .first_extra = p->extra_cost};
     if (!plan_make(p->items, p->count, &limits, &p->plan, err))
         return false;
     if (p->plan.discs == 0)

@@ -85,6 +85,16 @@ policy_is_urgent(struct varve_engine *engine)
 /* --- one file --- */
 
 static bool
+release_file(struct varve_engine *engine, const struct chosen *file, struct varve_error *err)
+{
+    struct varve_inode inode;
+    struct varve_content content;
+    return varve_catalog_inode_get(engine->catalog, file->ino, &inode, err) &&
+           varve_catalog_content_get(engine->catalog, file->content, &content, err) &&
+           release_content(engine, &inode, &content, err);
+}
+
+static bool
 do_file(struct varve_engine *engine, const struct varve_rule *rule, const struct chosen *file,
         struct varve_error *err)
 {
@@ -98,10 +108,7 @@ do_file(struct varve_engine *engine, const struct varve_rule *rule, const struct
         varve_vfs_remove_later(engine->vfs, old);
         return true;
     case VARVE_TO_MIGRATED:
-        if (!varve_vfs_release(engine->vfs, file->content, &old, err))
-            return false;
-        varve_vfs_remove_later(engine->vfs, old);
-        return true;
+        return release_file(engine, file, err);
     case VARVE_TO_OPTICAL:
         break;
     }

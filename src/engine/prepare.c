@@ -13,9 +13,10 @@ struct preparing {
     struct varve_set *set;
     struct set_images *images;
     struct varve_encoder *encoder;
-    struct content_reader *readers; /* one per data disc */
-    uint8_t **clusters;             /* one per disc of the set */
-    int *parity;                    /* descriptors, one per parity disc */
+    struct content_reader *readers;  /* one per data disc */
+    uint8_t **clusters;              /* one per disc of the set */
+    int *parity;                     /* descriptors, one per parity disc */
+    struct varve_content_id culprit; /* what could not be read */
 };
 
 static void
@@ -83,8 +84,10 @@ do_stripe(struct preparing *p, uint64_t k, struct varve_error *err)
     uint32_t data = p->set->data_discs;
     for (uint32_t i = 0; i < data; i++) {
         const struct varve_image_source source = {&p->readers[i], content_reader_read};
-        if (!varve_image_render(p->images->images[i], k, &source, p->clusters[i], err))
+        if (!varve_image_render(p->images->images[i], k, &source, p->clusters[i], err)) {
+            p->culprit = content_reader_failed(&p->readers[i]);
             return varve_error_wrap(err, "disc %" PRIu32 " of set %" PRIu64, i, p->set->id.value);
+        }
     }
     varve_encoder_run(p->encoder, VARVE_CLUSTER_BYTES, (const uint8_t *const *)p->clusters,
                       &p->clusters[data]);
@@ -201,11 +204,12 @@ prepare(struct preparing *p, struct varve_error *err)
 
 bool
 set_prepare(struct varve_engine *engine, struct job *job, struct varve_set *set,
-            struct varve_error *err)
+            struct varve_content_id *ret_culprit, struct varve_error *err)
 {
     struct preparing p = {.engine = engine, .job = job, .set = set};
     job_text(job, "set %" PRIu64 ": reading files, computing parity", set->id.value);
     bool ok = prepare(&p, err);
+    *ret_culprit = p.culprit;
     preparing_done(&p);
     return ok || varve_error_wrap(err, "prepare set %" PRIu64, set->id.value);
 }

@@ -208,3 +208,13 @@ set_files_remove(const struct varve_engine *engine, const struct varve_set *set,
     if (dir != NULL && !keep_crcs)
         (void)rmdir(dir);
 }
+
+void
+set_files_trim(const struct varve_engine *engine, const struct varve_set *set)
+{
+    for (uint32_t index = 0; index < set->data_discs; index++) {
+        VARVE_CLEANUP_FREE char *manifest = set_file(engine, set, index, "jsonl");
+        if (manifest != NULL)
+            (void)unlink(manifest);
+    }
+}

@@ -139,12 +139,14 @@ by_hand_task(struct varve_engine *engine, struct task *task, struct drive *drive
 /* Waits for the drive like any other work, so that nothing is pulled from under a job. */
 static bool
 with_disc(struct varve_engine *engine, size_t library, enum varve_library_action action,
-          const struct varve_barcode *barcode, struct varve_error *err)
+          const struct varve_barcode *barcode, unsigned drive, struct varve_error *err)
 {
     struct by_hand by_hand = {action};
     struct task task = {.class = TASK_RECALL,
                         .library = library,
                         .barcode = *barcode,
+                        .has_drive = action == VARVE_LIBRARY_LOAD,
+                        .drive = drive,
                         .run = by_hand_task,
                         .context = &by_hand};
     task_submit(engine, &task);
@@ -152,16 +154,23 @@ with_disc(struct varve_engine *engine, size_t library, enum varve_library_action
 }
 
 static bool
+has_drive(struct varve_engine *engine, size_t library, unsigned drive, struct varve_error *err)
+{
+    return drive < varve_library_drive_count(engine->libraries[library].library) ||
+           varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "library '%s' has no drive %u",
+                           engine->libraries[library].name, drive);
+}
+
+static bool
 unload_drive(struct varve_engine *engine, size_t library, unsigned drive, struct varve_error *err)
 {
     struct varve_library *handle = engine->libraries[library].library;
     struct varve_barcode loaded;
-    if (drive >= varve_library_drive_count(handle))
-        return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "library '%s' has no drive %u",
-                               engine->libraries[library].name, drive);
+    if (!has_drive(engine, library, drive, err))
+        return false;
     if (!varve_library_drive_disc(handle, drive, &loaded))
         return true;
-    return with_disc(engine, library, VARVE_LIBRARY_UNLOAD, &loaded, err);
+    return with_disc(engine, library, VARVE_LIBRARY_UNLOAD, &loaded, drive, err);
 }
 
 static bool
@@ -171,7 +180,7 @@ export_disc(struct varve_engine *engine, size_t library, const struct varve_barc
     struct varve_disc_row disc;
     if (!varve_catalog_disc_get(engine->catalog, barcode, &disc, err))
         return false;
-    if (!with_disc(engine, library, VARVE_LIBRARY_EXPORT, barcode, err))
+    if (!with_disc(engine, library, VARVE_LIBRARY_EXPORT, barcode, 0, err))
         return false;
     disc.state = VARVE_DISC_OFFLINE;
     (void)snprintf(disc.place, sizeof disc.place, "exported from library '%.60s'",
@@ -199,7 +208,8 @@ varve_engine_library_act(struct varve_engine *engine, const char *library,
     bool ok = false;
     switch (action) {
     case VARVE_LIBRARY_LOAD:
-        ok = with_disc(engine, index, action, &disc, err);
+        ok = has_drive(engine, index, drive, err) &&
+             with_disc(engine, index, action, &disc, drive, err);
         break;
     case VARVE_LIBRARY_UNLOAD:
         ok = unload_drive(engine, index, drive, err);

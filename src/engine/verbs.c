@@ -181,13 +181,51 @@ varve_engine_flush(struct varve_engine *engine, uint64_t *ret_job, struct varve_
 
 /* --- release --- */
 
+/* The discs must hold the content with all the redundancy that was asked for before anything else
+ * that holds it goes. */
+static bool
+set_is_whole(struct varve_engine *engine, struct varve_content_id content, struct varve_error *err)
+{
+    struct varve_piece piece;
+    struct varve_set set;
+    size_t count;
+    if (!varve_catalog_pieces(engine->catalog, content, &piece, 1, &count, err))
+        return false;
+    if (count == 0)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "is on no disc");
+    if (!varve_catalog_set_get(engine->catalog, piece.set, &set, err))
+        return false;
+    if (set.state == VARVE_SET_SEALED)
+        return true;
+    varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                    "its set %" PRIu64 " is %s: the resident copy stays", set.id.value,
+                    varve_set_state_name(set.state));
+    return varve_error_hint(err, "'varve set repair %" PRIu64 "' first", set.id.value);
+}
+
+bool
+release_content(struct varve_engine *engine, const struct varve_inode *inode,
+                const struct varve_content *content, struct varve_error *err)
+{
+    struct varve_place old;
+    if (content->phase != VARVE_PHASE_SEALED)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "is %s, not yet on sealed discs",
+                               varve_state_name(varve_state_of(content->phase, content->place)));
+    if (inode->pinned_until_ns > varve_clock_realtime(engine->clock))
+        return varve_error_set(err, VARVE_ERROR_BUSY, 0, "is pinned");
+    if (!set_is_whole(engine, content->id, err) ||
+        !varve_vfs_release(engine->vfs, content->id, &old, err))
+        return false;
+    varve_vfs_remove_later(engine->vfs, old);
+    return true;
+}
+
 static bool
 release_inode(struct varve_engine *engine, const struct varve_inode *inode, void *context,
               struct varve_error *err)
 {
     struct verb *verb = context;
     struct varve_content content;
-    struct varve_place old;
     struct varve_error why = {0};
     if (!S_ISREG(inode->mode) || inode->content.value == 0)
         return true;
@@ -195,17 +233,10 @@ release_inode(struct varve_engine *engine, const struct varve_inode *inode, void
         return false;
     if (varve_state_of(content.phase, content.place) == VARVE_STATE_MIGRATED)
         return true;
-    if (content.phase != VARVE_PHASE_SEALED)
-        varve_error_set(&why, VARVE_ERROR_INVALID, 0, "is %s, not yet on sealed discs",
-                        varve_state_name(varve_state_of(content.phase, content.place)));
-    else if (inode->pinned_until_ns > varve_clock_realtime(engine->clock))
-        varve_error_set(&why, VARVE_ERROR_BUSY, 0, "is pinned");
-    else if (varve_vfs_release(engine->vfs, content.id, &old, &why)) {
-        varve_vfs_remove_later(engine->vfs, old);
-        job_add(verb->job, content.size, 1);
-        return true;
-    }
-    return file_failed(engine, verb->job, inode->ino, &why);
+    if (!release_content(engine, inode, &content, &why))
+        return file_failed(engine, verb->job, inode->ino, &why);
+    job_add(verb->job, content.size, 1);
+    return true;
 }
 
 static bool

@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <varve/file.h>
 
 #define HASH_BYTES (UINT64_C(1) << 20)
@@ -103,6 +104,16 @@ name_copy(const struct store_path *path, const char *tmp, const char *name, stru
     return true;
 }
 
+/* The mark goes with the bytes. Best effort, as everywhere. */
+static void
+copy_origin(int from, int to)
+{
+    char value[2 * VARVE_PATH_BYTES_MAX];
+    ssize_t size = fgetxattr(from, STORE_ORIGIN, value, sizeof value);
+    if (size > 0)
+        (void)fsetxattr(to, STORE_ORIGIN, value, (size_t)size, 0);
+}
+
 bool
 varve_store_copy(const struct varve_store *store, const struct varve_place *from,
                  const struct varve_place *to, uint64_t bytes, bool verify,
@@ -120,6 +131,7 @@ varve_store_copy(const struct varve_store *store, const struct varve_place *from
         openat(path->tmp_fd, tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (copy < 0)
         return varve_error_system(err, errno, "create '%s/tmp/%s'", path->path, tmp);
+    copy_origin(source, copy);
     if (!copy_to(source, copy, bytes, verify, ret_digest, err) ||
         !name_copy(path, tmp, name, err)) {
         varve_error_wrap(err, "copy backing file to '%s/objects/%s'", path->path, name);

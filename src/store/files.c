@@ -112,7 +112,22 @@ varve_store_mark_origin(const struct varve_store *store, const struct varve_plac
     VARVE_CLEANUP_FD int fd = -1;
     if (!varve_store_open_file(store, place, O_RDONLY, &fd, &unused))
         return; /* the mark is a convenience for the day the catalog is lost */
-    (void)fsetxattr(fd, "user.varve.origin", json, strlen(json), 0);
+    (void)fsetxattr(fd, STORE_ORIGIN, json, strlen(json), 0);
+}
+
+bool
+varve_store_origin(const struct varve_store *store, const struct varve_place *place,
+                   struct varve_buffer *ret, struct varve_error *err)
+{
+    char value[2 * VARVE_PATH_BYTES_MAX];
+    VARVE_CLEANUP_FD int fd = -1;
+    if (!varve_store_open_file(store, place, O_RDONLY, &fd, err))
+        return false;
+    ssize_t size = fgetxattr(fd, STORE_ORIGIN, value, sizeof value);
+    if (size < 0)
+        return varve_error_set(err, VARVE_ERROR_NOT_FOUND, errno, "origin of backing file");
+    varve_buffer_append(ret, value, (size_t)size);
+    return varve_buffer_ok(ret, err);
 }
 
 /* Exactly 16 lower-case hex digits whose last two are the shard; anything else is not ours. */

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 #include <varve/store.h>
 
+#define STORE_ORIGIN "user.varve.origin"
 #define STORE_SHARDS 256u
 /* "xx/yyyyyyyyyyyyyyyy" and NUL */
 #define STORE_NAME_BYTES 20

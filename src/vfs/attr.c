@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 #define DAY_NS (86400 * VARVE_NS_PER_SECOND)
 
@@ -77,67 +76,13 @@ vfs_take_stat(struct varve_inode *inode, const struct stat *st)
     return true;
 }
 
-/* True the first time it is asked for this inode since the start after a crash. */
-static bool
-check_once(struct varve_vfs *vfs, uint64_t ino)
-{
-    VARVE_LOCKED(&vfs->table_lock);
-    size_t byte = (size_t)(ino / 8);
-    if (byte >= vfs->checked_bytes) {
-        size_t bytes = byte + 1 > vfs->checked_bytes * 2 ? byte + 4096 : vfs->checked_bytes * 2;
-        uint8_t *grown = realloc(vfs->checked, bytes);
-        if (grown == NULL)
-            return true; /* looks again each time: slower, as right */
-        memset(grown + vfs->checked_bytes, 0, bytes - vfs->checked_bytes);
-        vfs->checked = grown;
-        vfs->checked_bytes = bytes;
-    }
-    uint8_t bit = (uint8_t)(1u << (ino % 8));
-    bool first = (vfs->checked[byte] & bit) == 0;
-    vfs->checked[byte] |= bit;
-    return first;
-}
-
-/* Inside a unit. */
-static bool
-catch_up_rows(struct varve_vfs *vfs, uint64_t ino, struct varve_inode *ret, struct varve_error *err)
-{
-    struct varve_content content;
-    struct stat st;
-    if (!varve_catalog_inode_get(vfs->catalog, ino, ret, err) || ret->content.value == 0 ||
-        !varve_catalog_content_get(vfs->catalog, ret->content, &content, err) ||
-        content.phase != VARVE_PHASE_LIVE || content.place.file == 0 ||
-        !varve_store_stat(vfs->store, &content.place, &st, err))
-        return false;
-    /* An older mtime alone is no news: fdatasync does not make mtimes durable, the catalog does. */
-    if ((uint64_t)st.st_size == ret->size && vfs_ns(st.st_mtim) <= ret->mtime_ns)
-        return false;
-    (void)vfs_take_stat(ret, &st);
-    content.size = ret->size;
-    content.mtime_ns = ret->mtime_ns;
-    return varve_catalog_content_update(vfs->catalog, &content, err) &&
-           varve_catalog_inode_update(vfs->catalog, ret, err);
-}
-
-/* After a crash the catalog may not know the last writes to a file that was open then. */
-static void
-catch_up(struct varve_vfs *vfs, struct varve_inode *inode)
-{
-    struct varve_error unused; /* a file that cannot be looked at fails when it is opened */
-    struct varve_inode current;
-    varve_catalog_begin(vfs->catalog);
-    bool changed = catch_up_rows(vfs, inode->ino, &current, &unused);
-    if (varve_catalog_end(vfs->catalog, changed, &unused) && changed)
-        *inode = current;
-}
-
 void
 vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait)
 {
     if (!S_ISREG(inode->mode))
         return;
-    if (vfs->unclean && inode->content.value != 0 && check_once(vfs, inode->ino))
-        catch_up(vfs, inode);
+    if (inode->content.value != 0)
+        crash_catch_up(vfs, inode);
     struct vnode *vnode = vnode_peek(vfs, inode->ino);
     if (vnode == NULL)
         return;

@@ -68,7 +68,6 @@ freeze_vnode(struct varve_vfs *vfs, struct vnode *vnode, int64_t quiet_since_ns,
         return varve_error_system(err, errno, "look at backing file");
     if (vfs_ns(st.st_mtim) > quiet_since_ns)
         return busy(vnode, "was changed a short time ago", err);
-    vnode->name_fresh = true; /* whoever made the name may have closed without a sync */
     if (!version_sync_file(vfs, vnode, err))
         return false;
     varve_catalog_begin(vfs->catalog);
@@ -233,13 +232,22 @@ begin_move(struct varve_vfs *vfs, struct moving *moving, enum varve_tier tier,
 
 /* Locked again, after the copy. */
 static bool
-end_move(struct varve_vfs *vfs, struct moving *moving, struct varve_error *err)
+check_unchanged(const struct moving *moving, struct varve_error *err)
 {
-    struct varve_content row;
     if (!check_closed(moving->vnode, err))
         return false;
     if (moving->vnode != NULL && moving->vnode->changes != moving->changes)
         return busy(moving->vnode, "was changed during the copy", err);
+    return true;
+}
+
+/* Locked. A copy that failed because somebody wrote meanwhile is no failure of the medium. */
+static bool
+end_move(struct varve_vfs *vfs, struct moving *moving, bool copied, struct varve_error *err)
+{
+    struct varve_content row;
+    if (!check_unchanged(moving, err) || !copied)
+        return false;
     varve_catalog_begin(vfs->catalog);
     bool keep = move_row(vfs, moving->row.id, moving->row.place, moving->to, &row, err);
     if (!varve_catalog_end(vfs->catalog, keep, err))
@@ -262,21 +270,6 @@ unlock_if(struct varve_vfs *vfs, struct vnode *vnode)
         vnode_unlock(vfs, vnode);
 }
 
-/* A copy that differs from a source that somebody wrote to meanwhile is no damage: another time. */
-static void
-blame_writer(struct varve_vfs *vfs, const struct moving *moving, struct varve_error *err)
-{
-    struct varve_error open;
-    if (moving->vnode == NULL)
-        return;
-    vnode_lock(moving->vnode);
-    if (!check_closed(moving->vnode, &open))
-        *err = open;
-    else if (moving->vnode->changes != moving->changes)
-        (void)busy(moving->vnode, "was changed during the copy", err);
-    vnode_unlock(vfs, moving->vnode);
-}
-
 bool
 varve_vfs_move(struct varve_vfs *vfs, struct varve_content_id content, enum varve_tier to,
                struct varve_place *ret_old, struct varve_error *err)
@@ -286,19 +279,17 @@ varve_vfs_move(struct varve_vfs *vfs, struct varve_content_id content, enum varv
     if (!lock_owner(vfs, content, &moving.row, &moving.vnode, err))
         return false;
     bool ok = begin_move(vfs, &moving, to, err);
+    bool started = ok && moving.to.file != 0;
     unlock_if(vfs, moving.vnode);
-    bool copied = ok && moving.to.file != 0;
-    ok = ok && (!copied || varve_store_copy(vfs->store, &moving.row.place, &moving.to,
-                                            moving.row.size, true, NULL, err));
     if (ok) {
+        bool copied = !started || varve_store_copy(vfs->store, &moving.row.place, &moving.to,
+                                                   moving.row.size, true, NULL, err);
         lock_if(moving.vnode);
-        ok = end_move(vfs, &moving, err);
+        ok = end_move(vfs, &moving, copied, err);
         unlock_if(vfs, moving.vnode);
     }
-    if (!ok && copied) {
-        vfs_ignore(varve_store_remove(vfs->store, &moving.to, &unused)); /* nothing names it */
-        blame_writer(vfs, &moving, err);
-    }
+    if (!ok && started)
+        VARVE_IGNORE(varve_store_remove(vfs->store, &moving.to, &unused)); /* nothing names it */
     vnode_put(vfs, moving.vnode);
     if (!ok)
         return varve_error_wrap(err, "move to tier %s", varve_tier_name(to));

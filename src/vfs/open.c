@@ -71,38 +71,6 @@ varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags, struct varve_open
     return true;
 }
 
-/* What JSON must not have inside a string; other bytes go as they are, names being what they are.
- */
-static void
-append_json_text(struct varve_buffer *json, const char *text)
-{
-    for (const unsigned char *c = (const unsigned char *)text; *c != 0; c++) {
-        if (*c == '"' || *c == '\\')
-            varve_buffer_printf(json, "\\%c", *c);
-        else if (*c < 0x20)
-            varve_buffer_printf(json, "\\u%04x", *c);
-        else
-            varve_buffer_append(json, c, 1);
-    }
-}
-
-/* Locked. Best effort, as the mark is for the day that the catalog is lost. */
-static void
-mark_origin(struct varve_vfs *vfs, struct vnode *vnode)
-{
-    VARVE_CLEANUP_BUFFER struct varve_buffer path = {0};
-    VARVE_CLEANUP_BUFFER struct varve_buffer json = {0};
-    struct varve_error unused;
-    if (!varve_catalog_path(vfs->catalog, vnode->ino, &path, &unused))
-        return;
-    varve_buffer_printf(&json, "{\"ino\":%" PRIu64 ",\"version\":%" PRIu32 ",\"path\":\"",
-                        vnode->ino, vnode->content.version);
-    append_json_text(&json, varve_buffer_string(&path));
-    varve_buffer_text(&json, "\"}");
-    if (varve_buffer_ok(&json, &unused))
-        varve_store_mark_origin(vfs->store, &vnode->content.place, varve_buffer_string(&json));
-}
-
 static void
 set_simulated_mtime(struct varve_vfs *vfs, struct vnode *vnode)
 {
@@ -112,6 +80,18 @@ set_simulated_mtime(struct varve_vfs *vfs, struct vnode *vnode)
         {.tv_sec = now_ns / VARVE_NS_PER_SECOND, .tv_nsec = now_ns % VARVE_NS_PER_SECOND}};
     if (vnode->fd >= 0)
         (void)futimens(vnode->fd, times); /* simulations only */
+}
+
+static void
+tell_kernel(struct varve_vfs *vfs, uint64_t ino)
+{
+    struct varve_notify_port port;
+    {
+        VARVE_LOCKED(&vfs->table_lock);
+        port = vfs->notify_port;
+    }
+    if (port.inode_changed != NULL)
+        port.inode_changed(port.context, ino);
 }
 
 void
@@ -133,15 +113,15 @@ varve_open_close(struct varve_open *open)
         vnode->readers--;
     bool last_writer = open->writing && vnode->writers == 0 && vnode->dirty;
     if (last_writer || vnode->readers + vnode->writers == 0)
-        vfs_ignore(vnode_flush(vfs, vnode, &unused));
-    if (last_writer && vnode_live_file(vnode) && !vnode->orphan)
-        mark_origin(vfs, vnode);
+        VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));
+    if (last_writer && vnode_live_file(vnode))
+        vfs_mark_origin(vfs, vnode->ino, vnode->content.version, vnode->content.place);
     uint64_t ino = vnode->ino;
     vnode_unlock(vfs, vnode);
     free(open);
     /* Passthrough writes went past whoever caches attributes above us. */
-    if (kernel_wrote && vfs->notify_port.inode_changed != NULL)
-        vfs->notify_port.inode_changed(vfs->notify_port.context, ino);
+    if (kernel_wrote)
+        tell_kernel(vfs, ino);
     vnode_put(vfs, vnode);
 }
 
@@ -250,34 +230,51 @@ varve_open_done(struct varve_open *open)
 
 /* Locked. A FROZEN file is never given to the kernel: its next writer gets a copy, and the kernel
  * would go on reading the old bytes. A SEALED one's next writer takes over the same file. */
-static bool
-may_pass(struct varve_vfs *vfs, struct varve_open *open)
+static int
+fd_for_kernel(struct varve_open *open)
 {
     struct varve_error unused;
     struct vnode *vnode = open->vnode;
-    if (vnode->content.id.value != 0 && !version_reread(vfs, vnode, &unused))
-        return false;
-    bool live = vnode->content.id.value == 0 || vnode->content.phase == VARVE_PHASE_LIVE;
-    if (open->writing)
-        return live && version_for_write(vfs, vnode, UINT64_MAX, &unused);
-    if (vnode->content.id.value == 0 || vnode->content.place.file == 0 ||
-        vnode->content.place.tier == VARVE_TIER_NONE ||
-        vnode->content.phase == VARVE_PHASE_FROZEN || (!live && vnode->writers > 0))
-        return false;
-    return vnode_need_fd(vfs, vnode, &unused);
+    const struct varve_content *content = &vnode->content;
+    if (!version_reread(open->vfs, vnode, &unused) || content->id.value == 0 ||
+        content->place.tier == VARVE_TIER_NONE || content->place.file == 0 ||
+        content->phase == VARVE_PHASE_FROZEN ||
+        (content->phase == VARVE_PHASE_SEALED && vnode->writers > 0) ||
+        !vnode_need_fd(open->vfs, vnode, &unused))
+        return -1;
+    return vnode->fd;
 }
 
 int
 varve_open_backing_fd(struct varve_open *open)
 {
+    vnode_lock(open->vnode);
+    int fd = fd_for_kernel(open);
+    vnode_unlock(open->vfs, open->vnode);
+    return fd;
+}
+
+/* Locked. Only a LIVE file is made ready: others would be copied for a write that may never come.
+ */
+static void
+prepare_to_pass(struct varve_open *open)
+{
+    struct varve_error unused;
+    const struct varve_content *content = &open->vnode->content;
+    if (open->writing && (content->id.value == 0 || content->phase == VARVE_PHASE_LIVE))
+        VARVE_IGNORE(version_for_write(open->vfs, open->vnode, UINT64_MAX, &unused));
+}
+
+int
+varve_open_pass(struct varve_open *open)
+{
     struct vnode *vnode = open->vnode;
-    int fd = -1;
     vnode_lock(vnode);
-    if (open->passthrough || may_pass(open->vfs, open)) {
-        fd = vnode->fd;
-        if (!open->passthrough)
-            vnode->passthroughs++;
+    prepare_to_pass(open);
+    int fd = fd_for_kernel(open);
+    if (fd >= 0 && !open->passthrough) {
         open->passthrough = true;
+        vnode->passthroughs++;
         if (open->writing) {
             vnode->dirty = true;
             vnode->changes++;

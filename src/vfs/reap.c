@@ -29,7 +29,7 @@ varve_vfs_remove_later(struct varve_vfs *vfs, struct varve_place place)
     if (place.tier == VARVE_TIER_NONE || place.file == 0)
         return;
     if (push(vfs, place))
-        vfs_ignore(varve_vfs_reap(vfs, &unused)); /* what stays in the list is tried again */
+        VARVE_IGNORE(varve_vfs_reap(vfs, &unused)); /* what stays in the list is tried again */
 }
 
 static size_t
@@ -89,8 +89,9 @@ run_reaper(void *context)
 {
     struct varve_vfs *vfs = context;
     struct varve_error unused; /* tried again a second later; the engine's reap tells */
+    crash_sweep(vfs);
     while (wait_for_work(vfs))
-        vfs_ignore(varve_vfs_reap(vfs, &unused));
+        VARVE_IGNORE(varve_vfs_reap(vfs, &unused));
     return NULL;
 }
 
@@ -116,7 +117,7 @@ reap_stop(struct varve_vfs *vfs)
         }
         (void)pthread_join(vfs->reaper, NULL);
     }
-    vfs_ignore(varve_vfs_reap(vfs, &unused));
+    VARVE_IGNORE(varve_vfs_reap(vfs, &unused));
     free(vfs->doomed);
     vfs->doomed = NULL;
 }

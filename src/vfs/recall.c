@@ -167,7 +167,6 @@ add_waiter(struct varve_vfs *vfs, struct request *request, struct waiter *waiter
     waiter->next = *link;
     *link = waiter;
     waiter->request = request;
-    waiter->ticket = ++vfs->last_ticket;
     waiter->bucket_next = vfs->waiters[waiter->ticket % VFS_BUCKETS];
     vfs->waiters[waiter->ticket % VFS_BUCKETS] = waiter;
 }
@@ -187,10 +186,17 @@ add_request(struct varve_vfs *vfs, struct vnode *vnode)
     return request;
 }
 
+static uint64_t
+new_ticket(struct varve_vfs *vfs)
+{
+    VARVE_LOCKED(&vfs->recall_lock);
+    return ++vfs->last_ticket;
+}
+
 /* Locked vnode. Takes `waiter` on success. */
 static bool
 enqueue(struct varve_vfs *vfs, struct vnode *vnode, struct waiter *waiter, bool *ret_first,
-        uint64_t *ret_ticket, struct varve_error *err)
+        struct varve_error *err)
 {
     VARVE_LOCKED(&vfs->recall_lock);
     *ret_first = vnode->request == NULL;
@@ -198,7 +204,6 @@ enqueue(struct varve_vfs *vfs, struct vnode *vnode, struct waiter *waiter, bool 
     if (request == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "wait for inode %" PRIu64, vnode->ino);
     add_waiter(vfs, request, waiter);
-    *ret_ticket = waiter->ticket;
     return true;
 }
 
@@ -218,16 +223,23 @@ can_read(const struct vnode *vnode, uint64_t offset, uint64_t size, uint64_t *re
     return recall_partial_fd(vnode, *ret_end) >= 0;
 }
 
+static struct varve_recall_port
+current_port(struct varve_vfs *vfs)
+{
+    VARVE_LOCKED(&vfs->recall_lock);
+    return vfs->recall_port;
+}
+
 /* No locks held. The port's refusal ends the request for all who wait, the caller among them. */
 static bool
 ask_port(struct varve_vfs *vfs, struct varve_content_id content, uint64_t ticket,
          struct varve_error *err)
 {
     struct varve_error failure = {0};
-    bool asked = vfs->recall_port.request != NULL
-                     ? vfs->recall_port.request(vfs->recall_port.context, content, &failure)
-                     : varve_error_set(&failure, VARVE_ERROR_NOT_READY, 0,
-                                       "nothing is there to recall from discs");
+    struct varve_recall_port port = current_port(vfs);
+    bool asked = port.request != NULL ? port.request(port.context, content, &failure)
+                                      : varve_error_set(&failure, VARVE_ERROR_NOT_READY, 0,
+                                                        "nothing is there to recall from discs");
     if (asked)
         return true;
     /* If it cannot be cancelled, somebody told it already: then the call has succeeded. */
@@ -260,12 +272,12 @@ varve_vfs_await(struct varve_vfs *vfs, uint64_t ino, uint64_t offset, uint64_t s
     waiter->ready = ready;
     waiter->context = context;
     struct varve_content_id content = vnode->content.id;
-    uint64_t ticket = 0;
-    bool ok = enqueue(vfs, vnode, waiter, &first, &ticket, err);
-    if (ok) {
+    uint64_t ticket = new_ticket(vfs);
+    waiter->ticket = ticket;
+    *ret_ticket = ticket; /* now: once enqueued, `ready` may come and take *ret_ticket with it */
+    bool ok = enqueue(vfs, vnode, waiter, &first, err);
+    if (ok)
         waiter = NULL; /* the request's */
-        *ret_ticket = ticket;
-    }
     vnode_release(vfs, vnode);
     return ok && (!first || ask_port(vfs, content, ticket, err));
 }
@@ -444,6 +456,7 @@ make_durable(struct varve_recall *recall, struct varve_error *err)
     }
     if (futimens(recall->fd, times) != 0)
         return varve_error_system(err, errno, "set time of backing file");
+    vfs_mark_origin(recall->vfs, recall->vnode->ino, recall->content.version, recall->place);
     return varve_file_sync(recall->fd, "recalled file", err) &&
            varve_store_sync_name(recall->vfs->store, &recall->place, err);
 }
@@ -464,7 +477,7 @@ varve_recall_end(struct varve_recall *recall, const struct varve_error *failure,
     struct request *request = detach_if_for(vfs, vnode, recall->content.id);
     vnode_unlock(vfs, vnode);
     if (!ok)
-        vfs_ignore(varve_store_remove(vfs->store, &recall->place, &unused));
+        VARVE_IGNORE(varve_store_remove(vfs->store, &recall->place, &unused));
     request_tell(vfs, request, ok ? NULL : failure != NULL ? failure : &own);
     vnode_put(vfs, vnode);
     free(recall);
@@ -478,5 +491,6 @@ varve_recall_end(struct varve_recall *recall, const struct varve_error *failure,
 void
 varve_vfs_set_recall_port(struct varve_vfs *vfs, const struct varve_recall_port *port)
 {
+    VARVE_LOCKED(&vfs->recall_lock);
     vfs->recall_port = port != NULL ? *port : (struct varve_recall_port){0};
 }

@@ -33,7 +33,7 @@ was_closed_cleanly(struct varve_vfs *vfs)
 static bool
 mark_open(struct varve_vfs *vfs, struct varve_error *err)
 {
-    vfs->unclean = !was_closed_cleanly(vfs);
+    atomic_store(&vfs->unclean, !was_closed_cleanly(vfs));
     return varve_catalog_setting_put(vfs->catalog, CLEAN_KEY, "no", err) &&
            varve_catalog_sync(vfs->catalog, err);
 }
@@ -44,11 +44,11 @@ mark_closed(struct varve_vfs *vfs)
     VARVE_CLEANUP_BUFFER struct varve_buffer now = {0};
     struct varve_error unused; /* not marked costs some looking at the next start */
     boot_id(&now);
-    /* Sizes that a crash made old may still be so: nobody has looked at every file. */
-    if (now.size > 0 && !vfs->unclean)
-        vfs_ignore(
+    /* While the sweep after a crash has not come to its end, sizes may still be old. */
+    if (now.size > 0 && !atomic_load(&vfs->unclean))
+        VARVE_IGNORE(
             varve_catalog_setting_put(vfs->catalog, CLEAN_KEY, varve_buffer_string(&now), &unused));
-    vfs_ignore(varve_catalog_sync(vfs->catalog, &unused));
+    VARVE_IGNORE(varve_catalog_sync(vfs->catalog, &unused));
 }
 
 static bool
@@ -144,5 +144,6 @@ varve_vfs_free(struct varve_vfs *vfs)
 void
 varve_vfs_set_notify_port(struct varve_vfs *vfs, const struct varve_notify_port *port)
 {
+    VARVE_LOCKED(&vfs->table_lock);
     vfs->notify_port = port != NULL ? *port : (struct varve_notify_port){0};
 }

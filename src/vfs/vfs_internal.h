@@ -6,7 +6,7 @@
  *                     synced, never while a recall is awaited, a port or a `ready` is called.
  *   2. catalog unit   varve_catalog_begin .. _end; short. Every change of an inode or content row
  *                     reads the row again inside its unit: the engine changes phases beside us.
- *   3. table_lock, recall_lock, reap_lock: leaves, held for a few instructions.
+ *   3. recall_lock, then table_lock; reap_lock: leaves, held for a few instructions.
  * Names need no lock of their own: the unit is it. That a file is open is known by its vnode being
  * in the table, so unlink asks the table inside its unit, and an opener that comes too late finds
  * no inode row.
@@ -16,6 +16,7 @@
 #ifndef VARVE_VFS_INTERNAL_H
 #define VARVE_VFS_INTERNAL_H
 
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <varve/vfs.h>
 
@@ -27,13 +28,6 @@
 
 struct request;
 struct waiter;
-
-/* For results that are ignored on purpose; gcc heeds VARVE_MUST_CHECK through a cast to void. */
-static inline void
-vfs_ignore(bool result)
-{
-    (void)result;
-}
 
 struct vnode {
     struct vnode *next; /* in its bucket; this and the next three under table_lock */
@@ -76,7 +70,7 @@ struct varve_vfs {
     struct vnode *buckets[VFS_BUCKETS];
     uint8_t *checked; /* after a crash: one bit per inode whose size was compared; NULL: no need */
     size_t checked_bytes;
-    bool unclean;
+    atomic_bool unclean;
 
     pthread_mutex_t recall_lock;
     struct request *requests[VFS_BUCKETS];
@@ -136,6 +130,9 @@ bool vnode_orphan(struct varve_vfs *vfs, uint64_t ino);
 
 /* --- attr.c --- */
 int64_t vfs_now(const struct varve_vfs *vfs);
+/* Writes inode, version, owner and path into the backing file's xattr (origin.c). */
+void
+vfs_mark_origin(struct varve_vfs *vfs, uint64_t ino, uint32_t version, struct varve_place place);
 /* Corrects size and times of a regular file from its backing file where that knows better. */
 void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait);
 /* Takes size and mtime from `st`; true if that changed anything. */
@@ -145,6 +142,12 @@ bool vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns);
 void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);
 double vfs_decay(const struct varve_vfs *vfs, double heat, int64_t from_ns, int64_t to_ns);
 int64_t vfs_ns(struct timespec time);
+
+/* --- crash.c --- */
+/* After a start that follows a crash: brings size and mtime of the file up to date, once. */
+void crash_catch_up(struct varve_vfs *vfs, struct varve_inode *inode);
+/* The same for all files; in the background. */
+void crash_sweep(struct varve_vfs *vfs);
 
 /* --- names.c --- */
 /* Inside a unit. The row of a directory that can take or lose names: ENOENT, ENOTDIR. */
@@ -181,7 +184,6 @@ version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error
 VARVE_MUST_CHECK bool
 version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
                     struct varve_place *ret, int *ret_fd, struct varve_error *err);
-enum varve_tier version_other_tier(enum varve_tier tier);
 /* Locked: what was read of the content row may be old if it is not LIVE. */
 VARVE_MUST_CHECK bool
 version_reread(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);

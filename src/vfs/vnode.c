@@ -160,7 +160,11 @@ vnode_need_fd(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *er
     assert(vnode->content.place.tier != VARVE_TIER_NONE);
     if (vnode->fd >= 0 || vnode->content.place.file == 0)
         return true;
-    return varve_store_open_file(vfs->store, &vnode->content.place, O_RDWR, &vnode->fd, err);
+    if (!varve_store_open_file(vfs->store, &vnode->content.place, O_RDWR, &vnode->fd, err))
+        return false;
+    /* Whoever made the name may have closed without a sync. */
+    vnode->name_fresh = vnode->content.phase == VARVE_PHASE_LIVE;
+    return true;
 }
 
 void

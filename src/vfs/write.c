@@ -9,8 +9,8 @@
  */
 #define NUMBERS_TRIED_MAX 1000000u
 
-enum varve_tier
-version_other_tier(enum varve_tier tier)
+static enum varve_tier
+other_tier(enum varve_tier tier)
 {
     return tier == VARVE_TIER_SSD ? VARVE_TIER_HDD : VARVE_TIER_SSD;
 }
@@ -19,15 +19,16 @@ static bool
 choose_path(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes, struct varve_place *ret,
             struct varve_error *err)
 {
-    struct varve_error other_err;
-    enum varve_tier other = version_other_tier(tier);
+    struct varve_error full, unused;
     ret->tier = tier;
-    if (varve_store_choose(vfs->store, tier, bytes, &ret->path_id, err))
+    if (varve_store_choose(vfs->store, tier, bytes, &ret->path_id, &full))
         return true;
-    if (err->kind != VARVE_ERROR_NO_SPACE && err->kind != VARVE_ERROR_NOT_FOUND)
-        return false;
-    ret->tier = other;
-    return varve_store_choose(vfs->store, other, bytes, &ret->path_id, &other_err);
+    ret->tier = other_tier(tier);
+    if ((full.kind == VARVE_ERROR_NO_SPACE || full.kind == VARVE_ERROR_NOT_FOUND) &&
+        varve_store_choose(vfs->store, ret->tier, bytes, &ret->path_id, &unused))
+        return true;
+    *err = full; /* of the tier that was wanted */
+    return false;
 }
 
 bool
@@ -60,7 +61,7 @@ undo_file(struct varve_vfs *vfs, const struct varve_place *place, int fd)
     if (fd < 0)
         return false;
     (void)close(fd);
-    vfs_ignore(varve_store_remove(vfs->store, place, &unused));
+    VARVE_IGNORE(varve_store_remove(vfs->store, place, &unused));
     return false;
 }
 

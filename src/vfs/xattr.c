@@ -187,7 +187,7 @@ flush_if_open(struct varve_vfs *vfs, uint64_t ino)
     if (vnode == NULL)
         return;
     vnode_lock(vnode);
-    vfs_ignore(vnode_flush(vfs, vnode, &unused));
+    VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));
     vnode_release(vfs, vnode);
 }
 
@@ -234,7 +234,8 @@ check_name(const char *name, struct varve_error *err)
     if (is_own(name))
         return varve_error_set(err, VARVE_ERROR_INVALID, EPERM, "attribute '%s' is read-only",
                                name);
-    /* Stored without being obeyed, an ACL would be a lie: programs fall back to chmod when told so. */
+    /* Stored without being obeyed, an ACL would be a lie: programs fall back to chmod when told so.
+     */
     if (strncmp(name, "system.posix_acl_", 17) == 0)
         return varve_error_set(err, VARVE_ERROR_INVALID, EOPNOTSUPP, "POSIX ACLs");
     if (length == 0 || length > VARVE_NAME_BYTES_MAX)

@@ -1,7 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A thousand reads that wait for a disc leave the mount free for others, end right when the content
  * comes, with EINTR when a signal comes, and never keep the mount from stopping.
  *
- * SPDX-License-Identifier: Apache-2.0
  * The real fs/ over a vfs made for this test: one file, "slow", whose bytes are there when the test
  * says so, and one, "fast", whose bytes always are. TAP; 77 where nothing can be mounted. */
 #include <varve/fuse.h>
@@ -123,12 +123,6 @@ varve_open_done(struct varve_open *open_file)
     (void)open_file;
 }
 
-int
-varve_open_backing_fd(struct varve_open *open_file)
-{
-    return open_file->ino == FAST ? open_file->vfs->fd : -1;
-}
-
 bool
 varve_vfs_await(struct varve_vfs *v, uint64_t ino, uint64_t offset, uint64_t size,
                 varve_ready_fn *ready, void *context, uint64_t *ret_ticket, struct varve_error *err)
@@ -182,6 +176,17 @@ finish_recall(bool resident, const struct varve_error *failure)
     }
 }
 
+bool
+varve_vfs_xattr_get(struct varve_vfs *v, uint64_t ino, const char *name, struct varve_buffer *ret,
+                    struct varve_error *err)
+{
+    if (strcmp(name, "user.varve.state") != 0)
+        return varve_error_set(err, VARVE_ERROR_NOT_FOUND, ENODATA, "xattr");
+    VARVE_LOCKED(&v->lock);
+    varve_buffer_text(ret, ino == SLOW && !v->resident ? "migrated" : "resident");
+    return true;
+}
+
 /* What the mount can ask for and this test does not. */
 #define UNSUPPORTED(name, ...)                                                                     \
     bool name(__VA_ARGS__, struct varve_error *err)                                                \
@@ -207,8 +212,6 @@ UNSUPPORTED(varve_vfs_readdir, struct varve_vfs *v, uint64_t ino, uint64_t after
 UNSUPPORTED(varve_vfs_parent, struct varve_vfs *v, uint64_t ino, uint64_t *ret)
 UNSUPPORTED(varve_vfs_statfs, struct varve_vfs *v, struct statvfs *ret)
 UNSUPPORTED(varve_vfs_fsync, struct varve_vfs *v, uint64_t ino)
-UNSUPPORTED(varve_vfs_xattr_get, struct varve_vfs *v, uint64_t ino, const char *name,
-            struct varve_buffer *ret)
 UNSUPPORTED(varve_vfs_xattr_set, struct varve_vfs *v, uint64_t ino, const char *name,
             const void *value, size_t size, int flags)
 UNSUPPORTED(varve_vfs_xattr_remove, struct varve_vfs *v, uint64_t ino, const char *name)

@@ -35,6 +35,28 @@ hash_file(UDFDIR *dir, const char *name, const char *path)
     return true;
 }
 
+/* libudfread 1.1.2 writes each half of a surrogate pair as three bytes of its own (CESU-8); joined
+ * here into the four bytes of UTF-8. */
+static void
+append_name(struct varve_buffer *path, const char *name)
+{
+    const uint8_t *at = (const uint8_t *)name;
+    for (; *at != 0; at++) {
+        if (at[0] != 0xED || (at[1] & 0xF0) != 0xA0 || at[2] == 0 || at[3] != 0xED ||
+            (at[4] & 0xF0) != 0xB0) {
+            varve_buffer_append(path, at, 1);
+            continue;
+        }
+        uint32_t high = (at[1] & 0x0Fu) << 6 | (at[2] & 0x3Fu);
+        uint32_t low = (at[4] & 0x0Fu) << 6 | (at[5] & 0x3Fu);
+        uint32_t point = 0x10000 + (high << 10 | low);
+        uint8_t four[4] = {(uint8_t)(0xF0 | point >> 18), (uint8_t)(0x80 | (point >> 12 & 0x3F)),
+                           (uint8_t)(0x80 | (point >> 6 & 0x3F)), (uint8_t)(0x80 | (point & 0x3F))};
+        varve_buffer_append(path, four, sizeof four);
+        at += 5;
+    }
+}
+
 /* Recursion is bounded by the depth of a tree that the test itself has made. */
 static bool
 walk(UDFDIR *dir, const char *prefix)
@@ -45,7 +67,8 @@ walk(UDFDIR *dir, const char *prefix)
         VARVE_CLEANUP_BUFFER struct varve_buffer path = {0};
         if (strcmp(entry.d_name, ".") == 0 || strcmp(entry.d_name, "..") == 0)
             continue;
-        varve_buffer_printf(&path, "%s%s", prefix, entry.d_name);
+        varve_buffer_text(&path, prefix);
+        append_name(&path, entry.d_name);
         if (entry.d_type == UDF_DT_REG) {
             good = hash_file(dir, entry.d_name, varve_buffer_string(&path)) && good;
             continue;

@@ -3,6 +3,8 @@
  * and reads back what it wrote. */
 #include "support.h"
 
+#include "drive.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -232,6 +234,62 @@ test_fatal(void **state)
     assert_int_equal(err.kind, VARVE_ERROR_INVALID);
 }
 
+/* A reset before a WRITE and a lost answer after it: the next writable address decides both times;
+ * an aborted WRITE ends the burn without a second try. */
+static void
+test_next_address_decides(void **state)
+{
+    struct fixture *f = *state;
+    struct varve_error err = {0};
+    EXPECT_OK(varve_drive_burn_begin(f->drive, 0, CLUSTERS, &err), err);
+    EXPECT_OK(varve_drive_burn_write(f->drive, f->data, 4, &err), err);
+    test_bench_close(&f->bench);
+    assert_int_equal(truncate(f->image, 3 * VARVE_CLUSTER_BYTES), 0);
+    test_bench_open(&f->bench);
+    f->drive = varve_library_drive(f->bench.library, 0);
+    EXPECT_OK(varve_drive_burn_begin(f->drive, 3, CLUSTERS, &err), err);
+    fault(f, 0x2a, 1, 0x062900);
+    struct varve_virtual_fault arrived = {.opcode = 0x2a, .nth = 2, .lost = true, .after = true};
+    EXPECT_OK(varve_virtual_inject(f->bench.folder, &arrived, &err), err);
+    EXPECT_OK(varve_drive_burn_write(f->drive, f->data + 3 * VARVE_CLUSTER_BYTES, 2, &err), err);
+    f->bench.watch = (struct test_watch){.fail_nth = 1, .sense = {0x0b, 0x00, 0x00}};
+    assert_false(varve_drive_burn_write(f->drive, f->data, 1, &err));
+    assert_int_equal(err.kind, VARVE_ERROR_HARDWARE);
+    assert_int_equal(f->bench.watch.commands, 1);
+    f->bench.watch = (struct test_watch){0};
+}
+
+/* An earlier command failed after it was acknowledged: the burn is lost, whatever comes now. */
+static bool
+deferred_execute(struct varve_scsi_port *port, struct varve_scsi_command *command,
+                 struct varve_error *err)
+{
+    static const uint8_t sense[14] = {0x71, 0, 3, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0x0c, 0x00};
+    (void)port;
+    (void)err;
+    command->status = 2;
+    memcpy(command->sense, sense, sizeof sense);
+    command->sense_bytes = sizeof sense;
+    return true;
+}
+
+static void
+test_deferred_error_ends_the_burn(void **state)
+{
+    struct fixture *f = *state;
+    struct varve_error err = {0};
+    struct varve_scsi_port broken = {deferred_execute, NULL};
+    EXPECT_OK(varve_drive_burn_begin(f->drive, 0, CLUSTERS, &err), err);
+    struct varve_scsi_port *port = f->drive->device.port;
+    f->drive->device.port = &broken;
+    assert_false(varve_drive_burn_write(f->drive, f->data, 1, &err));
+    f->drive->device.port = port;
+    assert_int_equal(err.kind, VARVE_ERROR_MEDIUM);
+    assert_string_equal(err.text, "library 'lib', drive 0: write 1 clusters at 0 (LBA 0): "
+                                  "WRITE(10): earlier command: write error (3/0c/00)");
+    assert_false(varve_drive_burn_close(f->drive, NULL, NULL, &err));
+}
+
 static void
 test_changed_medium_stops_the_burn(void **state)
 {
@@ -313,6 +371,8 @@ main(void)
         CASE(test_recovered_error_is_good),
         CASE(test_lost_answer),
         CASE(test_fatal),
+        CASE(test_next_address_decides),
+        CASE(test_deferred_error_ends_the_burn),
         CASE(test_changed_medium_stops_the_burn),
         CASE(test_stuck_write_ends),
         CASE(test_read_retries),

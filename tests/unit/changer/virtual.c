@@ -248,6 +248,39 @@ test_faults(void **state)
     varve_virtual_close(folder);
 }
 
+/* Killed between making the image and saying that it must exist: the disc is blank still, and once
+ * it is written, deleting the image takes it out of the library. */
+static void
+test_empty_image_left_behind(void **state)
+{
+    struct fixture *f = *state;
+    struct varve_error err = {0};
+    struct varve_virtual *folder;
+    struct varve_scsi_port *changer, *drive;
+    static struct test_answer answer;
+    static uint8_t data[VARVE_CLUSTER_BYTES];
+    const uint8_t ready[6] = {0};
+    const uint8_t load[12] = {0xa5, 0, 0, 1, 4, 0, 1, 0};
+    create(f);
+    EXPECT_OK(varve_file_replace(in_dir(f, "discs/T-00001.img"), data, 0, &err), err);
+    EXPECT_OK(varve_virtual_open(f->dir, &f->clock.clock, &folder, &err), err);
+    EXPECT_OK(varve_virtual_changer_port(folder, &changer, &err), err);
+    EXPECT_OK(varve_virtual_drive_port(folder, 0, &drive, &err), err);
+    assert_int_equal(test_send(changer, ready, 6, &answer), 0x062900);
+    assert_int_equal(test_send(changer, load, 12, &answer), 0);
+    for (unsigned i = 0; i < 10 && test_send(drive, ready, 6, &answer) != 0; i++)
+        continue;
+    assert_int_equal(answer.sense, 0);
+    assert_int_equal(test_write(drive, 0, 32, data), 0);
+    assert_int_equal(flags_of(changer, 4), 0x09);
+    assert_int_equal(unlink(in_dir(f, "discs/T-00001.img")), 0);
+    assert_int_equal(flags_of(changer, 4), 0x08);
+    assert_int_equal(test_send(drive, ready, 6, &answer), 0x023a00);
+    changer->close(changer);
+    drive->close(drive);
+    varve_virtual_close(folder);
+}
+
 /* A library of 5000 discs opens, and is counted, in well under a second each. */
 static void
 test_large(void **state)
@@ -290,6 +323,7 @@ main(void)
         CASE(test_open_refuses_broken_lists),
         CASE(test_insert),
         CASE(test_faults),
+        CASE(test_empty_image_left_behind),
         CASE(test_large),
     };
     return cmocka_run_group_tests_name("virtual", tests, NULL, NULL);

@@ -193,6 +193,13 @@ random_items(struct trial *t)
 }
 
 static void
+keep_together(struct trial *t, bool keep)
+{
+    for (size_t i = 0; i < t->count; i++)
+        t->items[i].keep_together = keep;
+}
+
+static void
 test_random(void **state)
 {
     static struct trial trial;
@@ -203,11 +210,11 @@ test_random(void **state)
         t->seed = seed;
         varve_random_seeded_init(&t->seeded, seed);
         t->limits = (struct plan_limits){.clusters_max = 40 + below(t, 400),
-                                         .discs_max = (uint32_t)(1 + below(t, 6)),
-                                         .keep_dirs_together = below(t, 2) == 0};
+                                         .discs_max = (uint32_t)(1 + below(t, 6))};
         for (uint64_t i = below(t, 20); i > 0; i--)
             varve_image_cost_other(&t->limits.first_extra, 40, 1024, 0);
         random_items(t);
+        keep_together(t, below(t, 2) == 0);
         make(t);
         expect_plan(t);
         left_out += t->plan.left_out;
@@ -246,7 +253,7 @@ test_same_input_same_plan(void **state)
 static void
 test_directory_begins_on_a_fresh_disc(void **state)
 {
-    struct trial t = {.limits = {.clusters_max = 200, .discs_max = 3, .keep_dirs_together = true}};
+    struct trial t = {.limits = {.clusters_max = 200, .discs_max = 3}};
     (void)state;
     add(&t, "a/big", 160 * VARVE_CLUSTER_BYTES, 1);
     for (int i = 0; i < 10; i++) {
@@ -254,12 +261,13 @@ test_directory_begins_on_a_fresh_disc(void **state)
         (void)snprintf(path, sizeof path, "b/%d", i);
         add(&t, path, 3 * VARVE_CLUSTER_BYTES, 1);
     }
+    keep_together(&t, true);
     make(&t);
     expect_plan(&t);
     for (size_t i = 1; i < t.plan.count; i++)
         assert_int_equal(t.plan.slices[i].disc, 1);
     plan_done(&t.plan);
-    t.limits.keep_dirs_together = false;
+    keep_together(&t, false);
     make(&t);
     expect_plan(&t);
     assert_int_equal(t.plan.slices[1].disc, 0);

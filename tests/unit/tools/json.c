@@ -132,8 +132,9 @@ test_an_error_with_any_bytes(void **state)
     (void)state;
     struct varve_error err = {0};
     varve_error_set(&err, VARVE_ERROR_NOT_FOUND, 0, "no file '/a\xff'");
-    expect(cli_error_json(&err), "{\"error\":{\"kind\":\"not_found\",\"text\":\"the text of the "
-                                 "error is not UTF-8\",\"hint\":null}}");
+    varve_error_hint(&err, "look into '/a'");
+    expect(cli_error_json(&err), "{\"error\":{\"kind\":\"not_found\",\"text\":\"no file '/a?'\","
+                                 "\"hint\":\"look into '/a'\"}}");
 }
 
 static void

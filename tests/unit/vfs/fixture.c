@@ -23,9 +23,15 @@ fixture_open(struct fixture *f)
     (void)snprintf(catalog, sizeof catalog, "%s/catalog.sqlite", f->dir);
     (void)snprintf(ssd, sizeof ssd, "%s/ssd", f->dir);
     (void)snprintf(hdd, sizeof hdd, "%s/hdd", f->dir);
-    struct varve_store_path paths[] = {{VARVE_TIER_SSD, 1, ssd}, {VARVE_TIER_HDD, 2, hdd}};
-    if (!varve_catalog_open(catalog, f->time, &f->catalog, &f->err) ||
-        !varve_store_open(paths, 2, &archive, &f->store, &f->err))
+    struct varve_store_path paths[] = {{VARVE_TIER_SSD, 0, ssd}, {VARVE_TIER_HDD, 0, hdd}};
+    if (!varve_catalog_open(catalog, f->time, &f->catalog, &f->err))
+        return false;
+    for (size_t i = 0; i < 2; i++) {
+        if (!varve_catalog_tier_path(f->catalog, paths[i].tier, paths[i].path, &paths[i].path_id,
+                                     &f->err))
+            return false;
+    }
+    if (!varve_store_open(paths, 2, &archive, &f->store, &f->err))
         return false;
     struct varve_vfs_options options = {.catalog = f->catalog,
                                         .store = f->store,
@@ -215,12 +221,30 @@ content_of(struct fixture *f, uint64_t ino)
     return row_of(f, attributes(f, ino).content);
 }
 
+/* A set of one disc with the content in it. */
+static void
+plan(struct fixture *f, const struct varve_content *content)
+{
+    struct varve_set set = {.data_discs = 1, .clusters = 1, .state = VARVE_SET_PLANNED};
+    struct varve_piece piece = {.content = content->id, .bytes = content->size, .has_digest = true};
+    struct varve_piece given_up;
+    size_t count = 0;
+    set.uuid = varve_uuid_new(varve_random_system());
+    OK(varve_catalog_pieces(f->catalog, content->id, &given_up, 1, &count, &f->err));
+    if (count > 0) /* of a plan before a thaw */
+        OK(varve_catalog_set_pieces_delete(f->catalog, given_up.set, &f->err));
+    OK(varve_catalog_set_insert(f->catalog, &set, &piece.set, &f->err));
+    OK(varve_catalog_piece_insert(f->catalog, &piece, &f->err));
+    OK(varve_catalog_piece_set_digest(f->catalog, &piece, &f->err));
+}
+
 struct varve_content
 freeze(struct fixture *f, uint64_t ino)
 {
     struct varve_content content = {0};
     OK(varve_vfs_freeze(f->vfs, ino, INT64_MAX, &content, &f->err));
     assert_int_equal(content.phase, VARVE_PHASE_FROZEN);
+    plan(f, &content);
     return content;
 }
 
@@ -231,7 +255,15 @@ seal(struct fixture *f, struct varve_content_id id)
     struct varve_content content = row_of(f, id);
     assert_int_equal(content.phase, VARVE_PHASE_FROZEN);
     content.phase = VARVE_PHASE_SEALED;
-    bool keep = varve_catalog_content_update(f->catalog, &content, &f->err);
+    struct varve_piece piece;
+    struct varve_set set;
+    size_t count = 0;
+    OK(varve_catalog_pieces(f->catalog, id, &piece, 1, &count, &f->err));
+    assert_int_equal(count, 1);
+    OK(varve_catalog_set_get(f->catalog, piece.set, &set, &f->err));
+    set.state = VARVE_SET_SEALED;
+    bool keep = varve_catalog_set_update(f->catalog, &set, &f->err) &&
+                varve_catalog_content_update(f->catalog, &content, &f->err);
     OK(varve_catalog_end(f->catalog, keep, &f->err));
 }
 

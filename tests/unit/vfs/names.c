@@ -67,26 +67,46 @@ expect_links(struct fixture *f, const struct tree *t, uint32_t root, uint32_t di
     assert_int_equal(attributes(f, t->dir).nlink, dir);
 }
 
+struct refusal {
+    enum call call;
+    uint64_t parent;
+    const char *name;
+    uint64_t other;
+    const char *other_name;
+    unsigned flags;
+    int number;
+};
+
+static void
+expect_refusals(struct fixture *f, const struct refusal *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool done = run(f, cases[i].call, cases[i].parent, cases[i].name, cases[i].other,
+                        cases[i].other_name, cases[i].flags);
+        if (done || varve_error_errno(&f->err) != cases[i].number)
+            fail_msg("case %zu ('%.20s'): %s, not errno %d", i, cases[i].name,
+                     done ? "done" : f->err.text, cases[i].number);
+    }
+}
+
+static void
+make_long_name(char ret[VARVE_NAME_BYTES_MAX + 2])
+{
+    memset(ret, 'n', VARVE_NAME_BYTES_MAX + 1);
+    ret[VARVE_NAME_BYTES_MAX + 1] = 0;
+}
+
 static void
 test_errnos(void **state)
 {
     struct fixture *f = *state;
     struct tree t = plant(f);
     char long_name[VARVE_NAME_BYTES_MAX + 2];
-    memset(long_name, 'n', sizeof long_name - 1);
-    long_name[sizeof long_name - 1] = 0;
+    make_long_name(long_name);
     VARVE_CLEANUP_FREE char *long_path = calloc(1, VARVE_PATH_BYTES_MAX + 1);
     memset(long_path, 'p', VARVE_PATH_BYTES_MAX);
     const uint64_t none = 99999;
-    const struct {
-        enum call call;
-        uint64_t parent;
-        const char *name;
-        uint64_t other;
-        const char *other_name;
-        unsigned flags;
-        int number;
-    } cases[] = {
+    const struct refusal cases[] = {
         {MAKE, ROOT, "file", 0, NULL, 0, EEXIST},
         {MAKE, ROOT, "dir", 0, NULL, 0, EEXIST},
         {MAKE, t.file, "x", 0, NULL, 0, ENOTDIR},
@@ -116,6 +136,24 @@ test_errnos(void **state)
         {LOOKUP, ROOT, "none", 0, NULL, 0, ENOENT},
         {LOOKUP, t.file, "x", 0, NULL, 0, ENOTDIR},
         {LOOKUP, ROOT, long_name, 0, NULL, 0, ENAMETOOLONG},
+    };
+    expect_refusals(f, cases, sizeof cases / sizeof cases[0]);
+    expect_links(f, &t, 4, 3);
+    assert_int_equal(attributes(f, t.file).nlink, 1);
+    long_name[VARVE_NAME_BYTES_MAX] = 0;
+    assert_int_equal(attributes(f, make_file(f, ROOT, long_name)).nlink, 1);
+    expect_consistent(f);
+}
+
+static void
+test_rename_errnos(void **state)
+{
+    struct fixture *f = *state;
+    struct tree t = plant(f);
+    char long_name[VARVE_NAME_BYTES_MAX + 2];
+    make_long_name(long_name);
+    const uint64_t none = 99999;
+    const struct refusal cases[] = {
         {RENAME, ROOT, "none", ROOT, "new", 0, ENOENT},
         {RENAME, ROOT, "file", t.other, "new", 0, ENOTDIR},
         {RENAME, ROOT, "file", none, "new", 0, ENOENT},
@@ -136,17 +174,8 @@ test_errnos(void **state)
         {RENAME, ROOT, long_name, ROOT, "x", 0, ENAMETOOLONG},
         {RENAME, ROOT, "file", ROOT, long_name, 0, ENAMETOOLONG},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        bool done = run(f, cases[i].call, cases[i].parent, cases[i].name, cases[i].other,
-                        cases[i].other_name, cases[i].flags);
-        if (done || varve_error_errno(&f->err) != cases[i].number)
-            fail_msg("case %zu ('%.20s'): %s, not errno %d", i, cases[i].name,
-                     done ? "done" : f->err.text, cases[i].number);
-    }
+    expect_refusals(f, cases, sizeof cases / sizeof cases[0]);
     expect_links(f, &t, 4, 3);
-    assert_int_equal(attributes(f, t.file).nlink, 1);
-    long_name[VARVE_NAME_BYTES_MAX] = 0;
-    assert_int_equal(attributes(f, make_file(f, ROOT, long_name)).nlink, 1);
     expect_consistent(f);
 }
 
@@ -346,6 +375,7 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(test_errnos),
+        T(test_rename_errnos),
         T(test_made_inodes_have_owner_times_and_links),
         T(test_setgid_directory_gives_its_group),
         T(test_links),
