@@ -137,12 +137,24 @@ libraries_close(struct varve_engine *engine)
 
 /* --- the line of tasks --- */
 
+static void
+cancel(struct task *task)
+{
+    task->ok = false;
+    varve_error_set(&task->error, VARVE_ERROR_CANCELLED, 0, "varve is stopping");
+    task->state = TASK_OVER;
+}
+
 void
 task_submit(struct varve_engine *engine, struct task *task)
 {
     task->state = TASK_WAITING;
     task->next = NULL;
     VARVE_LOCKED(&engine->tasks_lock);
+    if (stopping(engine)) { /* the drives may have looked for the last time */
+        cancel(task);
+        return;
+    }
     struct task **link = &engine->tasks;
     while (*link != NULL)
         link = &(*link)->next;
@@ -183,30 +195,54 @@ holder_of(struct varve_engine *engine, size_t library, const struct varve_barcod
     return NULL;
 }
 
+bool
+is_taken(const struct discs_taken *taken, const struct varve_barcode *barcode)
+{
+    for (size_t i = 0; i < taken->count; i++) {
+        if (varve_barcode_equal(&taken->discs[i], barcode))
+            return true;
+    }
+    return false;
+}
+
+/* Lock held. Where a disc is does not tell: it may be in the gripper, or out for a reload. */
+static void
+list_taken(const struct drive *drive, struct discs_taken *ret)
+{
+    struct varve_engine *engine = drive->engine;
+    ret->count = 0;
+    for (size_t i = 0; i < engine->drive_count; i++) {
+        const struct drive *other = &engine->drives[i];
+        if (other == drive || other->library != drive->library || !other->busy)
+            continue;
+        ret->discs[ret->count++] = other->disc;
+        if (varve_library_drive_disc(engine->libraries[other->library].library, other->number,
+                                     &ret->discs[ret->count]))
+            ret->count++;
+    }
+}
+
 static bool
-may_take(const struct drive *drive, const struct task *task)
+may_take(const struct drive *drive, const struct task *task, const struct discs_taken *taken)
 {
     if (task->state != TASK_WAITING || task->library != drive->library)
         return false;
     if (drive->recalls_only && task->class != TASK_RECALL)
         return false;
-    if (task->has_drive && task->drive != drive->number)
-        return false;
-    const struct drive *holder = holder_of(drive->engine, task->library, &task->barcode);
-    return holder == NULL || holder == drive || !holder->busy;
+    return (!task->has_drive || task->drive == drive->number) && !is_taken(taken, &task->barcode);
 }
 
 /* Most urgent first; among equals a disc that is in this drive already, then who came first. Lock
  * held. */
 static struct task *
-pick(struct drive *drive)
+pick(struct drive *drive, const struct varve_barcode *loaded, const struct discs_taken *taken)
 {
     struct task *best = NULL;
     bool best_here = false;
     for (struct task *task = drive->engine->tasks; task != NULL; task = task->next) {
-        if (!may_take(drive, task))
+        if (!may_take(drive, task, taken))
             continue;
-        bool here = holder_of(drive->engine, task->library, &task->barcode) == drive;
+        bool here = varve_barcode_equal(&task->barcode, loaded);
         if (best == NULL || task->class < best->class ||
             (task->class == best->class && here && !best_here)) {
             best = task;
@@ -247,15 +283,31 @@ bring(struct drive *drive, struct drive *holder, const struct varve_barcode *bar
     return varve_library_load(drive_library(drive), barcode, drive->number, err);
 }
 
+/* Lock held: the drive works with the disc from now on. Another drive that holds it gives it up. */
 static struct drive *
-claim_holder(struct drive *drive, const struct varve_barcode *barcode)
+claim(struct drive *drive, const struct varve_barcode *barcode)
 {
     struct drive *holder = holder_of(drive->engine, drive->library, barcode);
     if (holder == drive)
-        return NULL;
-    if (holder != NULL)
+        holder = NULL;
+    if (holder != NULL) {
         holder->busy = true;
+        holder->disc = *barcode;
+    }
+    drive->busy = true;
+    drive->disc = *barcode;
     return holder;
+}
+
+/* The disc is in the drive, or it cannot be had: the holder is free, and so is what was in the
+ * drive before. */
+static void
+brought(struct varve_engine *engine, struct drive *holder)
+{
+    VARVE_LOCKED(&engine->tasks_lock);
+    if (holder != NULL)
+        holder->busy = false;
+    pthread_cond_broadcast(&engine->tasks_changed);
 }
 
 static void
@@ -264,10 +316,7 @@ run_task(struct drive *drive, struct task *task, struct drive *holder)
     struct varve_engine *engine = drive->engine;
     struct varve_error err = {0};
     bool arrived = bring(drive, holder, &task->barcode, &err);
-    if (holder != NULL) {
-        VARVE_LOCKED(&engine->tasks_lock);
-        holder->busy = false;
-    }
+    brought(engine, holder);
     bool ok = arrived && task->run(engine, task, drive, &err);
     VARVE_LOCKED(&engine->tasks_lock);
     task->disc_arrived = arrived;
@@ -285,14 +334,37 @@ run_recalls(struct drive *drive, const struct varve_barcode *barcode, struct dri
     struct varve_engine *engine = drive->engine;
     struct varve_error err = {0};
     bool arrived = bring(drive, holder, barcode, &err);
-    if (holder != NULL) {
-        VARVE_LOCKED(&engine->tasks_lock);
-        holder->busy = false;
-    }
+    brought(engine, holder);
     recalls_serve(engine, drive, barcode, arrived ? NULL : &err);
     VARVE_LOCKED(&engine->tasks_lock);
     drive->busy = false;
     pthread_cond_broadcast(&engine->tasks_changed);
+}
+
+/* Lock held. */
+static bool
+choose_work(struct drive *drive, struct task **ret_task, struct varve_barcode *ret_recall,
+            struct drive **ret_holder)
+{
+    struct varve_engine *engine = drive->engine;
+    struct varve_barcode loaded = {{0}};
+    struct discs_taken taken;
+    list_taken(drive, &taken);
+    (void)varve_library_drive_disc(drive_library(drive), drive->number, &loaded);
+    struct task *task = pick(drive, &loaded, &taken);
+    if ((task == NULL || task->class != TASK_RECALL) &&
+        recalls_next_disc(engine, drive, &loaded, &taken, ret_recall)) {
+        *ret_task = NULL;
+        *ret_holder = claim(drive, ret_recall);
+        return true;
+    }
+    if (task == NULL)
+        return false;
+    task->state = TASK_RUNNING;
+    unlink_task(engine, task);
+    *ret_task = task;
+    *ret_holder = claim(drive, &task->barcode);
+    return true;
 }
 
 /* Takes the next work, or false when the engine stops. Exactly one of *ret_task and *ret_recall is
@@ -306,24 +378,8 @@ next_work(struct drive *drive, struct task **ret_task, struct varve_barcode *ret
     for (;;) {
         if (stopping(engine))
             return false;
-        struct varve_barcode loaded = {{0}};
-        (void)varve_library_drive_disc(drive_library(drive), drive->number, &loaded);
-        struct task *task = drive->busy ? NULL : pick(drive);
-        if (!drive->busy && (task == NULL || task->class != TASK_RECALL) &&
-            recalls_next_disc(engine, drive, &loaded, ret_recall)) {
-            *ret_task = NULL;
-            *ret_holder = claim_holder(drive, ret_recall);
-            drive->busy = true;
+        if (!drive->busy && choose_work(drive, ret_task, ret_recall, ret_holder))
             return true;
-        }
-        if (task != NULL) {
-            task->state = TASK_RUNNING;
-            unlink_task(engine, task);
-            *ret_task = task;
-            *ret_holder = claim_holder(drive, &task->barcode);
-            drive->busy = true;
-            return true;
-        }
         pthread_cond_wait(&engine->tasks_changed, &engine->tasks_lock);
     }
 }
@@ -365,9 +421,7 @@ cancel_waiting(struct varve_engine *engine)
     while (engine->tasks != NULL) {
         struct task *task = engine->tasks;
         engine->tasks = task->next;
-        task->ok = false;
-        varve_error_set(&task->error, VARVE_ERROR_CANCELLED, 0, "varve is stopping");
-        task->state = TASK_OVER;
+        cancel(task);
     }
     pthread_cond_broadcast(&engine->tasks_changed);
 }
