@@ -185,7 +185,8 @@ test_close_cuts_off_anything(void **state)
     archive_all(a);
     for (unsigned round = 0; round < 40; round++) {
         uint64_t job;
-        release_all(a);
+        OK(varve_engine_release(a->bench.engine, &root, &job, &a->bench.err));
+        (void)wait_job(a, job); /* those in line are not released */
         OK(varve_engine_verify(a->bench.engine, NULL, &job, &a->bench.err));
         OK(varve_engine_recall(a->bench.engine, &root, &job, &a->bench.err));
         OK(bench_truncate(&a->bench, a->inos[round % FILES], 0));
