@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <varve/file.h>
@@ -307,10 +308,78 @@ test_file_too_large_holds_up_nobody(void **state)
     end(a);
 }
 
+struct reader {
+    struct archive *a;
+    pthread_t thread;
+    unsigned number;
+    uint64_t bytes;
+    atomic_bool *over;
+};
+
+/* Reads one piece of a file wherever it is; recalls as needed. */
+static void
+read_piece(struct reader *reader, struct dice *dice)
+{
+    uint8_t got[5000];
+    unsigned file = (unsigned)dice_roll(dice, FILES);
+    uint64_t offset = dice_roll(dice, FILE_BYTES - sizeof got);
+    struct bench mine = {.engine = reader->a->bench.engine}; /* an error text of its own */
+    if (!bench_read(&mine, reader->a->inos[file], offset, got, sizeof got)) {
+        (void)fprintf(stderr, "reader %u: %s\n", reader->number, mine.err.text);
+        abort();
+    }
+    if (memcmp(got, &reader->a->bytes[file][offset], sizeof got) != 0) {
+        (void)fprintf(stderr, "reader %u: wrong bytes (INV-12)\n", reader->number);
+        abort();
+    }
+    reader->bytes += sizeof got;
+}
+
+static void *
+read_for_ever(void *context)
+{
+    struct reader *reader = context;
+    struct dice dice = {reader->number};
+    while (!atomic_load(reader->over))
+        read_piece(reader, &dice);
+    return NULL;
+}
+
+static void
+test_readers_beside_everything(void **state)
+{
+    (void)state;
+    struct archive *a = begin(3);
+    struct reader readers[4];
+    atomic_bool over = false;
+    archive_all(a);
+    for (unsigned i = 0; i < 4; i++) {
+        readers[i] = (struct reader){.a = a, .number = i, .over = &over};
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_for_ever, &readers[i]), 0);
+    }
+    for (unsigned round = 0; round < 15; round++) {
+        uint64_t verify, release, recall;
+        OK(varve_engine_release(a->bench.engine, &root, &release, &a->bench.err));
+        OK(varve_engine_verify(a->bench.engine, NULL, &verify, &a->bench.err));
+        (void)wait_job(a, release); /* what a reader has open stays */
+        OK(varve_engine_recall(a->bench.engine, &root, &recall, &a->bench.err));
+        expect_done(a, recall);
+        expect_done(a, verify);
+    }
+    atomic_store(&over, true);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+        assert_true(readers[i].bytes > 0);
+    }
+    assert_int_equal(discs_in(a, VARVE_DISC_SUSPECT) + discs_in(a, VARVE_DISC_LOST), 0);
+    end(a);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_readers_beside_everything),
         cmocka_unit_test(test_recall_leaves_a_disc_that_is_being_verified),
         cmocka_unit_test(test_close_cuts_off_anything),
         cmocka_unit_test(test_repair_goes_on_with_its_blank),
