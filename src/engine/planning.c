@@ -180,6 +180,13 @@ freeze_one(struct planning *p, struct plan_item *item, bool *ret_frozen, struct 
     struct varve_content content;
     struct varve_error why = {0};
     *ret_frozen = varve_vfs_freeze(p->engine->vfs, item->ino, INT64_MAX, &content, &why);
+    /* The kernel tells of a close a little after close(2) has returned: what was just copied in is
+     * not left behind for that. */
+    while (!*ret_frozen && why.kind == VARVE_ERROR_BUSY && p->patience > 0) {
+        p->patience--;
+        varve_clock_sleep(p->engine->clock, 20 * VARVE_NS_PER_MS);
+        *ret_frozen = varve_vfs_freeze(p->engine->vfs, item->ino, INT64_MAX, &content, &why);
+    }
     if (!*ret_frozen) {
         if (why.kind == VARVE_ERROR_BUSY || why.kind == VARVE_ERROR_NOT_FOUND ||
             why.kind == VARVE_ERROR_EXISTS)
@@ -520,7 +527,7 @@ bool
 set_plan(struct varve_engine *engine, struct job *job, struct varve_set *ret, bool *ret_made,
          struct varve_error *err)
 {
-    struct planning p = {.engine = engine, .job = job};
+    struct planning p = {.engine = engine, .job = job, .patience = 100};
     bool ok = plan(&p, ret_made, err);
     if (ok)
         *ret = p.set;
