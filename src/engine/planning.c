@@ -16,8 +16,9 @@ struct planning {
     uint64_t blanks;
     struct plan_item *items;
     size_t count, capacity;
-    size_t frozen;    /* items [0, frozen) are frozen */
-    uint64_t *extras; /* inodes recorded without content */
+    size_t frozen;     /* items [0, frozen) are frozen */
+    unsigned patience; /* naps left for files that are just being closed */
+    uint64_t *extras;  /* inodes recorded without content */
     size_t extra_count, extra_capacity;
     struct varve_tombstone *tombstones;
     size_t tombstone_count;
