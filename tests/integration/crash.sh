@@ -52,11 +52,13 @@ remount() {
 }
 # after_crash WORDS: the end of each trial.
 after_crash() {
+    local failed_before=$tap_failed
     ok "$1: mount again" remount
     ok "$1: the work ends by itself" until_true 60 at_rest
     ok "$1: all that was synced is there" synced_is_there
     ok "$1: no disc was wasted" no_disc_wasted
     ok "$1: check finds nothing" clean_check
+    [ $tap_failed -eq "$failed_before" ] || tail -n 12 "$archive/varve.log" | sed 's/^/# log: /'
 }
 # killed_in REGEX NTH MILLISECONDS VERB...: the daemon dies at that moment of a verb's work; whatever
 # the verb says then.
