@@ -137,12 +137,24 @@ libraries_close(struct varve_engine *engine)
 
 /* --- the line of tasks --- */
 
+static void
+cancel(struct task *task)
+{
+    task->ok = false;
+    varve_error_set(&task->error, VARVE_ERROR_CANCELLED, 0, "varve is stopping");
+    task->state = TASK_OVER;
+}
+
 void
 task_submit(struct varve_engine *engine, struct task *task)
 {
     task->state = TASK_WAITING;
     task->next = NULL;
     VARVE_LOCKED(&engine->tasks_lock);
+    if (stopping(engine)) { /* the drives may be gone already: nobody would ever take it */
+        cancel(task);
+        return;
+    }
     struct task **link = &engine->tasks;
     while (*link != NULL)
         link = &(*link)->next;
@@ -168,32 +180,41 @@ drives_wake(struct varve_engine *engine)
     pthread_cond_broadcast(&engine->tasks_changed);
 }
 
-/* The drive that holds the disc, NULL if none does. */
-static struct drive *
-holder_of(struct varve_engine *engine, size_t library, const struct varve_barcode *barcode)
+struct drive *
+disc_holder(struct varve_engine *engine, size_t library, const struct varve_barcode *barcode)
 {
+    struct drive *loaded_in = NULL;
     for (size_t i = 0; i < engine->drive_count; i++) {
         struct drive *drive = &engine->drives[i];
         struct varve_barcode loaded;
-        if (drive->library == library &&
-            varve_library_drive_disc(engine->libraries[library].library, drive->number, &loaded) &&
-            varve_barcode_equal(&loaded, barcode))
+        if (drive->library != library)
+            continue;
+        if (drive->busy && varve_barcode_equal(&drive->using, barcode))
             return drive;
+        if (varve_library_drive_disc(engine->libraries[library].library, drive->number, &loaded) &&
+            varve_barcode_equal(&loaded, barcode))
+            loaded_in = drive;
     }
-    return NULL;
+    return loaded_in;
 }
 
+/* Whether the drive is one for this kind of work at all. */
+static bool
+suits(const struct drive *drive, const struct task *task)
+{
+    return task->library == drive->library &&
+           (!drive->recalls_only || task->class == TASK_RECALL) &&
+           (!task->has_drive || task->drive == drive->number);
+}
+
+/* A disc that another drive has is that drive's work, unless it may not do it and stands idle. */
 static bool
 may_take(const struct drive *drive, const struct task *task)
 {
-    if (task->state != TASK_WAITING || task->library != drive->library)
+    if (task->state != TASK_WAITING || !suits(drive, task))
         return false;
-    if (drive->recalls_only && task->class != TASK_RECALL)
-        return false;
-    if (task->has_drive && task->drive != drive->number)
-        return false;
-    const struct drive *holder = holder_of(drive->engine, task->library, &task->barcode);
-    return holder == NULL || holder == drive || !holder->busy;
+    const struct drive *holder = disc_holder(drive->engine, task->library, &task->barcode);
+    return holder == NULL || holder == drive || (!holder->busy && !suits(holder, task));
 }
 
 /* Most urgent first; among equals a disc that is in this drive already, then who came first. Lock
@@ -206,7 +227,7 @@ pick(struct drive *drive)
     for (struct task *task = drive->engine->tasks; task != NULL; task = task->next) {
         if (!may_take(drive, task))
             continue;
-        bool here = holder_of(drive->engine, task->library, &task->barcode) == drive;
+        bool here = disc_holder(drive->engine, task->library, &task->barcode) == drive;
         if (best == NULL || task->class < best->class ||
             (task->class == best->class && here && !best_here)) {
             best = task;
@@ -250,11 +271,13 @@ bring(struct drive *drive, struct drive *holder, const struct varve_barcode *bar
 static struct drive *
 claim_holder(struct drive *drive, const struct varve_barcode *barcode)
 {
-    struct drive *holder = holder_of(drive->engine, drive->library, barcode);
+    struct drive *holder = disc_holder(drive->engine, drive->library, barcode);
     if (holder == drive)
         return NULL;
-    if (holder != NULL)
+    if (holder != NULL) {
+        holder->using = (struct varve_barcode){{0}};
         holder->busy = true;
+    }
     return holder;
 }
 
@@ -313,6 +336,7 @@ next_work(struct drive *drive, struct task **ret_task, struct varve_barcode *ret
             recalls_next_disc(engine, drive, &loaded, ret_recall)) {
             *ret_task = NULL;
             *ret_holder = claim_holder(drive, ret_recall);
+            drive->using = *ret_recall;
             drive->busy = true;
             return true;
         }
@@ -321,6 +345,7 @@ next_work(struct drive *drive, struct task **ret_task, struct varve_barcode *ret
             unlink_task(engine, task);
             *ret_task = task;
             *ret_holder = claim_holder(drive, &task->barcode);
+            drive->using = task->barcode;
             drive->busy = true;
             return true;
         }
@@ -365,9 +390,7 @@ cancel_waiting(struct varve_engine *engine)
     while (engine->tasks != NULL) {
         struct task *task = engine->tasks;
         engine->tasks = task->next;
-        task->ok = false;
-        varve_error_set(&task->error, VARVE_ERROR_CANCELLED, 0, "varve is stopping");
-        task->state = TASK_OVER;
+        cancel(task);
     }
     pthread_cond_broadcast(&engine->tasks_changed);
 }
