@@ -198,27 +198,34 @@ serve_patched(struct batch *batch, struct entry *entry)
     free(serving.buffer);
 }
 
-/* One by one, so that one entry that is beyond help does not take the others with it. */
 static void
-retry_alone(struct batch *batch, const struct varve_error *why)
+retry_part(struct batch *batch, size_t from, size_t count)
+{
+    VARVE_CLEANUP_FREE struct batch *part = calloc(1, sizeof *part);
+    struct varve_error err = {0};
+    varve_error_set(&err, VARVE_ERROR_NOMEM, 0, "degraded read");
+    for (size_t i = 0; part == NULL && i < count; i++)
+        entry_fail(batch->engine, batch->entries[from + i], &err);
+    if (part == NULL)
+        return;
+    part->engine = batch->engine;
+    part->set = batch->set;
+    memcpy(part->entries, &batch->entries[from], count * sizeof batch->entries[0]);
+    part->count = count;
+    degraded_batch(part);
+}
+
+/* Half by half, so that one entry that is beyond help does not take the others with it. */
+static void
+retry_halves(struct batch *batch, const struct varve_error *why)
 {
     if (batch->count == 1 || why->kind == VARVE_ERROR_CANCELLED) {
         for (size_t i = 0; i < batch->count; i++)
             entry_fail(batch->engine, batch->entries[i], why);
         return;
     }
-    for (size_t i = 0; i < batch->count; i++) {
-        VARVE_CLEANUP_FREE struct batch *single = calloc(1, sizeof *single);
-        if (single == NULL) {
-            entry_fail(batch->engine, batch->entries[i], why);
-            continue;
-        }
-        single->engine = batch->engine;
-        single->set = batch->set;
-        single->entries[0] = batch->entries[i];
-        single->count = 1;
-        degraded_batch(single);
-    }
+    retry_part(batch, 0, batch->count / 2);
+    retry_part(batch, batch->count / 2, batch->count - batch->count / 2);
 }
 
 static void
@@ -237,7 +244,7 @@ degraded_batch(struct batch *batch)
             serve_patched(batch, batch->entries[i]);
         drives_wake(batch->engine);
     } else {
-        retry_alone(batch, &err);
+        retry_halves(batch, &err);
     }
     free(batch->wants);
     for (size_t i = 0; i < VARVE_SET_DISCS_MAX; i++)

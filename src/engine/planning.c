@@ -16,8 +16,9 @@ struct planning {
     uint64_t blanks;
     struct plan_item *items;
     size_t count, capacity;
-    size_t frozen;    /* items [0, frozen) are frozen */
-    uint64_t *extras; /* inodes recorded without content */
+    size_t frozen;     /* items [0, frozen) are frozen */
+    unsigned patience; /* naps left for files that are just being closed */
+    uint64_t *extras;  /* inodes recorded without content */
     size_t extra_count, extra_capacity;
     struct varve_tombstone *tombstones;
     size_t tombstone_count;
@@ -180,6 +181,13 @@ freeze_one(struct planning *p, struct plan_item *item, bool *ret_frozen, struct 
     struct varve_content content;
     struct varve_error why = {0};
     *ret_frozen = varve_vfs_freeze(p->engine->vfs, item->ino, INT64_MAX, &content, &why);
+    /* The kernel tells of a close a little after close(2) has returned: what was just copied in is
+     * not left behind for that. */
+    while (!*ret_frozen && why.kind == VARVE_ERROR_BUSY && p->patience > 0) {
+        p->patience--;
+        varve_clock_sleep(p->engine->clock, 20 * VARVE_NS_PER_MS);
+        *ret_frozen = varve_vfs_freeze(p->engine->vfs, item->ino, INT64_MAX, &content, &why);
+    }
     if (!*ret_frozen) {
         if (why.kind == VARVE_ERROR_BUSY || why.kind == VARVE_ERROR_NOT_FOUND ||
             why.kind == VARVE_ERROR_EXISTS)
@@ -520,7 +528,7 @@ bool
 set_plan(struct varve_engine *engine, struct job *job, struct varve_set *ret, bool *ret_made,
          struct varve_error *err)
 {
-    struct planning p = {.engine = engine, .job = job};
+    struct planning p = {.engine = engine, .job = job, .patience = 100};
     bool ok = plan(&p, ret_made, err);
     if (ok)
         *ret = p.set;

@@ -34,7 +34,8 @@ apply_attributes(struct rebuild *r, const struct varve_record *record, bool exis
         .gid = record->gid,
         .nlink = 1, /* counted at the end */
         .rdev = record->rdev,
-        .size = record->size,
+        /* Records of symlinks say 0; stat(2) says how long the target is. */
+        .size = record->target != NULL ? strlen(record->target) : record->size,
         .atime_ns = record->atime_ns,
         .mtime_ns = record->mtime_ns,
         .ctime_ns = record->ctime_ns,

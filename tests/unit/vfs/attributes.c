@@ -274,7 +274,8 @@ test_origin_is_marked_at_the_last_close(void **state)
     if (size < 0 && errno == ENOTSUP)
         skip();
     (void)snprintf(want, sizeof want,
-                   "{\"ino\":%llu,\"version\":1,\"mode\":420,\"uid\":1000,\"gid\":100,\"path\":\"/a\\\"b\\\\c\\u000a\"}",
+                   "{\"ino\":%llu,\"version\":1,\"mode\":420,\"uid\":1000,\"gid\":100,\"path\":\"/"
+                   "a\\\"b\\\\c\\u000a\"}",
                    (unsigned long long)ino);
     assert_string_equal(value, want);
 }
