@@ -176,13 +176,11 @@ varve_engine_close(struct varve_engine *engine)
     if (engine == NULL)
         return;
     atomic_store(&engine->stopping, true);
-    if (engine->started) {
-        ticker_stop(engine);
-        drives_stop(engine);
-        recalls_stop(engine);
-        jobs_stop(engine);
-        recalls_free(engine);
-    }
+    ticker_stop(engine);
+    drives_stop(engine);
+    recalls_stop(engine);
+    jobs_stop(engine);
+    recalls_free(engine);
     jobs_done(engine);
     libraries_close(engine);
     varve_vfs_free(engine->vfs);
