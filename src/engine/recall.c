@@ -224,6 +224,7 @@ end_piece(struct entry *entry, bool *ret_over, struct varve_error *err)
                                piece->set.value);
     entry->piece++;
     entry->done = 0;
+    entry->rounds = 0;
     free(entry->patched);
     entry->patched = NULL;
     if (entry->patch_fd >= 0)

@@ -25,7 +25,7 @@ struct entry {
     uint8_t *bad;     /* per cluster of the piece: seen bad; NULL: all that is left is wanted */
     uint8_t *patched; /* per cluster of the piece: in the patch file */
     int patch_fd;
-    unsigned rounds; /* degraded reads so far */
+    unsigned rounds; /* degraded reads of this piece so far */
     struct entry *next;
 };
 
