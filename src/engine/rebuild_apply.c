@@ -374,12 +374,11 @@ count_links(struct rebuild *r, struct varve_inode *inode, struct varve_error *er
 /* A file whose name went to another one, and that no record says is deleted: renamed or deleted
  * after its last record. Nobody knows which, so it is kept. */
 static bool
-keep_nameless(struct rebuild *r, struct varve_inode *inode, struct varve_error *err)
+keep_nameless(struct rebuild *r, const struct varve_inode *inode, struct varve_error *err)
 {
     char name[32];
     uint64_t parent;
     (void)snprintf(name, sizeof name, "inode-%" PRIu64, inode->ino);
-    inode->nlink = 1;
     return rebuild_directory(r, VARVE_ROOT_INO, "lost+found", &parent, err) &&
            varve_catalog_dentry_insert(r->catalog, parent, name, inode->ino, err);
 }
@@ -413,8 +412,32 @@ has_name(struct rebuild *r, uint64_t ino, bool *ret, struct varve_error *err)
     return true;
 }
 
-bool
-rebuild_finish(struct rebuild *r, struct varve_error *err)
+/* Gives every nameless file a name, before links are counted. */
+static bool
+name_inode(struct rebuild *r, struct varve_inode *inode, struct varve_error *err)
+{
+    bool named;
+    if (!S_ISREG(inode->mode) || inode->content.value == 0)
+        return true;
+    return has_name(r, inode->ino, &named, err) && (named || keep_nameless(r, inode, err));
+}
+
+static bool
+finish_inode(struct rebuild *r, struct varve_inode *inode, struct varve_error *err)
+{
+    bool named;
+    if (!count_links(r, inode, err) || !has_name(r, inode->ino, &named, err))
+        return false;
+    if (!named)
+        inode->nlink = 0; /* replaced by a later record: the next start removes it */
+    r->report.inodes += named;
+    return varve_catalog_inode_update(r->catalog, inode, err) && finish_content(r, inode, err);
+}
+
+static bool
+each_inode(struct rebuild *r,
+           bool (*each)(struct rebuild *r, struct varve_inode *inode, struct varve_error *err),
+           struct varve_error *err)
 {
     VARVE_CLEANUP_FREE struct varve_inode *page = calloc(PAGE_ROWS, sizeof *page);
     uint64_t after = 0;
@@ -425,22 +448,16 @@ rebuild_finish(struct rebuild *r, struct varve_error *err)
         if (!varve_catalog_inodes(r->catalog, after, page, PAGE_ROWS, &count, err))
             return false;
         for (size_t i = 0; i < count; i++) {
-            bool named;
             after = page[i].ino;
-            if (!count_links(r, &page[i], err) || !has_name(r, page[i].ino, &named, err))
-                return false;
-            if (!named && S_ISREG(page[i].mode) && page[i].content.value != 0) {
-                if (!keep_nameless(r, &page[i], err))
-                    return false;
-                named = true;
-            } else if (!named) {
-                page[i].nlink = 0; /* replaced by a later record: the next start removes it */
-            }
-            r->report.inodes += named;
-            if (!varve_catalog_inode_update(r->catalog, &page[i], err) ||
-                !finish_content(r, &page[i], err))
+            if (!each(r, &page[i], err))
                 return false;
         }
     }
     return true;
+}
+
+bool
+rebuild_finish(struct rebuild *r, struct varve_error *err)
+{
+    return each_inode(r, name_inode, err) && each_inode(r, finish_inode, err);
 }
