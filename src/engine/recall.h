@@ -47,6 +47,7 @@ struct serving {
     uint64_t crc_count;
     uint8_t *buffer;
     uint64_t bad_clusters;
+    unsigned troubles; /* reads in a row that failed because of the drive */
 };
 void serve_one(struct serving *serving, struct entry *entry);
 void entry_fail(struct varve_engine *engine, struct entry *entry, const struct varve_error *why);
