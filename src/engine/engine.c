@@ -176,8 +176,8 @@ varve_engine_close(struct varve_engine *engine)
     if (engine == NULL)
         return;
     atomic_store(&engine->stopping, true);
+    drives_stop(engine); /* first: the ticker may wait for a look at a blank */
     ticker_stop(engine);
-    drives_stop(engine);
     recalls_stop(engine);
     jobs_stop(engine);
     recalls_free(engine);

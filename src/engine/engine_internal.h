@@ -273,6 +273,8 @@ disc_read_back(struct varve_engine *engine, struct drive *drive, struct job *job
 /* Proves that the disc in the drive is image `uuid` (INV-5): by its anchor. */
 VARVE_MUST_CHECK bool
 disc_prove(struct drive *drive, const struct varve_uuid *uuid, struct varve_error *err);
+/* The drive, not the disc in it, is the reason. */
+bool is_drive_trouble(const struct varve_error *why);
 /* A drive as a cluster source. */
 struct drive_source {
     struct varve_cluster_source source;
