@@ -293,6 +293,24 @@ finish_unfinished(struct varve_engine *engine, struct job *job, struct varve_err
     }
 }
 
+/* A file that is deleted or renamed while its set is planned undoes the plan; the next one goes
+ * without it. */
+static bool
+plan_again(struct varve_engine *engine, struct job *job, struct varve_set *set, bool *ret_made,
+           struct varve_error *err)
+{
+    enum { TRIES_MAX = 5 };
+    for (unsigned tries = 1;; tries++) {
+        struct varve_error why = {0};
+        if (set_plan(engine, job, set, ret_made, &why))
+            return true;
+        if (why.kind != VARVE_ERROR_NOT_FOUND || tries == TRIES_MAX) {
+            *err = why;
+            return false;
+        }
+    }
+}
+
 static bool
 run(struct varve_engine *engine, struct job *job, struct varve_error *err)
 {
@@ -300,7 +318,7 @@ run(struct varve_engine *engine, struct job *job, struct varve_error *err)
     for (;;) {
         struct varve_set set;
         bool made;
-        if (!finish_unfinished(engine, job, err) || !set_plan(engine, job, &set, &made, err))
+        if (!finish_unfinished(engine, job, err) || !plan_again(engine, job, &set, &made, err))
             return false;
         if (!made)
             break;

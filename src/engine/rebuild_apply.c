@@ -254,10 +254,29 @@ save_maps(struct rebuild *r, const struct found_set *set, struct varve_error *er
     return maps_save(r->engine, &set->row, maps, err);
 }
 
+/* An archive that was rebuilt without its newest set and then used has two sets of one number: the
+ * second gets another. */
+static bool
+insert_row(struct rebuild *r, struct found_set *set, struct varve_error *err)
+{
+    struct varve_error why = {0};
+    struct varve_set_id id = set->row.id;
+    if (!varve_catalog_set_insert(r->catalog, &set->row, &id, &why)) {
+        if (why.kind != VARVE_ERROR_EXISTS) {
+            *err = why;
+            return false;
+        }
+        set->row.id.value = 0;
+        if (!varve_catalog_set_insert(r->catalog, &set->row, &id, err))
+            return false;
+    }
+    set->row.id = id;
+    return true;
+}
+
 static bool
 insert_set(struct rebuild *r, struct found_set *set, struct varve_error *err)
 {
-    struct varve_set_id id;
     set->row.state = VARVE_SET_SEALED;
     for (uint32_t i = 0; i < set->count; i++) {
         const struct member *member = &set->members[i];
@@ -267,8 +286,7 @@ insert_set(struct rebuild *r, struct found_set *set, struct varve_error *err)
             set->row.clusters = member->map.clusters; /* no parity disc at hand to say it */
     }
     r->report.sets++;
-    return varve_catalog_set_insert(r->catalog, &set->row, &id, err) && insert_discs(r, set, err) &&
-           save_maps(r, set, err);
+    return insert_row(r, set, err) && insert_discs(r, set, err) && save_maps(r, set, err);
 }
 
 typedef bool record_fn(struct rebuild *r, const struct found_set *set, uint32_t index,
