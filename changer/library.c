@@ -223,6 +223,7 @@ varve_library_new(const struct varve_library_ports *ports, const struct varve_mo
         return false;
     }
     remember_homes(library);
+    varve_library_publish(library); /* again, now that each drive knows its element */
     *ret = library;
     return true;
 }

@@ -229,20 +229,43 @@ burn_task(struct varve_engine *engine, struct task *task, struct drive *drive,
 
 /* --- all positions of a set --- */
 
-/* The disc that an earlier run gave to this position, or a fresh blank. */
+/* The disc that an earlier run gave to this position. A repair has the old disc there too, which
+ * may be worth more to a reader but is not to be written. */
+static bool
+find_begun(struct burning *b, bool *ret_found, struct varve_error *err)
+{
+    enum { ROWS_MAX = 1024 };
+    VARVE_CLEANUP_FREE struct varve_disc_row *rows = calloc(ROWS_MAX, sizeof *rows);
+    size_t count;
+    *ret_found = false;
+    if (rows == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "discs of a set");
+    if (!varve_catalog_set_discs(b->engine->catalog, b->set->id, rows, ROWS_MAX, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        bool sealed = rows[i].state == VARVE_DISC_SEALED;
+        bool begun = rows[i].state == VARVE_DISC_BURNING || rows[i].state == VARVE_DISC_BURNED;
+        if (rows[i].index != b->index || (!sealed && (!begun || *ret_found)))
+            continue;
+        b->disc = rows[i];
+        b->sealed = sealed;
+        *ret_found = true;
+        if (sealed)
+            break;
+    }
+    return true;
+}
+
+/* That, or a fresh blank. */
 static bool
 choose_disc(struct burning *b, struct varve_error *err)
 {
-    struct varve_error why = {0};
     const struct varve_set *set = b->set;
-    if (set_disc(b->engine, set->id, b->index, &b->disc, &why)) {
-        b->sealed = b->disc.state == VARVE_DISC_SEALED;
-        if (b->sealed || b->disc.state == VARVE_DISC_BURNING || b->disc.state == VARVE_DISC_BURNED)
-            return true;
-    } else if (why.kind != VARVE_ERROR_NOT_FOUND) {
-        *err = why;
+    bool found;
+    if (!find_begun(b, &found, err))
         return false;
-    }
+    if (found)
+        return true;
     if (!blank_take(b->engine, set, b->index, &b->disc, err))
         return false;
     b->disc.clusters = b->clusters;

@@ -258,6 +258,44 @@ sweep_set_dirs(struct varve_engine *engine, struct varve_error *err)
     return true;
 }
 
+/* Staged parity is removed after the commit that seals its set; a kill in between leaves it. */
+static bool
+is_needed(struct varve_engine *engine, const char *name, bool *ret, struct varve_error *err)
+{
+    char text[VARVE_UUID_TEXT_BYTES];
+    struct varve_uuid uuid;
+    struct varve_set page[32];
+    struct varve_set_id after = {0};
+    size_t count = 32;
+    (void)snprintf(text, sizeof text, "%s", name);
+    *ret = strncmp(name + strlen(text), "-p", 2) != 0 || !varve_uuid_parse(text, &uuid);
+    while (!*ret && count == 32) {
+        if (!varve_catalog_sets(engine->catalog, after, page, 32, &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++) {
+            after = page[i].id;
+            *ret = *ret ||
+                   (varve_uuid_equal(&page[i].uuid, &uuid) &&
+                    (page[i].state == VARVE_SET_PLANNED || page[i].state == VARVE_SET_BURNING));
+        }
+    }
+    return true;
+}
+
+static bool
+sweep_staging(struct varve_engine *engine, struct varve_error *err)
+{
+    VARVE_CLEANUP_DIR DIR *dir = opendir(varve_store_staging(engine->store));
+    for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        bool needed;
+        if (!is_needed(engine, entry->d_name, &needed, err))
+            return false;
+        if (!needed)
+            (void)unlinkat(dirfd(dir), entry->d_name, 0); /* the next sweep tries again */
+    }
+    return true;
+}
+
 /* --- entry points --- */
 
 static bool
@@ -296,7 +334,7 @@ sweep_job(struct varve_engine *engine, struct job *job, void *context, struct va
     {
         /* A plan that is being made has a folder before it has a set. */
         VARVE_LOCKED(&engine->pipeline);
-        if (!sweep_set_dirs(engine, err))
+        if (!sweep_set_dirs(engine, err) || !sweep_staging(engine, err))
             return false;
     }
     bool ok = varve_catalog_sync(engine->catalog, err) && check_contents(&checking, false, err) &&

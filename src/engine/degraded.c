@@ -105,7 +105,8 @@ collect(struct batch *batch, struct varve_error *err)
                        &batch->crc_counts[index], err))
             return false;
     }
-    qsort(batch->wants, batch->want_count, sizeof *batch->wants, compare_wants);
+    if (batch->want_count > 0)
+        qsort(batch->wants, batch->want_count, sizeof *batch->wants, compare_wants);
     size_t kept = 0;
     for (size_t i = 0; i < batch->want_count; i++) {
         if (kept == 0 || compare_wants(&batch->wants[kept - 1], &batch->wants[i]) != 0)

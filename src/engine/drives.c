@@ -151,7 +151,11 @@ task_submit(struct varve_engine *engine, struct task *task)
     task->state = TASK_WAITING;
     task->next = NULL;
     VARVE_LOCKED(&engine->tasks_lock);
+<<<<<<< HEAD
     if (stopping(engine)) { /* the drives may be gone already: nobody would ever take it */
+=======
+    if (stopping(engine)) { /* the drives may have looked for the last time */
+>>>>>>> h-engtest
         cancel(task);
         return;
     }
@@ -198,6 +202,7 @@ disc_holder(struct varve_engine *engine, size_t library, const struct varve_barc
     return loaded_in;
 }
 
+<<<<<<< HEAD
 /* Whether the drive is one for this kind of work at all. */
 static bool
 suits(const struct drive *drive, const struct task *task)
@@ -208,26 +213,65 @@ suits(const struct drive *drive, const struct task *task)
 }
 
 /* A disc that another drive has is that drive's work, unless it may not do it and stands idle. */
+=======
+bool
+is_taken(const struct discs_taken *taken, const struct varve_barcode *barcode)
+{
+    for (size_t i = 0; i < taken->count; i++) {
+        if (varve_barcode_equal(&taken->discs[i], barcode))
+            return true;
+    }
+    return false;
+}
+
+/* Lock held. Where a disc is does not tell: it may be in the gripper, or out for a reload. */
+static void
+list_taken(const struct drive *drive, struct discs_taken *ret)
+{
+    struct varve_engine *engine = drive->engine;
+    ret->count = 0;
+    for (size_t i = 0; i < engine->drive_count; i++) {
+        const struct drive *other = &engine->drives[i];
+        if (other == drive || other->library != drive->library || !other->busy)
+            continue;
+        ret->discs[ret->count++] = other->disc;
+        if (varve_library_drive_disc(engine->libraries[other->library].library, other->number,
+                                     &ret->discs[ret->count]))
+            ret->count++;
+    }
+}
+
+>>>>>>> h-engtest
 static bool
-may_take(const struct drive *drive, const struct task *task)
+may_take(const struct drive *drive, const struct task *task, const struct discs_taken *taken)
 {
     if (task->state != TASK_WAITING || !suits(drive, task))
         return false;
+<<<<<<< HEAD
     const struct drive *holder = disc_holder(drive->engine, task->library, &task->barcode);
     return holder == NULL || holder == drive || (!holder->busy && !suits(holder, task));
+=======
+    if (drive->recalls_only && task->class != TASK_RECALL)
+        return false;
+    return (!task->has_drive || task->drive == drive->number) && !is_taken(taken, &task->barcode);
+>>>>>>> h-engtest
 }
 
 /* Most urgent first; among equals a disc that is in this drive already, then who came first. Lock
  * held. */
 static struct task *
-pick(struct drive *drive)
+pick(struct drive *drive, const struct varve_barcode *loaded, const struct discs_taken *taken)
 {
     struct task *best = NULL;
     bool best_here = false;
     for (struct task *task = drive->engine->tasks; task != NULL; task = task->next) {
-        if (!may_take(drive, task))
+        if (!may_take(drive, task, taken))
             continue;
+<<<<<<< HEAD
         bool here = disc_holder(drive->engine, task->library, &task->barcode) == drive;
+=======
+        bool here = varve_barcode_equal(&task->barcode, loaded);
+>>>>>>> h-engtest
         if (best == NULL || task->class < best->class ||
             (task->class == best->class && here && !best_here)) {
             best = task;
@@ -268,17 +312,39 @@ bring(struct drive *drive, struct drive *holder, const struct varve_barcode *bar
     return varve_library_load(drive_library(drive), barcode, drive->number, err);
 }
 
+/* Lock held: the drive works with the disc from now on. Another drive that holds it gives it up. */
 static struct drive *
-claim_holder(struct drive *drive, const struct varve_barcode *barcode)
+claim(struct drive *drive, const struct varve_barcode *barcode)
 {
     struct drive *holder = disc_holder(drive->engine, drive->library, barcode);
     if (holder == drive)
+<<<<<<< HEAD
         return NULL;
     if (holder != NULL) {
         holder->using = (struct varve_barcode){{0}};
         holder->busy = true;
     }
+=======
+        holder = NULL;
+    if (holder != NULL) {
+        holder->busy = true;
+        holder->disc = *barcode;
+    }
+    drive->busy = true;
+    drive->disc = *barcode;
+>>>>>>> h-engtest
     return holder;
+}
+
+/* The disc is in the drive, or it cannot be had: the holder is free, and so is what was in the
+ * drive before. */
+static void
+brought(struct varve_engine *engine, struct drive *holder)
+{
+    VARVE_LOCKED(&engine->tasks_lock);
+    if (holder != NULL)
+        holder->busy = false;
+    pthread_cond_broadcast(&engine->tasks_changed);
 }
 
 static void
@@ -287,10 +353,7 @@ run_task(struct drive *drive, struct task *task, struct drive *holder)
     struct varve_engine *engine = drive->engine;
     struct varve_error err = {0};
     bool arrived = bring(drive, holder, &task->barcode, &err);
-    if (holder != NULL) {
-        VARVE_LOCKED(&engine->tasks_lock);
-        holder->busy = false;
-    }
+    brought(engine, holder);
     bool ok = arrived && task->run(engine, task, drive, &err);
     VARVE_LOCKED(&engine->tasks_lock);
     task->disc_arrived = arrived;
@@ -308,14 +371,37 @@ run_recalls(struct drive *drive, const struct varve_barcode *barcode, struct dri
     struct varve_engine *engine = drive->engine;
     struct varve_error err = {0};
     bool arrived = bring(drive, holder, barcode, &err);
-    if (holder != NULL) {
-        VARVE_LOCKED(&engine->tasks_lock);
-        holder->busy = false;
-    }
+    brought(engine, holder);
     recalls_serve(engine, drive, barcode, arrived ? NULL : &err);
     VARVE_LOCKED(&engine->tasks_lock);
     drive->busy = false;
     pthread_cond_broadcast(&engine->tasks_changed);
+}
+
+/* Lock held. */
+static bool
+choose_work(struct drive *drive, struct task **ret_task, struct varve_barcode *ret_recall,
+            struct drive **ret_holder)
+{
+    struct varve_engine *engine = drive->engine;
+    struct varve_barcode loaded = {{0}};
+    struct discs_taken taken;
+    list_taken(drive, &taken);
+    (void)varve_library_drive_disc(drive_library(drive), drive->number, &loaded);
+    struct task *task = pick(drive, &loaded, &taken);
+    if ((task == NULL || task->class != TASK_RECALL) &&
+        recalls_next_disc(engine, drive, &loaded, &taken, ret_recall)) {
+        *ret_task = NULL;
+        *ret_holder = claim(drive, ret_recall);
+        return true;
+    }
+    if (task == NULL)
+        return false;
+    task->state = TASK_RUNNING;
+    unlink_task(engine, task);
+    *ret_task = task;
+    *ret_holder = claim(drive, &task->barcode);
+    return true;
 }
 
 /* Takes the next work, or false when the engine stops. Exactly one of *ret_task and *ret_recall is
@@ -329,6 +415,7 @@ next_work(struct drive *drive, struct task **ret_task, struct varve_barcode *ret
     for (;;) {
         if (stopping(engine))
             return false;
+<<<<<<< HEAD
         struct varve_barcode loaded = {{0}};
         (void)varve_library_drive_disc(drive_library(drive), drive->number, &loaded);
         struct task *task = drive->busy ? NULL : pick(drive);
@@ -349,6 +436,10 @@ next_work(struct drive *drive, struct task **ret_task, struct varve_barcode *ret
             drive->busy = true;
             return true;
         }
+=======
+        if (!drive->busy && choose_work(drive, ret_task, ret_recall, ret_holder))
+            return true;
+>>>>>>> h-engtest
         pthread_cond_wait(&engine->tasks_changed, &engine->tasks_lock);
     }
 }

@@ -181,6 +181,7 @@ varve_engine_close(struct varve_engine *engine)
         drives_stop(engine);
         recalls_stop(engine);
         jobs_stop(engine);
+        recalls_free(engine);
     }
     jobs_done(engine);
     libraries_close(engine);

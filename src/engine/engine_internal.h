@@ -77,7 +77,12 @@ struct drive {
     unsigned number; /* in its library */
     bool recalls_only;
     bool busy;
+<<<<<<< HEAD
     struct varve_barcode using; /* while busy: the disc that it has, or is about to get */
+=======
+    struct varve_barcode
+        disc; /* while busy: what it works with, in it, on its way or out for a reload */
+>>>>>>> h-engtest
     pthread_t thread;
     bool running;
 };
@@ -287,11 +292,22 @@ disc_crcs(struct varve_engine *engine, struct varve_set_id set, uint32_t index, 
 /* --- recalls (recall.c, gather.c) --- */
 struct recalls;
 VARVE_MUST_CHECK bool recalls_start(struct varve_engine *engine, struct varve_error *err);
+/* Ends all recalls; no more are taken. Freed after the last job, which may still ask. */
 void recalls_stop(struct varve_engine *engine);
-/* The next disc of the drive's library that recalls wait for and that no drive is serving
- * (`loaded`, if it is one); false: none. Marks it as served by this drive. */
-bool recalls_next_disc(struct varve_engine *engine, struct drive *drive,
-                       const struct varve_barcode *loaded, struct varve_barcode *ret);
+void recalls_free(struct varve_engine *engine);
+/* Discs that other drives of a library work with, or still hold while they do. */
+struct discs_taken {
+    struct varve_barcode discs[2 * DRIVES_MAX];
+    size_t count;
+};
+bool is_taken(const struct discs_taken *taken, const struct varve_barcode *barcode);
+/* The next disc of the drive's library that recalls wait for and that is not taken (`loaded`, if it
+ * is one); false: none. */
+bool recalls_next_disc(struct varve_engine *engine, const struct drive *drive,
+                       const struct varve_barcode *loaded, const struct discs_taken *taken,
+                       struct varve_barcode *ret);
+/* A recall waits for the disc: whoever has it in a drive for long serves in between. */
+bool recalls_wait_for(struct varve_engine *engine, const struct varve_barcode *barcode);
 /* Serves all that wait for the disc, which is in the drive (or could not be brought: `failure`). */
 void recalls_serve(struct varve_engine *engine, struct drive *drive,
                    const struct varve_barcode *barcode, const struct varve_error *failure);

@@ -109,6 +109,22 @@ entry_new(struct varve_engine *engine, struct varve_content_id content, struct e
     return true;
 }
 
+/* False when recalls were ended: nobody would look at the entry any more. */
+static bool
+join_line(struct recalls *recalls, struct entry *entry)
+{
+    VARVE_LOCKED(&recalls->lock);
+    if (stopping(recalls->engine))
+        return false;
+    struct entry **link = &recalls->entries;
+    while (*link != NULL)
+        link = &(*link)->next;
+    *link = entry;
+    recalls->count++;
+    pthread_cond_broadcast(&recalls->changed);
+    return true;
+}
+
 static bool
 request(void *context, struct varve_content_id content, struct varve_error *err)
 {
@@ -117,14 +133,9 @@ request(void *context, struct varve_content_id content, struct varve_error *err)
     struct entry *entry;
     if (!go_on(engine, err) || !entry_new(engine, content, &entry, err))
         return varve_error_wrap(err, "recall");
-    {
-        VARVE_LOCKED(&recalls->lock);
-        struct entry **link = &recalls->entries;
-        while (*link != NULL)
-            link = &(*link)->next;
-        *link = entry;
-        recalls->count++;
-        pthread_cond_broadcast(&recalls->changed);
+    if (!join_line(recalls, entry)) {
+        entry_free(entry);
+        return go_on(engine, err);
     }
     drives_wake(engine);
     return true;
@@ -420,28 +431,14 @@ recalls_serve(struct varve_engine *engine, struct drive *drive, const struct var
     if (serving.bad_clusters > 0)
         note_bad_clusters(engine, barcode, serving.bad_clusters);
     close_serving(&serving);
-    VARVE_LOCKED(&engine->recalls->lock);
-    for (size_t i = 0; i < engine->drive_count; i++) {
-        if (&engine->drives[i] == drive)
-            engine->recalls->served[i] = (struct varve_barcode){{0}};
-    }
 }
 
 /* --- what drives ask --- */
 
-static bool
-is_served(struct varve_engine *engine, const struct varve_barcode *barcode)
-{
-    for (size_t i = 0; i < engine->drive_count; i++) {
-        if (varve_barcode_equal(&engine->recalls->served[i], barcode))
-            return true;
-    }
-    return false;
-}
-
 bool
-recalls_next_disc(struct varve_engine *engine, struct drive *drive,
-                  const struct varve_barcode *loaded, struct varve_barcode *ret)
+recalls_next_disc(struct varve_engine *engine, const struct drive *drive,
+                  const struct varve_barcode *loaded, const struct discs_taken *taken,
+                  struct varve_barcode *ret)
 {
     struct recalls *recalls = engine->recalls;
     const struct entry *best = NULL;
@@ -449,7 +446,7 @@ recalls_next_disc(struct varve_engine *engine, struct drive *drive,
     for (const struct entry *entry = recalls->entries; entry != NULL; entry = entry->next) {
         const struct drive *holder;
         if (entry->state != ENTRY_WAITING || entry->library != drive->library ||
-            is_served(engine, &entry->barcode))
+            is_taken(taken, &entry->barcode))
             continue;
         holder = disc_holder(engine, drive->library, &entry->barcode);
         if (holder != NULL && holder != drive)
@@ -463,8 +460,18 @@ recalls_next_disc(struct varve_engine *engine, struct drive *drive,
     if (best == NULL)
         return false;
     *ret = best->barcode;
-    recalls->served[drive - engine->drives] = best->barcode;
     return true;
+}
+
+bool
+recalls_wait_for(struct varve_engine *engine, const struct varve_barcode *barcode)
+{
+    VARVE_LOCKED(&engine->recalls->lock);
+    for (const struct entry *entry = engine->recalls->entries; entry != NULL; entry = entry->next) {
+        if (entry->state == ENTRY_WAITING && varve_barcode_equal(&entry->barcode, barcode))
+            return true;
+    }
+    return false;
 }
 
 uint64_t
@@ -512,6 +519,14 @@ recalls_stop(struct varve_engine *engine)
     varve_error_set(&why, VARVE_ERROR_CANCELLED, 0, "varve is stopping");
     while (recalls->entries != NULL)
         entry_fail(engine, recalls->entries, &why);
+}
+
+void
+recalls_free(struct varve_engine *engine)
+{
+    struct recalls *recalls = engine->recalls;
+    if (recalls == NULL)
+        return;
     (void)pthread_mutex_destroy(&recalls->lock);
     (void)pthread_cond_destroy(&recalls->changed);
     free(recalls);

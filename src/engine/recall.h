@@ -35,7 +35,6 @@ struct recalls {
     pthread_cond_t changed;
     struct entry *entries; /* in order of arrival */
     uint64_t count;
-    struct varve_barcode served[DRIVES_MAX]; /* by drive: the disc it serves */
     pthread_t thread;
     bool running;
 };

@@ -88,6 +88,8 @@ disc_read_back(struct varve_engine *engine, struct drive *drive, struct job *job
             clusters - at < BURN_BATCH_CLUSTERS ? (unsigned)(clusters - at) : BURN_BATCH_CLUSTERS;
         if (!go_on(engine, err))
             return false;
+        if (recalls_wait_for(engine, &drive->disc)) /* readers do not wait for the whole disc */
+            recalls_serve(engine, drive, &drive->disc, NULL);
         *ret_bad += count_bad(drive, crcs, at, count, buffer);
         job_add(job, (uint64_t)count * VARVE_CLUSTER_BYTES, 0);
     }
@@ -124,9 +126,12 @@ judge(struct varve_engine *engine, struct verifying *verifying, bool read,
     struct varve_disc_row *disc = &verifying->disc;
     if (!read && (why->kind == VARVE_ERROR_CANCELLED || why->kind == VARVE_ERROR_NOMEM))
         return true; /* says nothing of the disc */
-    if (!read && !verifying->task.disc_arrived)
-        return disc_mark(engine, &disc->barcode, VARVE_DISC_LOST, why->text, err) &&
-               set_regrade(engine, disc->set, err);
+    if (!read && !verifying->task.disc_arrived) {
+        /* Trouble of arm or drive says nothing of the disc either. */
+        return why->kind != VARVE_ERROR_OFFLINE ||
+               (disc_mark(engine, &disc->barcode, VARVE_DISC_LOST, why->text, err) &&
+                set_regrade(engine, disc->set, err));
+    }
     disc->state = read && verifying->bad == 0 ? VARVE_DISC_SEALED : VARVE_DISC_SUSPECT;
     disc->bad_clusters = verifying->bad;
     disc->verified_ns = varve_clock_realtime(engine->clock);

@@ -8,6 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 [ "$(id -u)" -eq 0 ] || skip_all "needs root"
 [ -w /dev/fuse ] || skip_all "needs /dev/fuse"
+needs rsync git make cc setfattr getfattr python3
 mountvfs=${VARVE_MOUNTVFS:?names the program tests/lib/mountvfs}
 
 make_work fs-posix

@@ -39,6 +39,13 @@ skip_all() {
     echo "1..0 # SKIP $*"
     exit 0
 }
+# needs PROGRAM...: skips the whole test where one of them is not installed.
+needs() {
+    local program
+    for program in "$@"; do
+        command -v "$program" >/dev/null || skip_all "$program is not installed"
+    done
+}
 finish_tap() {
     echo "1..$tap_count"
     [ $tap_failed -eq 0 ]

@@ -431,6 +431,11 @@ discs_check_all(struct sim *sim)
     for (size_t i = 0; i < set_count; i++)
         unfinished =
             unfinished || sets[i].state == VARVE_SET_PLANNED || sets[i].state == VARVE_SET_BURNING;
+    for (size_t i = 0; i < count && !unfinished; i++) {
+        if (rows[i].state == VARVE_DISC_BURNING || rows[i].state == VARVE_DISC_BURNED)
+            die(sim, "disc '%s' is %s for set %" PRIu64 ", which is done", rows[i].barcode.text,
+                varve_disc_state_name(rows[i].state), rows[i].set.value);
+    }
     if (!unfinished && bench_staged(&sim->bench) > 0)
         die(sim, "%u staged files are left", bench_staged(&sim->bench));
 }

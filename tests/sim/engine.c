@@ -28,7 +28,8 @@ check_failure(struct sim *sim, const struct varve_job *job)
     if (sim->faults)
         return;
     if (strcmp(job->kind, "archive") == 0 || strcmp(job->kind, "flush") == 0) {
-        if (kind == VARVE_ERROR_BUSY || strstr(job->error.text, "larger than a whole set") != NULL)
+        if (kind == VARVE_ERROR_BUSY || kind == VARVE_ERROR_NOT_FOUND /* deleted meanwhile */ ||
+            strstr(job->error.text, "larger than a whole set") != NULL)
             return;
     } else if (strcmp(job->kind, "release") == 0) {
         if (kind == VARVE_ERROR_INVALID || kind == VARVE_ERROR_BUSY ||
