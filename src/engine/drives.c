@@ -151,11 +151,7 @@ task_submit(struct varve_engine *engine, struct task *task)
     task->state = TASK_WAITING;
     task->next = NULL;
     VARVE_LOCKED(&engine->tasks_lock);
-<<<<<<< HEAD
-    if (stopping(engine)) { /* the drives may be gone already: nobody would ever take it */
-=======
     if (stopping(engine)) { /* the drives may have looked for the last time */
->>>>>>> h-engtest
         cancel(task);
         return;
     }
@@ -184,36 +180,21 @@ drives_wake(struct varve_engine *engine)
     pthread_cond_broadcast(&engine->tasks_changed);
 }
 
-struct drive *
-disc_holder(struct varve_engine *engine, size_t library, const struct varve_barcode *barcode)
+/* The drive that holds the disc, NULL if none does. */
+static struct drive *
+holder_of(struct varve_engine *engine, size_t library, const struct varve_barcode *barcode)
 {
-    struct drive *loaded_in = NULL;
     for (size_t i = 0; i < engine->drive_count; i++) {
         struct drive *drive = &engine->drives[i];
         struct varve_barcode loaded;
-        if (drive->library != library)
-            continue;
-        if (drive->busy && varve_barcode_equal(&drive->using, barcode))
-            return drive;
-        if (varve_library_drive_disc(engine->libraries[library].library, drive->number, &loaded) &&
+        if (drive->library == library &&
+            varve_library_drive_disc(engine->libraries[library].library, drive->number, &loaded) &&
             varve_barcode_equal(&loaded, barcode))
-            loaded_in = drive;
+            return drive;
     }
-    return loaded_in;
+    return NULL;
 }
 
-<<<<<<< HEAD
-/* Whether the drive is one for this kind of work at all. */
-static bool
-suits(const struct drive *drive, const struct task *task)
-{
-    return task->library == drive->library &&
-           (!drive->recalls_only || task->class == TASK_RECALL) &&
-           (!task->has_drive || task->drive == drive->number);
-}
-
-/* A disc that another drive has is that drive's work, unless it may not do it and stands idle. */
-=======
 bool
 is_taken(const struct discs_taken *taken, const struct varve_barcode *barcode)
 {
@@ -241,20 +222,14 @@ list_taken(const struct drive *drive, struct discs_taken *ret)
     }
 }
 
->>>>>>> h-engtest
 static bool
 may_take(const struct drive *drive, const struct task *task, const struct discs_taken *taken)
 {
-    if (task->state != TASK_WAITING || !suits(drive, task))
+    if (task->state != TASK_WAITING || task->library != drive->library)
         return false;
-<<<<<<< HEAD
-    const struct drive *holder = disc_holder(drive->engine, task->library, &task->barcode);
-    return holder == NULL || holder == drive || (!holder->busy && !suits(holder, task));
-=======
     if (drive->recalls_only && task->class != TASK_RECALL)
         return false;
     return (!task->has_drive || task->drive == drive->number) && !is_taken(taken, &task->barcode);
->>>>>>> h-engtest
 }
 
 /* Most urgent first; among equals a disc that is in this drive already, then who came first. Lock
@@ -267,11 +242,7 @@ pick(struct drive *drive, const struct varve_barcode *loaded, const struct discs
     for (struct task *task = drive->engine->tasks; task != NULL; task = task->next) {
         if (!may_take(drive, task, taken))
             continue;
-<<<<<<< HEAD
-        bool here = disc_holder(drive->engine, task->library, &task->barcode) == drive;
-=======
         bool here = varve_barcode_equal(&task->barcode, loaded);
->>>>>>> h-engtest
         if (best == NULL || task->class < best->class ||
             (task->class == best->class && here && !best_here)) {
             best = task;
@@ -316,15 +287,8 @@ bring(struct drive *drive, struct drive *holder, const struct varve_barcode *bar
 static struct drive *
 claim(struct drive *drive, const struct varve_barcode *barcode)
 {
-    struct drive *holder = disc_holder(drive->engine, drive->library, barcode);
+    struct drive *holder = holder_of(drive->engine, drive->library, barcode);
     if (holder == drive)
-<<<<<<< HEAD
-        return NULL;
-    if (holder != NULL) {
-        holder->using = (struct varve_barcode){{0}};
-        holder->busy = true;
-    }
-=======
         holder = NULL;
     if (holder != NULL) {
         holder->busy = true;
@@ -332,7 +296,6 @@ claim(struct drive *drive, const struct varve_barcode *barcode)
     }
     drive->busy = true;
     drive->disc = *barcode;
->>>>>>> h-engtest
     return holder;
 }
 
@@ -415,31 +378,8 @@ next_work(struct drive *drive, struct task **ret_task, struct varve_barcode *ret
     for (;;) {
         if (stopping(engine))
             return false;
-<<<<<<< HEAD
-        struct varve_barcode loaded = {{0}};
-        (void)varve_library_drive_disc(drive_library(drive), drive->number, &loaded);
-        struct task *task = drive->busy ? NULL : pick(drive);
-        if (!drive->busy && (task == NULL || task->class != TASK_RECALL) &&
-            recalls_next_disc(engine, drive, &loaded, ret_recall)) {
-            *ret_task = NULL;
-            *ret_holder = claim_holder(drive, ret_recall);
-            drive->using = *ret_recall;
-            drive->busy = true;
-            return true;
-        }
-        if (task != NULL) {
-            task->state = TASK_RUNNING;
-            unlink_task(engine, task);
-            *ret_task = task;
-            *ret_holder = claim_holder(drive, &task->barcode);
-            drive->using = task->barcode;
-            drive->busy = true;
-            return true;
-        }
-=======
         if (!drive->busy && choose_work(drive, ret_task, ret_recall, ret_holder))
             return true;
->>>>>>> h-engtest
         pthread_cond_wait(&engine->tasks_changed, &engine->tasks_lock);
     }
 }

@@ -77,12 +77,8 @@ struct drive {
     unsigned number; /* in its library */
     bool recalls_only;
     bool busy;
-<<<<<<< HEAD
-    struct varve_barcode using; /* while busy: the disc that it has, or is about to get */
-=======
     struct varve_barcode
         disc; /* while busy: what it works with, in it, on its way or out for a reload */
->>>>>>> h-engtest
     pthread_t thread;
     bool running;
 };
@@ -102,9 +98,6 @@ void task_submit(struct varve_engine *engine, struct task *task);
 bool task_wait(struct varve_engine *engine, struct task *task, struct varve_error *err);
 struct varve_drive *drive_handle(struct drive *drive);
 struct varve_library *drive_library(struct drive *drive);
-/* The drive that has the disc or is about to get it, NULL if none. The tasks' lock is held. */
-struct drive *
-disc_holder(struct varve_engine *engine, size_t library, const struct varve_barcode *barcode);
 /* Wakes drives that look for recalls. */
 void drives_wake(struct varve_engine *engine);
 

@@ -444,13 +444,9 @@ recalls_next_disc(struct varve_engine *engine, const struct drive *drive,
     const struct entry *best = NULL;
     VARVE_LOCKED(&recalls->lock);
     for (const struct entry *entry = recalls->entries; entry != NULL; entry = entry->next) {
-        const struct drive *holder;
         if (entry->state != ENTRY_WAITING || entry->library != drive->library ||
             is_taken(taken, &entry->barcode))
             continue;
-        holder = disc_holder(engine, drive->library, &entry->barcode);
-        if (holder != NULL && holder != drive)
-            continue; /* in or on its way to another drive, which looks here as well */
         bool here = varve_barcode_equal(&entry->barcode, loaded);
         if (best == NULL || here)
             best = entry;
