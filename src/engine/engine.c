@@ -165,7 +165,7 @@ varve_engine_start(struct varve_engine *engine, struct varve_error *err)
     engine->started = true;
     /* Freed plans first: what they froze may be written again before anybody opens it. */
     return recalls_start(engine, err) && drives_start(engine, err) &&
-           pipeline_recover(engine, err) &&
+           pipeline_recover(engine, err) && repairs_resume(engine, err) &&
            job_start(engine, "sweep", sweep_job, NULL, NULL, &job, err) &&
            ticker_start(engine, err);
 }

@@ -262,6 +262,8 @@ bool pipeline_resume_job(struct varve_engine *engine, struct job *job, void *con
                          struct varve_error *err);
 /* Undoes what a crash left between freezing and planning. */
 VARVE_MUST_CHECK bool pipeline_recover(struct varve_engine *engine, struct varve_error *err);
+/* Goes on with repairs that the last run began: sealed sets with a disc half-way (repair.c). */
+VARVE_MUST_CHECK bool repairs_resume(struct varve_engine *engine, struct varve_error *err);
 
 /* Reads a disc back whole against its CRCs (verify.c). *ret_bad counts clusters; the disc is in the
  * drive. */

@@ -292,9 +292,32 @@ probe_task(struct varve_engine *engine, struct task *task, struct drive *drive,
     return varve_drive_medium(drive_handle(drive), &probing->medium, err);
 }
 
+/* The disc may have been given to a set while the probe waited for a drive: then what was seen says
+ * nothing any more, and the row is the set's. */
+static bool
+note_probe(struct varve_engine *engine, const struct varve_barcode *barcode,
+           const struct varve_medium *medium, struct varve_error *err)
+{
+    VARVE_LOCKED(&engine->blanks_lock);
+    struct varve_disc_row disc;
+    if (!varve_catalog_disc_get(engine->catalog, barcode, &disc, err))
+        return false;
+    if (disc.state != VARVE_DISC_BLANK)
+        return true;
+    if (medium->state == VARVE_MEDIUM_BLANK) {
+        disc.capacity_clusters = medium->capacity_clusters;
+    } else {
+        disc.state = VARVE_DISC_FOREIGN;
+        (void)snprintf(disc.place, sizeof disc.place,
+                       "it is not blank and not known to this archive");
+        varve_log(VARVE_LOG_WARNING, "disc '%s' is not blank and is set aside", disc.barcode.text);
+    }
+    return varve_catalog_disc_put(engine->catalog, &disc, err);
+}
+
 /* Looks at a blank nobody has seen in a drive yet; one that is not blank is set aside. */
 static bool
-probe(struct varve_engine *engine, struct varve_disc_row *disc, struct varve_error *err)
+probe(struct varve_engine *engine, const struct varve_disc_row *disc, struct varve_error *err)
 {
     struct probing probing = {0};
     struct task task = {
@@ -304,15 +327,7 @@ probe(struct varve_engine *engine, struct varve_disc_row *disc, struct varve_err
     task_submit(engine, &task);
     if (!task_wait(engine, &task, err))
         return varve_error_wrap(err, "look at blank disc '%s'", disc->barcode.text);
-    if (probing.medium.state == VARVE_MEDIUM_BLANK) {
-        disc->capacity_clusters = probing.medium.capacity_clusters;
-    } else {
-        disc->state = VARVE_DISC_FOREIGN;
-        (void)snprintf(disc->place, sizeof disc->place,
-                       "it is not blank and not known to this archive");
-        varve_log(VARVE_LOG_WARNING, "disc '%s' is not blank and is set aside", disc->barcode.text);
-    }
-    return varve_catalog_disc_put(engine->catalog, disc, err);
+    return note_probe(engine, &disc->barcode, &probing.medium, err);
 }
 
 bool

@@ -118,30 +118,50 @@ verify_task(struct varve_engine *engine, struct task *task, struct drive *drive,
            disc_read_back(engine, drive, task->job, crcs, clusters, &verifying->bad, err);
 }
 
+static bool
+readable(const struct varve_disc_row *disc)
+{
+    return disc->set.value != 0 && disc->clusters > 0 &&
+           (disc->state == VARVE_DISC_SEALED || disc->state == VARVE_DISC_SUSPECT ||
+            disc->state == VARVE_DISC_LOST);
+}
+
+/* Inside a unit. The row as it is now: a repair may have replaced the disc, an operator may have
+ * taken it out, since the reading was asked for. */
+static bool
+judge_row(struct varve_engine *engine, const struct verifying *verifying, bool read,
+          const struct varve_error *why, struct varve_error *err)
+{
+    struct varve_disc_row disc;
+    if (!varve_catalog_disc_get(engine->catalog, &verifying->disc.barcode, &disc, err))
+        return false;
+    if (!readable(&disc))
+        return true;
+    if (read || verifying->task.disc_arrived) {
+        disc.state = read && verifying->bad == 0 ? VARVE_DISC_SEALED : VARVE_DISC_SUSPECT;
+        disc.bad_clusters = verifying->bad;
+        disc.verified_ns = varve_clock_realtime(engine->clock);
+    } else {
+        disc.state = VARVE_DISC_LOST;
+    }
+    (void)snprintf(disc.place, sizeof disc.place, "%.*s", read ? 0 : (int)strcspn(why->text, "\n"),
+                   why->text);
+    return varve_catalog_disc_put(engine->catalog, &disc, err);
+}
+
 /* What a reading says of the disc, in the catalog. */
 static bool
-judge(struct varve_engine *engine, struct verifying *verifying, bool read,
+judge(struct varve_engine *engine, const struct verifying *verifying, bool read,
       const struct varve_error *why, struct varve_error *err)
 {
-    struct varve_disc_row *disc = &verifying->disc;
     if (!read && (why->kind == VARVE_ERROR_CANCELLED || why->kind == VARVE_ERROR_NOMEM))
         return true; /* says nothing of the disc */
-    if (!read && !verifying->task.disc_arrived) {
-        /* Trouble of arm or drive says nothing of the disc either. */
-        return why->kind != VARVE_ERROR_OFFLINE ||
-               (disc_mark(engine, &disc->barcode, VARVE_DISC_LOST, why->text, err) &&
-                set_regrade(engine, disc->set, err));
-    }
-    disc->state = read && verifying->bad == 0 ? VARVE_DISC_SEALED : VARVE_DISC_SUSPECT;
-    disc->bad_clusters = verifying->bad;
-    disc->verified_ns = varve_clock_realtime(engine->clock);
-    if (read)
-        (void)snprintf(disc->place, sizeof disc->place, "%s", "");
-    else
-        (void)snprintf(disc->place, sizeof disc->place, "%.*s", (int)strcspn(why->text, "\n"),
-                       why->text);
-    return varve_catalog_disc_put(engine->catalog, disc, err) &&
-           set_regrade(engine, disc->set, err);
+    if (!read && !verifying->task.disc_arrived && why->kind != VARVE_ERROR_OFFLINE)
+        return true; /* nor does trouble of arm or drive */
+    varve_catalog_begin(engine->catalog);
+    bool keep = judge_row(engine, verifying, read, why, err);
+    return varve_catalog_end(engine->catalog, keep, err) &&
+           set_regrade(engine, verifying->disc.set, err);
 }
 
 static bool
@@ -180,14 +200,6 @@ verify_one(struct varve_engine *engine, struct job *job, const struct varve_disc
     }
     job_add(job, 0, 1);
     return true;
-}
-
-static bool
-readable(const struct varve_disc_row *disc)
-{
-    return disc->set.value != 0 && disc->clusters > 0 &&
-           (disc->state == VARVE_DISC_SEALED || disc->state == VARVE_DISC_SUSPECT ||
-            disc->state == VARVE_DISC_LOST);
 }
 
 static bool
