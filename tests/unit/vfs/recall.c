@@ -87,7 +87,7 @@ test_waiters_wake_as_their_ranges_come(void **state)
     FAILS_AS(varve_vfs_recall_begin(f->vfs, content.id, &second, &f->err), BUSY);
     OK(varve_recall_write(recall, TEXT, 3, &f->err));
     assert_int_equal(head.count + middle.count + tail.count, 0);
-    OK(varve_recall_write(recall, TEXT + 3, 6, &f->err));
+    OK(varve_recall_write(recall, &TEXT[3], 6, &f->err));
     assert_int_equal(head.count, 1);
     assert_int_equal(middle.count, 1);
     assert_int_equal(tail.count + whole.count, 0);
@@ -108,7 +108,7 @@ test_waiters_wake_as_their_ranges_come(void **state)
     varve_open_close(open);
 
     FAILS_AS(varve_recall_write(recall, TEXT, 8, &f->err), INVALID); /* more than there is */
-    OK(varve_recall_write(recall, TEXT + 9, 7, &f->err));
+    OK(varve_recall_write(recall, &TEXT[9], 7, &f->err));
     assert_int_equal(tail.count, 1);
     assert_int_equal(whole.count, 0);
     OK(varve_recall_end(recall, NULL, &f->err));
