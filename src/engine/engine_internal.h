@@ -350,6 +350,10 @@ request_drop(struct varve_engine *engine, struct varve_content_id content, struc
 struct varve_engine *
 engine_new(const char *dir, const struct varve_engine_ports *ports, struct varve_error *err);
 VARVE_MUST_CHECK bool engine_lock(struct varve_engine *engine, struct varve_error *err);
+/* The tiers of the configuration, numbered by the catalog (engine.c). */
+VARVE_MUST_CHECK bool
+tiers_open(const struct varve_config *config, struct varve_catalog *catalog,
+           const struct varve_uuid *archive, struct varve_store **ret, struct varve_error *err);
 /* Opens library `index` of the configuration (drives.c). */
 VARVE_MUST_CHECK bool
 library_attach(struct varve_engine *engine, const struct varve_engine_ports *ports, size_t index,
