@@ -40,7 +40,7 @@ progress_eta_s(const struct progress *progress, uint64_t done, uint64_t total)
     if (total == 0 || done >= total || progress->rate < 1.0)
         return -1;
     double seconds = (double)(total - done) / progress->rate;
-    return seconds > ETA_MAX_S ? -1 : (int64_t)(seconds + 0.5);
+    return seconds > (double)ETA_MAX_S ? -1 : (int64_t)(seconds + 0.5);
 }
 
 static size_t
@@ -60,7 +60,7 @@ append_bar(char *line, const struct progress_view *view)
     char text[BAR_WIDTH + 16];
     int wrote = snprintf(text, sizeof text, "%3u%% ", (unsigned)(part * 100.0));
     if (view->width > 0) {
-        size_t full = (size_t)(part * BAR_WIDTH);
+        size_t full = (size_t)(part * (double)BAR_WIDTH);
         text[wrote] = '[';
         memset(text + wrote + 1, '#', full);
         memset(text + wrote + 1 + full, ' ', BAR_WIDTH - full);

@@ -38,7 +38,7 @@ progress_step(struct progress *progress, uint64_t bytes)
     part = part > 1 ? 1 : part;
     double spent = (double)(now - progress->started_ns);
     for (int i = 0; i < BAR; i++)
-        bar[i] = (double)i < part * BAR ? '#' : '.';
+        bar[i] = (double)i < part * (double)BAR ? '#' : '.';
     bar[BAR] = 0;
     double left = part > 0 ? spent * (1 - part) / part : 0;
     (void)fprintf(stderr, "\r%s [%s] %3.0f%%  %s of %s  %s/s  %s left \033[K", progress->verb, bar,

@@ -24,6 +24,7 @@ append_errno(struct varve_error *err)
     (void)snprintf(err->text + used, sizeof err->text - used, ": %s", words);
 }
 
+VARVE_PRINTF(4, 0)
 static bool
 set_va(struct varve_error *err, enum varve_error_kind kind, int sys, const char *format,
        va_list args)

@@ -187,9 +187,10 @@ explain_failure(struct select_session *session, int code, struct varve_error *er
         *err = session->refused;
         return false;
     }
-    const char *message = sqlite3_errmsg(session->db);
     if ((code & 0xff) != SQLITE_ERROR && (code & 0xff) != SQLITE_TOOBIG)
         return catalog_sqlite_error(session->db, code, "of the predicate", err);
+    char message[512];
+    words_plain(sqlite3_errmsg(session->db), message, sizeof message);
     (void)varve_error_set(err, VARVE_ERROR_INVALID, 0, "%s", message);
     words_hint(message, err);
     return false;

@@ -59,6 +59,10 @@ bool predicate_compile(struct select_session *session, const char *what, const c
                        struct varve_buffer *ret, struct varve_error *err);
 extern const char *const predicate_functions[]; /* allowed ones; NULL at the end */
 
+/* words.c: SQLite's message without the advice of newer versions (3.46: yes, 3.40: no), which would
+ * stand beside our hint. */
+void words_plain(const char *message, char *ret, size_t size);
+
 /* words.c: adds a hint to a "no such column" or "no such function" of SQLite. */
 void words_hint(const char *message, struct varve_error *err);
 

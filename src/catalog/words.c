@@ -2,6 +2,7 @@
 #include "select_internal.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -81,6 +82,19 @@ is_word(const char *text)
             return false;
     }
     return length > 0 && length < WORD_BYTES_MAX;
+}
+
+void
+words_plain(const char *message, char *ret, size_t size)
+{
+    static const char before[] = "no such column: \"";
+    static const char after[] = "\" - should this be a string literal in single-quotes?";
+    const char *name = message + sizeof before - 1;
+    const char *end = strstr(message, after);
+    if (strncmp(message, before, sizeof before - 1) == 0 && end != NULL)
+        (void)snprintf(ret, size, "no such column: %.*s", (int)(end - name), name);
+    else
+        (void)snprintf(ret, size, "%s", message);
 }
 
 void

@@ -165,7 +165,7 @@ varve_engine_start(struct varve_engine *engine, struct varve_error *err)
     engine->started = true;
     /* Freed plans first: what they froze may be written again before anybody opens it. */
     return recalls_start(engine, err) && drives_start(engine, err) &&
-           pipeline_recover(engine, err) &&
+           pipeline_recover(engine, err) && repairs_resume(engine, err) &&
            job_start(engine, "sweep", sweep_job, NULL, NULL, &job, err) &&
            ticker_start(engine, err);
 }
@@ -176,13 +176,11 @@ varve_engine_close(struct varve_engine *engine)
     if (engine == NULL)
         return;
     atomic_store(&engine->stopping, true);
-    if (engine->started) {
-        ticker_stop(engine);
-        drives_stop(engine);
-        recalls_stop(engine);
-        jobs_stop(engine);
-        recalls_free(engine);
-    }
+    drives_stop(engine); /* first: the ticker may wait for a look at a blank */
+    ticker_stop(engine);
+    recalls_stop(engine);
+    jobs_stop(engine);
+    recalls_free(engine);
     jobs_done(engine);
     libraries_close(engine);
     varve_vfs_free(engine->vfs);

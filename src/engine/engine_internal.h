@@ -262,6 +262,8 @@ bool pipeline_resume_job(struct varve_engine *engine, struct job *job, void *con
                          struct varve_error *err);
 /* Undoes what a crash left between freezing and planning. */
 VARVE_MUST_CHECK bool pipeline_recover(struct varve_engine *engine, struct varve_error *err);
+/* Goes on with repairs that the last run began: sealed sets with a disc half-way (repair.c). */
+VARVE_MUST_CHECK bool repairs_resume(struct varve_engine *engine, struct varve_error *err);
 
 /* Reads a disc back whole against its CRCs (verify.c). *ret_bad counts clusters; the disc is in the
  * drive. */
@@ -271,6 +273,8 @@ disc_read_back(struct varve_engine *engine, struct drive *drive, struct job *job
 /* Proves that the disc in the drive is image `uuid` (INV-5): by its anchor. */
 VARVE_MUST_CHECK bool
 disc_prove(struct drive *drive, const struct varve_uuid *uuid, struct varve_error *err);
+/* The drive, not the disc in it, is the reason. */
+bool is_drive_trouble(const struct varve_error *why);
 /* A drive as a cluster source. */
 struct drive_source {
     struct varve_cluster_source source;

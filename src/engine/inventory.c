@@ -111,12 +111,24 @@ set_regrade(struct varve_engine *engine, struct varve_set_id id, struct varve_er
 
 /* --- discs --- */
 
+/* Everything read from it is checked, so it may serve again; a scrub tells how good it is. */
+static enum varve_disc_state
+state_on_return(const struct varve_disc_row *disc)
+{
+    if (disc->set.value == 0)
+        return VARVE_DISC_BLANK;
+    if (disc->verified_ns == 0)
+        return VARVE_DISC_BURNING;
+    return disc->bad_clusters > 0 ? VARVE_DISC_SUSPECT : VARVE_DISC_SEALED;
+}
+
 /* A disc that the catalog does not know counts as blank until a drive says otherwise (INV-5 proves
  * it before burning). */
 static bool
-note_present(struct varve_engine *engine, const char *library, const struct varve_barcode *barcode,
+note_present(struct varve_engine *engine, const char *library, const struct varve_element *element,
              struct varve_error *err)
 {
+    const struct varve_barcode *barcode = &element->barcode;
     struct varve_disc_row disc = {.barcode = *barcode};
     struct varve_error why = {0};
     if (!varve_catalog_disc_get(engine->catalog, barcode, &disc, &why)) {
@@ -127,16 +139,14 @@ note_present(struct varve_engine *engine, const char *library, const struct varv
         (void)snprintf(disc.library, sizeof disc.library, "%s", library);
         return varve_catalog_disc_put(engine->catalog, &disc, err);
     }
+    if (disc.state == VARVE_DISC_OFFLINE && element->type == VARVE_ELEMENT_MAIL_SLOT)
+        return true; /* exported, and waits there to be taken out */
     bool back = disc.state == VARVE_DISC_LOST || disc.state == VARVE_DISC_OFFLINE;
     if (!back && strcmp(disc.library, library) == 0)
         return true;
     (void)snprintf(disc.library, sizeof disc.library, "%s", library);
     if (back) {
-        /* Everything read from it is checked, so it may serve again; a scrub tells how good it is.
-         */
-        disc.state = disc.set.value == 0
-                         ? VARVE_DISC_BLANK
-                         : (disc.verified_ns != 0 ? VARVE_DISC_SEALED : VARVE_DISC_BURNING);
+        disc.state = state_on_return(&disc);
         disc.place[0] = 0;
         varve_log(VARVE_LOG_NOTICE, "disc '%s' is in library '%s' again", disc.barcode.text,
                   library);
@@ -205,7 +215,7 @@ inventory_update(struct varve_engine *engine, size_t library, bool refresh,
         return varve_error_wrap(err, "library '%s'", row->name);
     for (size_t i = 0; i < count; i++) {
         if (elements[i].full && elements[i].barcode.text[0] != 0 &&
-            !note_present(engine, row->name, &elements[i].barcode, err))
+            !note_present(engine, row->name, &elements[i], err))
             return false;
     }
     if (!note_all_missing(engine, row->name, elements, count, err))
@@ -292,9 +302,32 @@ probe_task(struct varve_engine *engine, struct task *task, struct drive *drive,
     return varve_drive_medium(drive_handle(drive), &probing->medium, err);
 }
 
+/* The disc may have been given to a set while the probe waited for a drive: then what was seen says
+ * nothing any more, and the row is the set's. */
+static bool
+note_probe(struct varve_engine *engine, const struct varve_barcode *barcode,
+           const struct varve_medium *medium, struct varve_error *err)
+{
+    VARVE_LOCKED(&engine->blanks_lock);
+    struct varve_disc_row disc;
+    if (!varve_catalog_disc_get(engine->catalog, barcode, &disc, err))
+        return false;
+    if (disc.state != VARVE_DISC_BLANK)
+        return true;
+    if (medium->state == VARVE_MEDIUM_BLANK) {
+        disc.capacity_clusters = medium->capacity_clusters;
+    } else {
+        disc.state = VARVE_DISC_FOREIGN;
+        (void)snprintf(disc.place, sizeof disc.place,
+                       "it is not blank and not known to this archive");
+        varve_log(VARVE_LOG_WARNING, "disc '%s' is not blank and is set aside", disc.barcode.text);
+    }
+    return varve_catalog_disc_put(engine->catalog, &disc, err);
+}
+
 /* Looks at a blank nobody has seen in a drive yet; one that is not blank is set aside. */
 static bool
-probe(struct varve_engine *engine, struct varve_disc_row *disc, struct varve_error *err)
+probe(struct varve_engine *engine, const struct varve_disc_row *disc, struct varve_error *err)
 {
     struct probing probing = {0};
     struct task task = {
@@ -304,15 +337,7 @@ probe(struct varve_engine *engine, struct varve_disc_row *disc, struct varve_err
     task_submit(engine, &task);
     if (!task_wait(engine, &task, err))
         return varve_error_wrap(err, "look at blank disc '%s'", disc->barcode.text);
-    if (probing.medium.state == VARVE_MEDIUM_BLANK) {
-        disc->capacity_clusters = probing.medium.capacity_clusters;
-    } else {
-        disc->state = VARVE_DISC_FOREIGN;
-        (void)snprintf(disc->place, sizeof disc->place,
-                       "it is not blank and not known to this archive");
-        varve_log(VARVE_LOG_WARNING, "disc '%s' is not blank and is set aside", disc->barcode.text);
-    }
-    return varve_catalog_disc_put(engine->catalog, disc, err);
+    return note_probe(engine, &disc->barcode, &probing.medium, err);
 }
 
 bool

@@ -95,9 +95,9 @@ make_directory(struct rebuild *r, uint64_t parent, const char *name, uint64_t *r
            varve_catalog_dentry_insert(r->catalog, parent, name, *ret, err);
 }
 
-static bool
-enter_directory(struct rebuild *r, uint64_t parent, const char *name, uint64_t *ret,
-                struct varve_error *err)
+bool
+rebuild_directory(struct rebuild *r, uint64_t parent, const char *name, uint64_t *ret,
+                  struct varve_error *err)
 {
     struct varve_dentry entry;
     struct varve_error why = {0};
@@ -130,7 +130,7 @@ enter_path(struct rebuild *r, char *path, uint64_t *ret_parent, const char **ret
             *ret_name = part;
             return true;
         }
-        if (!enter_directory(r, at, part, &at, err))
+        if (!rebuild_directory(r, at, part, &at, err))
             return false;
     }
     return varve_error_set(err, VARVE_ERROR_INVALID, 0, "empty path");
@@ -159,7 +159,15 @@ insert_file(struct rebuild *r, const struct origin *origin, const struct backing
                                     .phase = VARVE_PHASE_LIVE,
                                     .place = backing->place,
                                     .current = true};
-    if (!varve_catalog_inode_insert(r->catalog, &inode, &ino, err))
+    struct varve_error why = {0};
+    bool inserted = varve_catalog_inode_insert(r->catalog, &inode, &ino, &why);
+    if (!inserted && why.kind == VARVE_ERROR_EXISTS) { /* something else has its number by now */
+        inode.ino = 0;
+        inserted = varve_catalog_inode_insert(r->catalog, &inode, &ino, err);
+    } else if (!inserted) {
+        *err = why;
+    }
+    if (!inserted)
         return false;
     inode.ino = content.ino = ino;
     return varve_catalog_content_insert(r->catalog, &content, &inode.content, err) &&
@@ -174,7 +182,7 @@ adopt_lost(struct rebuild *r, const struct backing *backing, struct varve_error 
     char name[32];
     uint64_t parent;
     (void)snprintf(name, sizeof name, "%016" PRIx64, backing->place.file);
-    return enter_directory(r, VARVE_ROOT_INO, "lost+found", &parent, err) &&
+    return rebuild_directory(r, VARVE_ROOT_INO, "lost+found", &parent, err) &&
            insert_file(r, &origin, backing, parent, name, err);
 }
 
@@ -305,11 +313,35 @@ adopt(void *context, const struct varve_place *place, uint64_t bytes, struct var
     return adopt_new(r, &origin, &backing, err);
 }
 
+/* New numbers begin far above those that any disc at hand tells of. Discs that are not at hand, and
+ * origin marks of files that are on no disc, know higher ones; a number must not mean two things.
+ */
+static bool
+leave_gap(struct rebuild *r, struct varve_error *err)
+{
+    static const uint64_t gap = UINT64_C(1) << 24;
+    struct varve_inode inode = {.mode = S_IFREG};
+    struct varve_content content = {.version = 1};
+    uint64_t ino;
+    if (!varve_catalog_inode_insert(r->catalog, &inode, &ino, err) ||
+        !varve_catalog_inode_delete(r->catalog, ino, 0, err) ||
+        !varve_catalog_content_insert(r->catalog, &content, &content.id, err) ||
+        !varve_catalog_content_delete(r->catalog, content.id, err))
+        return false;
+    inode.ino = ino + gap;
+    content.id.value += gap;
+    struct varve_content_id id = content.id;
+    return varve_catalog_inode_insert(r->catalog, &inode, &ino, err) &&
+           varve_catalog_inode_delete(r->catalog, ino, 0, err) &&
+           varve_catalog_content_insert(r->catalog, &content, &id, err) &&
+           varve_catalog_content_delete(r->catalog, id, err);
+}
+
 bool
 rebuild_adopt(struct rebuild *r, struct varve_error *err)
 {
     rebuild_tell(r, 0, 0, "taking over what lies on the tiers");
     varve_catalog_begin(r->catalog);
-    bool ok = varve_store_each(r->store, adopt, r, err);
+    bool ok = leave_gap(r, err) && varve_store_each(r->store, adopt, r, err);
     return varve_catalog_end(r->catalog, ok, err);
 }

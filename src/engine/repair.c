@@ -273,3 +273,51 @@ varve_engine_set_repair(struct varve_engine *engine, struct varve_set_id id, uin
     *context = id;
     return job_start(engine, "repair", repair_job, context, free, ret_job, err);
 }
+
+/* --- after a restart --- */
+
+static bool
+resume_one(struct varve_engine *engine, const struct varve_disc_row *disc, struct varve_error *err)
+{
+    struct varve_set set;
+    struct varve_disc_row best;
+    uint64_t job;
+    if (!varve_catalog_set_get(engine->catalog, disc->set, &set, err))
+        return false;
+    if (set.state != VARVE_SET_SEALED && set.state != VARVE_SET_DEGRADED)
+        return true; /* the pipeline looks after it */
+    if (!set_disc(engine, set.id, disc->index, &best, err))
+        return false;
+    if (best.state == VARVE_DISC_SEALED)
+        return disc_mark(engine, &disc->barcode, VARVE_DISC_FAILED,
+                         "its set became whole without it", err);
+    varve_log(VARVE_LOG_NOTICE, "set %" PRIu64 ": going on with its repair on disc '%s'",
+              set.id.value, disc->barcode.text);
+    /* One job mends all that its set lacks; others of the same set find nothing left to do. One
+     * that cannot be started now can be asked for by hand. */
+    struct varve_error why = {0};
+    if (!varve_engine_set_repair(engine, set.id, &job, &why))
+        warning_set(engine, "repair of set %" PRIu64 ": %s", set.id.value, why.text);
+    return true;
+}
+
+bool
+repairs_resume(struct varve_engine *engine, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_disc_row *page = calloc(PAGE_ROWS, sizeof *page);
+    struct varve_barcode after = {{0}};
+    size_t count = PAGE_ROWS;
+    if (page == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "look for unfinished repairs");
+    while (count == PAGE_ROWS) {
+        if (!varve_catalog_discs(engine->catalog, &after, page, PAGE_ROWS, &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++) {
+            after = page[i].barcode;
+            bool begun = page[i].state == VARVE_DISC_BURNING || page[i].state == VARVE_DISC_BURNED;
+            if (begun && !resume_one(engine, &page[i], err))
+                return false;
+        }
+    }
+    return true;
+}

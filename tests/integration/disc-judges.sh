@@ -20,7 +20,7 @@ ok() { # ok WORDS COMMAND...: the command succeeds
 for tool in 7z udfinfo udfdump sha256sum; do
     command -v "$tool" >/dev/null || {
         echo "1..0 # SKIP $tool is not installed"
-        exit 77
+        exit 0
     }
 done
 work=$(mktemp -d) || exit 1

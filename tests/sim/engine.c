@@ -272,17 +272,26 @@ static const struct act {
     {"look at all", 1, act_look_at_all},
 };
 
+/* Every third seed is plagued by faults, every third by bad media. */
+static unsigned
+weight_of(const struct sim *sim, const struct act *act)
+{
+    bool plague = (sim->seed % 3 == 1 && act->run == act_fault) ||
+                  (sim->seed % 3 == 2 && (act->run == act_damage || act->run == act_repair));
+    return plague ? 4 * act->weight : act->weight;
+}
+
 static const struct act *
 choose_act(struct sim *sim)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++)
-        sum += acts[i].weight;
+        sum += weight_of(sim, &acts[i]);
     uint64_t at = roll(sim, sum);
     for (size_t i = 0;; i++) {
-        if (at < acts[i].weight)
+        if (at < weight_of(sim, &acts[i]))
             return &acts[i];
-        at -= acts[i].weight;
+        at -= weight_of(sim, &acts[i]);
     }
 }
 

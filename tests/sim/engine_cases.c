@@ -2,6 +2,7 @@
 /* Jobs that meet in the same drives, are cut off, or find a drive in trouble do each other and the
  * discs no harm: the cases behind findings of the simulation. */
 #include "engine_bench.h"
+#include "engine_internal.h" /* what the ticker asks by itself */
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -308,6 +309,41 @@ test_file_too_large_holds_up_nobody(void **state)
     end(a);
 }
 
+static void *
+look_at_blanks(void *context)
+{
+    struct varve_engine *engine = the_archive.bench.engine;
+    atomic_bool *over = context;
+    while (!atomic_load(over)) {
+        struct varve_error ignored = {0}; /* there may be none */
+        uint64_t clusters;
+        VARVE_IGNORE(blank_capacity(engine, &clusters, &ignored));
+    }
+    return NULL;
+}
+
+static void
+test_looking_at_blanks_spoils_no_burn(void **state)
+{
+    (void)state;
+    struct archive *a = begin(2);
+    atomic_bool over = false;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, look_at_blanks, &over), 0);
+    for (unsigned round = 0; round < 7; round++) {
+        OK(bench_truncate(&a->bench, a->inos[round], 0));
+        OK(bench_write(&a->bench, a->inos[round], 0, a->bytes[round], FILE_BYTES));
+        archive_all(a);
+    }
+    atomic_store(&over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(discs_in(a, VARVE_DISC_FOREIGN), 0);
+    assert_int_equal(discs_in(a, VARVE_DISC_SEALED) + discs_in(a, VARVE_DISC_BLANK), 24);
+    release_all(a);
+    read_all(a);
+    end(a);
+}
+
 struct reader {
     struct archive *a;
     pthread_t thread;
@@ -379,6 +415,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_looking_at_blanks_spoils_no_burn),
         cmocka_unit_test(test_readers_beside_everything),
         cmocka_unit_test(test_recall_leaves_a_disc_that_is_being_verified),
         cmocka_unit_test(test_close_cuts_off_anything),

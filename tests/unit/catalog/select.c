@@ -320,6 +320,7 @@ test_refused(void **state)
         {"count(*) > 1", "this function is not possible: count"},
         {"max(size)", "misuse of aggregate function max()"},
         {"sise > 1", "no such column: sise\nhint: did you mean 'size'?"},
+        {"\"sise\" > 1", "no such column: sise\nhint: did you mean 'size'?"},
         {"files.mtme > 1", "no such column: files.mtme\nhint: did you mean 'mtime'?"},
         {"HEAD", "no such column: HEAD\nhint: did you mean 'heat'?"},
         {"dayz(1)", "no such function: dayz\nhint: did you mean 'days'?"},

@@ -87,7 +87,7 @@ test_waiters_wake_as_their_ranges_come(void **state)
     FAILS_AS(varve_vfs_recall_begin(f->vfs, content.id, &second, &f->err), BUSY);
     OK(varve_recall_write(recall, TEXT, 3, &f->err));
     assert_int_equal(head.count + middle.count + tail.count, 0);
-    OK(varve_recall_write(recall, TEXT + 3, 6, &f->err));
+    OK(varve_recall_write(recall, &TEXT[3], 6, &f->err));
     assert_int_equal(head.count, 1);
     assert_int_equal(middle.count, 1);
     assert_int_equal(tail.count + whole.count, 0);
@@ -108,7 +108,7 @@ test_waiters_wake_as_their_ranges_come(void **state)
     varve_open_close(open);
 
     FAILS_AS(varve_recall_write(recall, TEXT, 8, &f->err), INVALID); /* more than there is */
-    OK(varve_recall_write(recall, TEXT + 9, 7, &f->err));
+    OK(varve_recall_write(recall, &TEXT[9], 7, &f->err));
     assert_int_equal(tail.count, 1);
     assert_int_equal(whole.count, 0);
     OK(varve_recall_end(recall, NULL, &f->err));
@@ -262,7 +262,7 @@ test_recall_goes_back_to_its_tier(void **state)
     struct varve_place old;
     uint64_t ino = make_file(f, ROOT, "file");
     put_text(f, ino, TEXT);
-    OK(varve_vfs_move(f->vfs, content_of(f, ino).id, VARVE_TIER_HDD, &old, &f->err));
+    OK(move_one(f->vfs, content_of(f, ino).id, VARVE_TIER_HDD, &old, &f->err));
     varve_vfs_remove_later(f->vfs, old);
     struct varve_content content = migrate(f, ino);
     recall_bytes(f, content.id, TEXT, 16);
