@@ -281,6 +281,11 @@ struct drive_source {
     struct varve_drive *drive;
 };
 void drive_source_init(struct drive_source *source, struct varve_drive *drive, uint64_t clusters);
+/* Proves that the disc in the drive is the one of the row (INV-5) and gives its CRCs: from the
+ * archive's folder, else (and then kept there) from the disc. malloc'd. */
+VARVE_MUST_CHECK bool
+disc_tables(struct varve_engine *engine, struct drive *drive, const struct varve_disc_row *row,
+            uint32_t **ret, uint64_t *ret_count, struct varve_error *err);
 /* CRCs of a disc of a set: from the archive's folder, else unknown (NOT_FOUND). */
 VARVE_MUST_CHECK bool
 disc_crcs(struct varve_engine *engine, struct varve_set_id set, uint32_t index, uint32_t **ret,

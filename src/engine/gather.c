@@ -128,16 +128,12 @@ survivor_task(struct varve_engine *engine, struct task *task, struct drive *driv
     VARVE_CLEANUP(varve_disc_close) struct varve_disc *disc = NULL;
     VARVE_CLEANUP_FREE uint32_t *crcs = NULL;
     uint64_t count;
-    if (!disc_crcs(engine, survivor->gathering->set->id, survivor->index, &crcs, &count, err) ||
+    if (!disc_tables(engine, drive, &survivor->disc, &crcs, &count, err) ||
         !varve_drive_medium(drive_handle(drive), &medium, err))
         return false;
     drive_source_init(&source, drive_handle(drive), medium.readable_clusters);
-    if (!varve_disc_open(&source.source, &disc, err))
-        return false;
-    if (!varve_uuid_equal(&varve_disc_identity(disc)->disc, &survivor->disc.uuid))
-        return varve_error_set(err, VARVE_ERROR_WRONG_DISC, 0,
-                               "it is another disc than the catalog expects");
-    return read_stripes(survivor, drive, varve_disc_map(disc), crcs, count, err);
+    return varve_disc_open(&source.source, &disc, err) &&
+           read_stripes(survivor, drive, varve_disc_map(disc), crcs, count, err);
 }
 
 /* Whether reading the disc would help: some stripe that still lacks clusters can get one from it.

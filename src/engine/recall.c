@@ -367,9 +367,7 @@ open_serving(struct serving *serving, struct drive *drive, const struct varve_ba
     if (serving->buffer == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "recall");
     return varve_catalog_disc_get(drive->engine->catalog, barcode, &disc, err) &&
-           disc_crcs(drive->engine, disc.set, disc.index, &serving->crcs, &serving->crc_count,
-                     err) &&
-           disc_prove(drive, &disc.uuid, err);
+           disc_tables(drive->engine, drive, &disc, &serving->crcs, &serving->crc_count, err);
 }
 
 static void

@@ -55,6 +55,60 @@ disc_crcs(struct varve_engine *engine, struct varve_set_id id, uint32_t index, u
     return crcs_load(path, ret, ret_count, err);
 }
 
+/* The disc's own table. Its last clusters, which that cannot cover, are taken as they are read. */
+static bool
+read_own_crcs(struct drive *drive, uint32_t index, uint32_t **ret, uint64_t *ret_count,
+              struct varve_error *err)
+{
+    struct varve_medium medium;
+    struct drive_source source;
+    VARVE_CLEANUP(varve_disc_close) struct varve_disc *disc = NULL;
+    VARVE_CLEANUP_FREE uint8_t *buffer = aligned_alloc(4096, VARVE_CLUSTER_BYTES);
+    if (!varve_drive_medium(drive_handle(drive), &medium, err))
+        return false;
+    drive_source_init(&source, drive_handle(drive), medium.readable_clusters);
+    if (!varve_disc_open(&source.source, &disc, err))
+        return false;
+    uint64_t count = varve_disc_map(disc)->clusters;
+    VARVE_CLEANUP_FREE uint32_t *crcs = calloc((size_t)count + 1, sizeof *crcs);
+    if (buffer == NULL || crcs == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "read checksums");
+    for (uint64_t k = 0; k < count; k++) {
+        struct varve_error ignored = {0}; /* unreadable: it will not match, as it should not */
+        if (!varve_disc_crc(disc, index, k, &crcs[k]) &&
+            source_read(source.drive, k, buffer, &ignored))
+            crcs[k] = varve_crc32c(0, buffer, VARVE_CLUSTER_BYTES);
+    }
+    *ret = VARVE_TAKE(crcs);
+    *ret_count = count;
+    return true;
+}
+
+bool
+disc_tables(struct varve_engine *engine, struct drive *drive, const struct varve_disc_row *row,
+            uint32_t **ret, uint64_t *ret_count, struct varve_error *err)
+{
+    struct varve_set set;
+    struct varve_error why = {0};
+    if (!disc_prove(drive, &row->uuid, err))
+        return false;
+    if (disc_crcs(engine, row->set, row->index, ret, ret_count, &why))
+        return true;
+    if (why.kind != VARVE_ERROR_CORRUPT && why.kind != VARVE_ERROR_NOT_FOUND) {
+        *err = why;
+        return false;
+    }
+    varve_log(VARVE_LOG_WARNING, "%s; taking the checksums that disc '%s' itself has", why.text,
+              row->barcode.text);
+    if (!read_own_crcs(drive, row->index, ret, ret_count, err) ||
+        !varve_catalog_set_get(engine->catalog, row->set, &set, err))
+        return false;
+    VARVE_CLEANUP_FREE char *path = set_file(engine, &set, row->index, "crc");
+    if (path != NULL && !crcs_save(path, *ret, *ret_count, &why))
+        varve_log(VARVE_LOG_WARNING, "%s", why.text);
+    return true;
+}
+
 bool
 is_drive_trouble(const struct varve_error *why)
 {
@@ -142,8 +196,7 @@ verify_task(struct varve_engine *engine, struct task *task, struct drive *drive,
     VARVE_CLEANUP_FREE uint32_t *crcs = NULL;
     uint64_t clusters;
     job_text(task->job, "reading disc '%s'", disc->barcode.text);
-    return disc_crcs(engine, disc->set, disc->index, &crcs, &clusters, err) &&
-           disc_prove(drive, &disc->uuid, err) &&
+    return disc_tables(engine, drive, disc, &crcs, &clusters, err) &&
            disc_read_back(engine, drive, task->job, crcs, clusters, &verifying->bad, err);
 }
 

@@ -88,7 +88,13 @@ kernel_mounts_them() {
         "$(image_of "${discs[-1]}")" >"$work/vm"
 }
 if [ "${3:-}" = --vm ]; then
-    ok "a Linux kernel mounts three of them and reads all files" kernel_mounts_them
+    verdict=0
+    kernel_mounts_them || verdict=$?
+    if [ $verdict -eq 77 ]; then
+        ok "a Linux kernel mounts three of them and reads all files # SKIP $(tail -n 1 "$work/vm")" true
+    else
+        ok "a Linux kernel mounts three of them and reads all files" test $verdict -eq 0
+    fi
     sed 's/^/# /' "$work/vm"
 fi
 finish_tap
