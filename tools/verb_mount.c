@@ -233,6 +233,20 @@ wait_for_end(const struct cli *cli, pid_t pid, struct varve_error *err)
     return varve_error_hint(err, "it ends when the disc that it writes is done");
 }
 
+/* The kernel ends the daemon's service only when the mount is gone everywhere, and another mount
+ * namespace (a container, a service with PrivateMounts) may hold a copy of it for ever. So the
+ * daemon is told as well. */
+static void
+tell_stop(struct cli *cli, const char *archive)
+{
+    VARVE_CLEANUP(client_free) struct client *client = NULL;
+    json_t *answer = NULL;
+    struct varve_error ignored = {0}; /* it may have gone already, which is what is wanted */
+    if (client_open(cli, archive, &client, &ignored) &&
+        client_post(client, "/v1/stop", json_object(), &answer, &ignored))
+        json_decref(answer);
+}
+
 bool
 verb_umount(struct cli *cli, const struct args *args, struct varve_error *err)
 {
@@ -257,6 +271,8 @@ verb_umount(struct cli *cli, const struct args *args, struct varve_error *err)
     }
     if (!varve_unmount(mountpoint, err))
         return false;
+    if (serving)
+        tell_stop(cli, archive);
     if (serving && !wait_for_end(cli, pid, err))
         return false;
     return !cli->json || cli_print_json(json_pack("{s:s}", "unmounted", mountpoint), err);

@@ -62,12 +62,18 @@ varve_store_sync_all(const struct varve_store *store, struct varve_error *err);
 VARVE_MUST_CHECK bool
 varve_store_sync_name(const struct varve_store *store, const struct varve_place *place,
                       struct varve_error *err);
-/* Copies `from` to the new file `to` (other path or tier), with mtime; durable, bytes and name. The
- * copy is read back and compared by SHA-256 when `verify`. `ret_digest` may be NULL. */
+/* Copies `from` to the new file `to` (other path or tier), with mtime and mark. Neither bytes nor
+ * name are durable before varve_store_sync_all(), so that many copies share one wait for the disk.
+ * CORRUPT if the source has not `bytes`. */
 VARVE_MUST_CHECK bool
 varve_store_copy(const struct varve_store *store, const struct varve_place *from,
-                 const struct varve_place *to, uint64_t bytes, bool verify,
-                 struct varve_digest *ret_digest, struct varve_error *err);
+                 const struct varve_place *to, uint64_t bytes, struct varve_error *err);
+/* Reads both files, the copy from its medium rather than from memory, and compares them by SHA-256:
+ * CORRUPT if they differ. */
+VARVE_MUST_CHECK bool
+varve_store_compare(const struct varve_store *store, const struct varve_place *from,
+                    const struct varve_place *copy, uint64_t bytes, struct varve_error *err);
+
 /* Writes path, ino and version into the file's xattr user.varve.origin (JSON), so that resident
  * data too survives the loss of the catalog. A tier without user xattrs is no error. */
 void varve_store_mark_origin(const struct varve_store *store, const struct varve_place *place,

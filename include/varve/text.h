@@ -1,5 +1,5 @@
-/* text.h - sizes, durations and percentages as people write them, parsed and printed. Pure, any
- * thread. */
+/* text.h - sizes, durations and percentages as people write them, parsed and printed; UTF-8. Pure,
+ * any thread. */
 #ifndef VARVE_TEXT_H
 #define VARVE_TEXT_H
 
@@ -27,5 +27,11 @@ const char *varve_text_duration(int64_t duration_ns, char ret[VARVE_TEXT_BYTES])
 /* "2026-11-20T10:30:00Z"; returns `ret`. */
 #define VARVE_TEXT_TIME_BYTES 32
 const char *varve_text_time(int64_t realtime_ns, char ret[VARVE_TEXT_TIME_BYTES]);
+
+/* Code point at bytes[0..size): its length 1-4 with *ret set, or 0 if it is not valid UTF-8
+ * (overlong, surrogate, above 10FFFF, cut off). */
+size_t varve_utf8_decode(const uint8_t *bytes, size_t size, uint32_t *ret);
+/* The whole text is. */
+bool varve_utf8_valid(const char *text);
 
 #endif

@@ -186,11 +186,18 @@ VARVE_MUST_CHECK bool varve_vfs_freeze(struct varve_vfs *vfs, uint64_t ino, int6
 /* FROZEN -> LIVE if it is still current; else it is deleted. For plans that were given up. */
 VARVE_MUST_CHECK bool
 varve_vfs_thaw(struct varve_vfs *vfs, struct varve_content_id content, struct varve_error *err);
-/* Moves the resident copy to another tier, compared by SHA-256. BUSY: the file is open. *ret_old
- * must be given to varve_vfs_remove_later(). */
-VARVE_MUST_CHECK bool
-varve_vfs_move(struct varve_vfs *vfs, struct varve_content_id content, enum varve_tier to,
-               struct varve_place *ret_old, struct varve_error *err);
+/* Moves resident copies to another tier, each compared by SHA-256; all of a call share one wait for
+ * the disk, so give some dozens. Each has its own result: BUSY: the file is open or was changed
+ * meanwhile; NOT_FOUND: no resident copy; EXISTS: it is on that tier. `old` of what was moved must
+ * be given to varve_vfs_remove_later(). */
+struct varve_move_result {
+    struct varve_content_id content; /* in */
+    bool moved;
+    struct varve_place old;   /* if moved */
+    struct varve_error error; /* if not */
+};
+void varve_vfs_move(struct varve_vfs *vfs, struct varve_move_result *files, size_t count,
+                    enum varve_tier to);
 /* SEALED contents only (INV-1; INVALID else): drops the resident copy. BUSY: open. `ret_old` as
  * above. */
 VARVE_MUST_CHECK bool varve_vfs_release(struct varve_vfs *vfs, struct varve_content_id content,

@@ -10,7 +10,7 @@
 static const char rules_text[] =
     "\n"
     "; Rules move files; without any, files move only when somebody asks (varve archive, release,\n"
-    "; recall). Try them with `varve policy check`, `explain` and `simulate`.\n"
+    "; recall). Try them with `varve policy check` and `varve policy run --dry-run`.\n"
     ";\n"
     ";[rule cool]\n"
     ";from  = ssd\n"

@@ -4,40 +4,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-static size_t
-utf8_length(uint8_t lead)
-{
-    if (lead < 0x80)
-        return 1;
-    if (lead >= 0xC2 && lead < 0xE0)
-        return 2;
-    if (lead >= 0xE0 && lead < 0xF0)
-        return 3;
-    if (lead >= 0xF0 && lead < 0xF5)
-        return 4;
-    return 0;
-}
-
-size_t
-varve_utf8_decode(const uint8_t *bytes, size_t size, uint32_t *ret)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    static const uint8_t lead_mask[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
-    size_t length = size == 0 ? 0 : utf8_length(bytes[0]);
-    if (length == 0 || length > size)
-        return 0;
-    uint32_t point = bytes[0] & lead_mask[length];
-    for (size_t i = 1; i < length; i++) {
-        if ((bytes[i] & 0xC0) != 0x80)
-            return 0;
-        point = point << 6 | (bytes[i] & 0x3F);
-    }
-    if (point < least[length] || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000))
-        return 0;
-    *ret = point;
-    return length;
-}
-
 bool
 varve_utf8_plain(const char *text, size_t size)
 {

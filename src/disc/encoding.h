@@ -4,10 +4,8 @@
 
 #include <jansson.h>
 #include <varve/buffer.h>
+#include <varve/text.h>
 
-/* Code point at bytes[0..size): its length 1-4 with *ret set, or 0 if it is not valid UTF-8
- * (overlong, surrogate, above 10FFFF, cut off). */
-size_t varve_utf8_decode(const uint8_t *bytes, size_t size, uint32_t *ret);
 /* Valid UTF-8 without control characters (below 20h, 7Fh). */
 bool varve_utf8_plain(const char *text, size_t size);
 

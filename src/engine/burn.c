@@ -32,18 +32,23 @@ save_disc(struct varve_engine *engine, const struct varve_disc_row *disc, struct
 /* What is already on an unfinished disc must be the beginning of this very image; only then the
  * burn goes on behind it. */
 static bool
-prefix_matches(struct burning *b, struct drive *drive, uint64_t clusters)
+check_prefix(struct burning *b, struct drive *drive, uint64_t clusters, struct varve_error *err)
 {
     VARVE_CLEANUP_FREE uint8_t *buffer = aligned_alloc(4096, VARVE_CLUSTER_BYTES);
-    const uint32_t *crcs = b->crcs;
     if (buffer == NULL)
-        return false;
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "burn");
     for (uint64_t k = 0; k < clusters; k++) {
-        struct varve_error ignored = {
-            0}; /* unreadable is as bad as different: the disc is scrapped */
-        if (!varve_drive_read(drive_handle(drive), k, 1, buffer, NULL, &ignored) ||
-            varve_crc32c(0, buffer, VARVE_CLUSTER_BYTES) != crcs[k])
+        struct varve_error why = {0};
+        if (!go_on(b->engine, err))
             return false;
+        bool read = varve_drive_read(drive_handle(drive), k, 1, buffer, NULL, &why);
+        if (!read && is_drive_trouble(&why)) {
+            *err = why; /* says nothing of the disc */
+            return false;
+        }
+        if (!read || varve_crc32c(0, buffer, VARVE_CLUSTER_BYTES) != b->crcs[k])
+            return varve_error_set(err, VARVE_ERROR_WRONG_DISC, 0,
+                                   "it is not blank, and what is on it is not ours");
     }
     return true;
 }
@@ -62,13 +67,11 @@ where_to_begin(struct burning *b, struct drive *drive, uint64_t *ret_first, stru
         *ret_first = 0;
         return true;
     case VARVE_MEDIUM_APPENDABLE:
-        if (medium.next_valid && medium.next_cluster <= clusters &&
-            prefix_matches(b, drive, medium.next_cluster)) {
-            *ret_first = medium.next_cluster;
-            return true;
-        }
-        return varve_error_set(err, VARVE_ERROR_WRONG_DISC, 0,
-                               "it is not blank, and what is on it is not ours");
+        if (!medium.next_valid || medium.next_cluster > clusters)
+            return varve_error_set(err, VARVE_ERROR_WRONG_DISC, 0,
+                                   "it is not blank, and what is on it is not ours");
+        *ret_first = medium.next_cluster;
+        return check_prefix(b, drive, medium.next_cluster, err);
     case VARVE_MEDIUM_CLOSED:
         if (disc_prove(drive, &b->disc.uuid, err)) {
             *ret_first = UINT64_MAX; /* a crash came between closing and noting it */
@@ -266,7 +269,9 @@ choose_disc(struct burning *b, struct varve_error *err)
         return false;
     if (found)
         return true;
-    if (!blank_take(b->engine, set, b->index, &b->disc, err))
+    struct varve_set sized = *set;
+    sized.clusters = b->clusters; /* a parity image is longer than the data that it covers */
+    if (!blank_take(b->engine, &sized, b->index, &b->disc, err))
         return false;
     b->disc.clusters = b->clusters;
     return save_disc(b->engine, &b->disc, err);

@@ -50,10 +50,10 @@ open_catalog(struct varve_engine *engine, struct varve_error *err)
                            uuid);
 }
 
-static bool
-open_store(struct varve_engine *engine, struct varve_error *err)
+bool
+tiers_open(const struct varve_config *config, struct varve_catalog *catalog,
+           const struct varve_uuid *archive, struct varve_store **ret, struct varve_error *err)
 {
-    const struct varve_config *config = engine->config;
     VARVE_CLEANUP_FREE struct varve_store_path *paths =
         calloc(config->tier_count + 1, sizeof *paths);
     if (paths == NULL)
@@ -61,11 +61,10 @@ open_store(struct varve_engine *engine, struct varve_error *err)
     for (size_t i = 0; i < config->tier_count; i++) {
         paths[i].tier = config->tiers[i].tier;
         paths[i].path = config->tiers[i].path;
-        if (!varve_catalog_tier_path(engine->catalog, paths[i].tier, paths[i].path,
-                                     &paths[i].path_id, err))
+        if (!varve_catalog_tier_path(catalog, paths[i].tier, paths[i].path, &paths[i].path_id, err))
             return false;
     }
-    return varve_store_open(paths, config->tier_count, &engine->uuid, &engine->store, err);
+    return varve_store_open(paths, config->tier_count, archive, ret, err);
 }
 
 static bool
@@ -119,8 +118,9 @@ open_all(struct varve_engine *engine, const struct varve_engine_ports *ports,
 {
     return varve_config_load(engine->dir, &engine->config, err) &&
            varve_policy_new(engine->config, &engine->policy, err) && engine_lock(engine, err) &&
-           open_catalog(engine, err) && open_store(engine, err) && open_vfs(engine, err) &&
-           libraries_open(engine, ports, err);
+           open_catalog(engine, err) &&
+           tiers_open(engine->config, engine->catalog, &engine->uuid, &engine->store, err) &&
+           open_vfs(engine, err) && libraries_open(engine, ports, err);
 }
 
 struct varve_engine *
@@ -176,13 +176,11 @@ varve_engine_close(struct varve_engine *engine)
     if (engine == NULL)
         return;
     atomic_store(&engine->stopping, true);
-    if (engine->started) {
-        ticker_stop(engine);
-        drives_stop(engine);
-        recalls_stop(engine);
-        jobs_stop(engine);
-        recalls_free(engine);
-    }
+    drives_stop(engine); /* first: the ticker may wait for a look at a blank */
+    ticker_stop(engine);
+    recalls_stop(engine);
+    jobs_stop(engine);
+    recalls_free(engine);
     jobs_done(engine);
     libraries_close(engine);
     varve_vfs_free(engine->vfs);

@@ -273,6 +273,8 @@ disc_read_back(struct varve_engine *engine, struct drive *drive, struct job *job
 /* Proves that the disc in the drive is image `uuid` (INV-5): by its anchor. */
 VARVE_MUST_CHECK bool
 disc_prove(struct drive *drive, const struct varve_uuid *uuid, struct varve_error *err);
+/* The drive, not the disc in it, is the reason. */
+bool is_drive_trouble(const struct varve_error *why);
 /* A drive as a cluster source. */
 struct drive_source {
     struct varve_cluster_source source;
@@ -348,6 +350,10 @@ request_drop(struct varve_engine *engine, struct varve_content_id content, struc
 struct varve_engine *
 engine_new(const char *dir, const struct varve_engine_ports *ports, struct varve_error *err);
 VARVE_MUST_CHECK bool engine_lock(struct varve_engine *engine, struct varve_error *err);
+/* The tiers of the configuration, numbered by the catalog (engine.c). */
+VARVE_MUST_CHECK bool
+tiers_open(const struct varve_config *config, struct varve_catalog *catalog,
+           const struct varve_uuid *archive, struct varve_store **ret, struct varve_error *err);
 /* Opens library `index` of the configuration (drives.c). */
 VARVE_MUST_CHECK bool
 library_attach(struct varve_engine *engine, const struct varve_engine_ports *ports, size_t index,

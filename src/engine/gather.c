@@ -43,9 +43,10 @@ have_at(const struct gathering *g, size_t stripe, uint32_t index)
 }
 
 static uint32_t
-have_count(const struct gathering *g, size_t stripe)
+have_count(struct gathering *g, size_t stripe)
 {
     uint32_t count = 0;
+    VARVE_LOCKED(&g->lock);
     for (uint32_t i = 0; i < g->discs; i++)
         count += *have_at(g, stripe, i) != 0;
     return count;
@@ -142,7 +143,7 @@ survivor_task(struct varve_engine *engine, struct task *task, struct drive *driv
 /* Whether reading the disc would help: some stripe that still lacks clusters can get one from it.
  */
 static bool
-is_useful(const struct gathering *g, uint32_t index)
+is_useful(struct gathering *g, uint32_t index)
 {
     if (g->tried[index])
         return false;
@@ -188,16 +189,19 @@ survivor_wait(struct survivor *survivor, struct varve_error *err)
     /* The disc cannot help now; others may. What it is worth the next scrub finds out. */
     varve_log(VARVE_LOG_WARNING, "degraded read: disc '%s': %s", survivor->disc.barcode.text,
               why.text);
+    struct varve_engine *engine = survivor->gathering->engine;
     struct varve_error ignored = {0};
     if (!survivor->task.disc_arrived && why.kind == VARVE_ERROR_OFFLINE)
-        VARVE_IGNORE(disc_mark(survivor->gathering->engine, &survivor->disc.barcode,
-                               VARVE_DISC_LOST, why.text, &ignored));
+        /* Regraded, too: nothing may be released on the word of a disc that is gone. */
+        VARVE_IGNORE(
+            disc_mark(engine, &survivor->disc.barcode, VARVE_DISC_LOST, why.text, &ignored) &&
+            set_regrade(engine, survivor->disc.set, &ignored));
     return true;
 }
 
 /* Discs that the stripe worst off still needs. */
 static uint32_t
-still_needed(const struct gathering *g)
+still_needed(struct gathering *g)
 {
     uint32_t most = 0;
     for (size_t stripe = 0; stripe < g->stripe_count; stripe++) {
@@ -238,7 +242,7 @@ read_survivors(struct gathering *g, struct varve_error *err)
 /* --- decoding --- */
 
 static bool
-unrecoverable(const struct gathering *g, size_t stripe, struct varve_error *err)
+unrecoverable(struct gathering *g, size_t stripe, struct varve_error *err)
 {
     VARVE_CLEANUP_BUFFER struct varve_buffer lost = {0};
     for (uint32_t i = 0; i < g->discs; i++) {

@@ -111,12 +111,24 @@ set_regrade(struct varve_engine *engine, struct varve_set_id id, struct varve_er
 
 /* --- discs --- */
 
+/* Everything read from it is checked, so it may serve again; a scrub tells how good it is. */
+static enum varve_disc_state
+state_on_return(const struct varve_disc_row *disc)
+{
+    if (disc->set.value == 0)
+        return VARVE_DISC_BLANK;
+    if (disc->verified_ns == 0)
+        return VARVE_DISC_BURNING;
+    return disc->bad_clusters > 0 ? VARVE_DISC_SUSPECT : VARVE_DISC_SEALED;
+}
+
 /* A disc that the catalog does not know counts as blank until a drive says otherwise (INV-5 proves
  * it before burning). */
 static bool
-note_present(struct varve_engine *engine, const char *library, const struct varve_barcode *barcode,
+note_present(struct varve_engine *engine, const char *library, const struct varve_element *element,
              struct varve_error *err)
 {
+    const struct varve_barcode *barcode = &element->barcode;
     struct varve_disc_row disc = {.barcode = *barcode};
     struct varve_error why = {0};
     if (!varve_catalog_disc_get(engine->catalog, barcode, &disc, &why)) {
@@ -127,16 +139,14 @@ note_present(struct varve_engine *engine, const char *library, const struct varv
         (void)snprintf(disc.library, sizeof disc.library, "%s", library);
         return varve_catalog_disc_put(engine->catalog, &disc, err);
     }
+    if (disc.state == VARVE_DISC_OFFLINE && element->type == VARVE_ELEMENT_MAIL_SLOT)
+        return true; /* exported, and waits there to be taken out */
     bool back = disc.state == VARVE_DISC_LOST || disc.state == VARVE_DISC_OFFLINE;
     if (!back && strcmp(disc.library, library) == 0)
         return true;
     (void)snprintf(disc.library, sizeof disc.library, "%s", library);
     if (back) {
-        /* Everything read from it is checked, so it may serve again; a scrub tells how good it is.
-         */
-        disc.state = disc.set.value == 0
-                         ? VARVE_DISC_BLANK
-                         : (disc.verified_ns != 0 ? VARVE_DISC_SEALED : VARVE_DISC_BURNING);
+        disc.state = state_on_return(&disc);
         disc.place[0] = 0;
         varve_log(VARVE_LOG_NOTICE, "disc '%s' is in library '%s' again", disc.barcode.text,
                   library);
@@ -205,7 +215,7 @@ inventory_update(struct varve_engine *engine, size_t library, bool refresh,
         return varve_error_wrap(err, "library '%s'", row->name);
     for (size_t i = 0; i < count; i++) {
         if (elements[i].full && elements[i].barcode.text[0] != 0 &&
-            !note_present(engine, row->name, &elements[i].barcode, err))
+            !note_present(engine, row->name, &elements[i], err))
             return false;
     }
     if (!note_all_missing(engine, row->name, elements, count, err))

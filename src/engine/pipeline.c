@@ -7,26 +7,51 @@
 
 /* --- sealing --- */
 
+/* Backing files of old versions: they go once the unit that stops naming them is committed (INV-4).
+ */
+struct places {
+    struct varve_place *rows;
+    size_t count, capacity;
+};
+
 static bool
-seal_content(struct varve_engine *engine, struct varve_content_id id, struct varve_error *err)
+places_add(struct places *places, struct varve_place place, struct varve_error *err)
 {
-    struct varve_content content;
-    if (!varve_catalog_content_get(engine->catalog, id, &content, err))
-        return false;
-    struct varve_place old = content.place;
-    content.phase = VARVE_PHASE_SEALED;
-    if (!content.current)
-        content.place =
-            (struct varve_place){0}; /* an old version needs no resident copy any more */
-    if (!varve_catalog_content_update(engine->catalog, &content, err))
-        return false;
-    if (!content.current)
-        varve_vfs_remove_later(engine->vfs, old);
+    if (places->count == places->capacity) {
+        size_t capacity = places->capacity == 0 ? 256 : places->capacity * 2;
+        struct varve_place *rows = realloc(places->rows, capacity * sizeof *rows);
+        if (rows == NULL)
+            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "seal a set");
+        places->rows = rows;
+        places->capacity = capacity;
+    }
+    places->rows[places->count++] = place;
     return true;
 }
 
 static bool
-seal_record(struct varve_engine *engine, const struct varve_record *record, struct varve_error *err)
+seal_content(struct varve_engine *engine, struct varve_content_id id, struct places *ret_old,
+             struct varve_error *err)
+{
+    struct varve_content content;
+    if (!varve_catalog_content_get(engine->catalog, id, &content, err))
+        return false;
+    /* What may have changed since it was read is not what the discs have. */
+    if (content.phase == VARVE_PHASE_LIVE)
+        return varve_error_set(err, VARVE_ERROR_CORRUPT, 0,
+                               "content %" PRIu64 " is on its discs, but not frozen", id.value);
+    if (!content.current && !places_add(ret_old, content.place, err))
+        return false;
+    content.phase = VARVE_PHASE_SEALED;
+    if (!content.current)
+        content.place =
+            (struct varve_place){0}; /* an old version needs no resident copy any more */
+    return varve_catalog_content_update(engine->catalog, &content, err);
+}
+
+static bool
+seal_record(struct varve_engine *engine, const struct varve_record *record, struct places *ret_old,
+            struct varve_error *err)
 {
     struct varve_error why = {0};
     if (record->type == VARVE_RECORD_DELETED) {
@@ -44,17 +69,17 @@ seal_record(struct varve_engine *engine, const struct varve_record *record, stru
     if (record->type != VARVE_RECORD_FILE || record->piece_bytes == 0 ||
         record->part + 1 != record->parts)
         return true;
-    return seal_content(engine, (struct varve_content_id){record->content}, err);
+    return seal_content(engine, (struct varve_content_id){record->content}, ret_old, err);
 }
 
 static bool
 seal_unit(struct varve_engine *engine, struct set_images *images, struct varve_set *set,
-          struct varve_error *err)
+          struct places *ret_old, struct varve_error *err)
 {
     for (uint32_t i = 0; i < set->data_discs; i++) {
         const struct varve_manifest *manifest = varve_image_manifest(images->images[i]);
         for (size_t r = 0; r < manifest->count; r++) {
-            if (!seal_record(engine, &manifest->records[r], err))
+            if (!seal_record(engine, &manifest->records[r], ret_old, err))
                 return false;
         }
     }
@@ -70,9 +95,14 @@ set_seal(struct varve_engine *engine, struct varve_set *set, struct varve_error 
     struct varve_set sealed = *set;
     sealed.state = VARVE_SET_SEALED;
     sealed.sealed_ns = varve_clock_realtime(engine->clock);
+    struct places old = {0};
     varve_catalog_begin(engine->catalog);
-    bool ok = seal_unit(engine, images, &sealed, err);
-    if (!varve_catalog_end(engine->catalog, ok, err) || !varve_catalog_sync(engine->catalog, err))
+    bool ok = seal_unit(engine, images, &sealed, &old, err);
+    ok = varve_catalog_end(engine->catalog, ok, err) && varve_catalog_sync(engine->catalog, err);
+    for (size_t i = 0; ok && i < old.count; i++)
+        varve_vfs_remove_later(engine->vfs, old.rows[i]);
+    free(old.rows);
+    if (!ok)
         return varve_error_wrap(err, "seal set %" PRIu64, set->id.value);
     *set = sealed;
     set_files_remove(engine, set, true);
@@ -93,10 +123,29 @@ work_bytes(const struct varve_set *set)
 
 /* --- giving a plan up --- */
 
-/* Back in line, except for the culprit: asked for again, it would fail the next set as well. */
+struct contents {
+    struct varve_content_id *ids;
+    size_t count, capacity;
+};
+
 static bool
-put_back(struct varve_engine *engine, const struct varve_set *set, struct varve_content_id culprit,
-         struct varve_error *err)
+contents_add(struct contents *contents, struct varve_content_id id, struct varve_error *err)
+{
+    if (contents->count == contents->capacity) {
+        size_t capacity = contents->capacity == 0 ? 256 : contents->capacity * 2;
+        struct varve_content_id *ids = realloc(contents->ids, capacity * sizeof *ids);
+        if (ids == NULL)
+            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "give up a plan");
+        contents->ids = ids;
+        contents->capacity = capacity;
+    }
+    contents->ids[contents->count++] = id;
+    return true;
+}
+
+static bool
+contents_of(struct varve_engine *engine, const struct varve_set *set, struct contents *ret,
+            struct varve_error *err)
 {
     VARVE_CLEANUP_FREE struct varve_piece *page = calloc(PAGE_ROWS, sizeof *page);
     struct varve_content_id after = {0};
@@ -109,41 +158,61 @@ put_back(struct varve_engine *engine, const struct varve_set *set, struct varve_
                                       &count, err))
             return false;
         for (size_t i = 0; i < count; i++) {
-            struct varve_error why = {0};
             after = page[i].content;
             after_part = page[i].part;
-            if (page[i].part != 0)
-                continue;
-            if (!varve_vfs_thaw(engine->vfs, page[i].content, &why) &&
-                why.kind != VARVE_ERROR_NOT_FOUND) {
-                *err = why;
-                return false;
-            }
-            struct varve_content content; /* gone if it was not current any more */
-            if (page[i].content.value != culprit.value &&
-                varve_catalog_content_get(engine->catalog, page[i].content, &content, &why) &&
-                !request_content(engine, page[i].content, "manual", engine->config->data_discs,
-                                 engine->config->parity_discs, err))
+            if (page[i].part == 0 && !contents_add(ret, page[i].content, err))
                 return false;
         }
     }
     return true;
 }
 
+/* In a unit: the plan is no more, its contents are back in line, except for the culprit: asked for
+ * again, it would fail the next set as well. */
+static bool
+abandon_unit(struct varve_engine *engine, const struct varve_set *set,
+             const struct contents *contents, struct varve_content_id culprit,
+             struct varve_error *err)
+{
+    for (size_t i = 0; i < contents->count; i++) {
+        if (contents->ids[i].value != culprit.value &&
+            !request_content(engine, contents->ids[i], "manual", engine->config->data_discs,
+                             engine->config->parity_discs, err))
+            return false;
+    }
+    return varve_catalog_set_pieces_delete(engine->catalog, set->id, err) &&
+           varve_catalog_set_update(engine->catalog, set, err);
+}
+
 /* A set whose files cannot be read is taken apart again, so that one bad file does not hold up all
- * others for ever. */
+ * others for ever. The set goes first and durably: a content that may change again must belong to
+ * no set that could still be burned. What a crash leaves frozen is thawed at the next start. */
 static bool
 abandon(struct varve_engine *engine, struct varve_set *set, struct varve_content_id culprit,
         struct varve_error *err)
 {
-    set->state = VARVE_SET_ABANDONED;
-    if (!put_back(engine, set, culprit, err))
+    struct contents contents = {0};
+    struct varve_set abandoned = *set;
+    abandoned.state = VARVE_SET_ABANDONED;
+    bool ok = contents_of(engine, set, &contents, err);
+    if (ok) {
+        varve_catalog_begin(engine->catalog);
+        ok = abandon_unit(engine, &abandoned, &contents, culprit, err);
+        ok =
+            varve_catalog_end(engine->catalog, ok, err) && varve_catalog_sync(engine->catalog, err);
+    }
+    for (size_t i = 0; ok && i < contents.count; i++) {
+        struct varve_error why = {0};
+        if (!varve_vfs_thaw(engine->vfs, contents.ids[i], &why) &&
+            why.kind != VARVE_ERROR_NOT_FOUND)
+            varve_log(VARVE_LOG_WARNING,
+                      "content %" PRIu64 " stays frozen until the next start: %s",
+                      contents.ids[i].value, why.text);
+    }
+    free(contents.ids);
+    if (!ok)
         return false;
-    varve_catalog_begin(engine->catalog);
-    bool ok = varve_catalog_set_pieces_delete(engine->catalog, set->id, err) &&
-              varve_catalog_set_update(engine->catalog, set, err);
-    if (!varve_catalog_end(engine->catalog, ok, err) || !varve_catalog_sync(engine->catalog, err))
-        return false;
+    *set = abandoned;
     set_files_remove(engine, set, false);
     return true;
 }
@@ -224,6 +293,24 @@ finish_unfinished(struct varve_engine *engine, struct job *job, struct varve_err
     }
 }
 
+/* A file that is deleted or renamed while its set is planned undoes the plan; the next one goes
+ * without it. */
+static bool
+plan_again(struct varve_engine *engine, struct job *job, struct varve_set *set, bool *ret_made,
+           struct varve_error *err)
+{
+    enum { TRIES_MAX = 5 };
+    for (unsigned tries = 1;; tries++) {
+        struct varve_error why = {0};
+        if (set_plan(engine, job, set, ret_made, &why))
+            return true;
+        if (why.kind != VARVE_ERROR_NOT_FOUND || tries == TRIES_MAX) {
+            *err = why;
+            return false;
+        }
+    }
+}
+
 static bool
 run(struct varve_engine *engine, struct job *job, struct varve_error *err)
 {
@@ -231,7 +318,7 @@ run(struct varve_engine *engine, struct job *job, struct varve_error *err)
     for (;;) {
         struct varve_set set;
         bool made;
-        if (!finish_unfinished(engine, job, err) || !set_plan(engine, job, &set, &made, err))
+        if (!finish_unfinished(engine, job, err) || !plan_again(engine, job, &set, &made, err))
             return false;
         if (!made)
             break;

@@ -18,6 +18,7 @@ struct planning {
     size_t count, capacity;
     size_t frozen;     /* items [0, frozen) are frozen */
     unsigned patience; /* naps left for files that are just being closed */
+    bool committed;    /* the set exists: nothing of it may be taken back */
     uint64_t *extras;  /* inodes recorded without content */
     size_t extra_count, extra_capacity;
     struct varve_tombstone *tombstones;
@@ -283,6 +284,26 @@ push_extra(struct planning *p, const struct varve_inode *inode, struct varve_buf
     return varve_buffer_ok(path_before, err);
 }
 
+/* Inodes that are gone, as many as half of the room for records holds. */
+static bool
+collect_tombstones(struct planning *p, uint64_t budget, struct varve_error *err)
+{
+    enum { TOMBSTONES_MAX = 65536 };
+    size_t count = 0;
+    p->tombstones = calloc(TOMBSTONES_MAX, sizeof *p->tombstones);
+    if (p->tombstones == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "plan records");
+    if (!varve_catalog_tombstones(p->engine->catalog, 0, p->tombstones, TOMBSTONES_MAX, &count,
+                                  err))
+        return false;
+    while (p->tombstone_count < count &&
+           (p->tombstone_count % 64 != 0 || varve_image_cost_clusters(&p->extra_cost) < budget)) {
+        varve_image_cost_other(&p->extra_cost, 1, 0, 0);
+        p->tombstone_count++;
+    }
+    return true;
+}
+
 /* Records of changed inodes ride along on the first disc of a set, as far as a fiftieth of a disc
  * holds; the rest waits for the next set. */
 static bool
@@ -294,14 +315,10 @@ collect_extras(struct planning *p, struct varve_error *err)
     VARVE_CLEANUP_BUFFER struct varve_buffer path_before = {0};
     uint64_t after = 0;
     size_t count = PAGE_ROWS;
-    p->tombstones = calloc(PAGE_ROWS, sizeof *p->tombstones);
-    if (page == NULL || p->tombstones == NULL)
+    if (page == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "plan records");
-    if (!varve_catalog_tombstones(p->engine->catalog, 0, p->tombstones, PAGE_ROWS,
-                                  &p->tombstone_count, err))
+    if (!collect_tombstones(p, budget / 2, err))
         return false;
-    for (size_t i = 0; i < p->tombstone_count; i++)
-        varve_image_cost_other(&p->extra_cost, 1, 0, 0);
     while (count == PAGE_ROWS) {
         if (!varve_catalog_unrecorded(p->engine->catalog, after, page, PAGE_ROWS, &count, err))
             return false;
@@ -415,7 +432,8 @@ commit(struct planning *p, struct varve_error *err)
     bool ok = varve_catalog_set_update(catalog, &p->set, err);
     for (uint32_t disc = 0; ok && disc < p->plan.discs; disc++)
         ok = insert_pieces(p, disc, err);
-    return varve_catalog_end(catalog, ok, err) && varve_catalog_sync(catalog, err);
+    p->committed = varve_catalog_end(catalog, ok, err);
+    return p->committed && varve_catalog_sync(catalog, err);
 }
 
 /* The set must fit the blanks at hand before anything is frozen for good. */
@@ -532,9 +550,9 @@ set_plan(struct varve_engine *engine, struct job *job, struct varve_set *ret, bo
     bool ok = plan(&p, ret_made, err);
     if (ok)
         *ret = p.set;
-    for (size_t i = 0; !ok && i < p.frozen; i++)
+    for (size_t i = 0; !ok && !p.committed && i < p.frozen; i++)
         thaw(&p, &p.items[i]);
-    if (!ok && p.set.id.value != 0)
+    if (!ok && !p.committed && p.set.id.value != 0)
         set_files_remove(engine, &p.set, false);
     planning_done(&p);
     return ok || varve_error_wrap(err, "plan a set");

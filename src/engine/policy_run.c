@@ -7,6 +7,9 @@
 #include <string.h>
 #include <time.h>
 
+/* Files done together: one wait for the disk for so many moves. */
+enum { MOVE_BATCH = 128 };
+
 struct chosen {
     uint64_t ino;
     struct varve_content_id content;
@@ -98,22 +101,17 @@ static bool
 do_file(struct varve_engine *engine, const struct varve_rule *rule, const struct chosen *file,
         struct varve_error *err)
 {
-    struct varve_place old;
     switch (rule->to) {
     case VARVE_TO_SSD:
     case VARVE_TO_HDD:
-        if (!varve_vfs_move(engine->vfs, file->content,
-                            rule->to == VARVE_TO_SSD ? VARVE_TIER_SSD : VARVE_TIER_HDD, &old, err))
-            return false;
-        varve_vfs_remove_later(engine->vfs, old);
-        return true;
+        break; /* in batches: move_files() */
     case VARVE_TO_MIGRATED:
         return release_file(engine, file, err);
     case VARVE_TO_OPTICAL:
-        break;
+        return request_content(engine, file->content, rule->name, rule->data_discs,
+                               rule->parity_discs, err);
     }
-    return request_content(engine, file->content, rule->name, rule->data_discs, rule->parity_discs,
-                           err);
+    return true;
 }
 
 /* Files that are open or changed since wait for another run; what a full tier refuses ends the
@@ -123,6 +121,51 @@ is_fatal(const struct varve_error *why)
 {
     return why->kind != VARVE_ERROR_BUSY && why->kind != VARVE_ERROR_NOT_FOUND &&
            why->kind != VARVE_ERROR_EXISTS && why->kind != VARVE_ERROR_INVALID;
+}
+
+/* What one file's failure means for the rule: false ends it. */
+static bool
+settle_file(const struct varve_rule *rule, const struct varve_error *why, uint64_t *skipped,
+            struct varve_error *err)
+{
+    ++*skipped;
+    if (!is_fatal(why))
+        return true;
+    *err = *why;
+    return varve_error_wrap(err, "rule '%s'", rule->name);
+}
+
+static bool
+move_files(struct varve_engine *engine, const struct varve_rule *rule, const struct chosen *rows,
+           size_t count, uint64_t *skipped, struct varve_error *err)
+{
+    struct varve_move_result results[MOVE_BATCH] = {{{0}}};
+    bool ok = true;
+    for (size_t i = 0; i < count; i++)
+        results[i].content = rows[i].content;
+    varve_vfs_move(engine->vfs, results, count,
+                   rule->to == VARVE_TO_SSD ? VARVE_TIER_SSD : VARVE_TIER_HDD);
+    for (size_t i = 0; i < count; i++) {
+        if (results[i].moved)
+            varve_vfs_remove_later(engine->vfs, results[i].old);
+        else
+            ok = ok && settle_file(rule, &results[i].error, skipped, err);
+    }
+    return ok;
+}
+
+static bool
+do_files(struct varve_engine *engine, const struct varve_rule *rule, const struct chosen *rows,
+         size_t count, uint64_t *skipped, struct varve_error *err)
+{
+    if (rule->to == VARVE_TO_SSD || rule->to == VARVE_TO_HDD)
+        return move_files(engine, rule, rows, count, skipped, err);
+    for (size_t i = 0; i < count; i++) {
+        struct varve_error why = {0};
+        if (!do_file(engine, rule, &rows[i], &why) && !settle_file(rule, &why, skipped, err))
+            return false;
+    }
+    return true;
 }
 
 static bool
@@ -136,17 +179,11 @@ do_rule(struct varve_engine *engine, struct job *job, const struct varve_policy_
     job_grow(job, choosing.bytes, choosing.files);
     job_text(job, "rule '%s': %s to %s", step->rule->name, varve_rule_from_name(step->rule->from),
              varve_rule_to_name(step->rule->to));
-    for (size_t i = 0; ok && i < choosing.count; i++) {
-        struct varve_error why = {0};
-        ok = go_on(engine, err);
-        if (ok && !do_file(engine, step->rule, &rows[i], &why)) {
-            skipped++;
-            if (is_fatal(&why)) {
-                *err = why;
-                ok = varve_error_wrap(err, "rule '%s'", step->rule->name);
-            }
-        }
-        job_add(job, rows[i].size, 1);
+    for (size_t at = 0; ok && at < choosing.count; at += MOVE_BATCH) {
+        size_t count = choosing.count - at < MOVE_BATCH ? choosing.count - at : MOVE_BATCH;
+        ok = go_on(engine, err) && do_files(engine, step->rule, &rows[at], count, &skipped, err);
+        for (size_t i = 0; i < count; i++)
+            job_add(job, rows[at + i].size, 1);
     }
     if (skipped > 0)
         varve_log(VARVE_LOG_INFO,

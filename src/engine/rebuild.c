@@ -84,24 +84,6 @@ open_libraries(struct rebuild *r, const struct varve_engine_ports *ports, struct
                            VARVE_CONFIG_FILE);
 }
 
-static bool
-open_tiers(struct rebuild *r, struct varve_error *err)
-{
-    const struct varve_config *config = r->engine->config;
-    VARVE_CLEANUP_FREE struct varve_store_path *paths =
-        calloc(config->tier_count + 1, sizeof *paths);
-    if (paths == NULL)
-        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "rebuild");
-    for (size_t i = 0; i < config->tier_count; i++) {
-        paths[i].tier = config->tiers[i].tier;
-        paths[i].path = config->tiers[i].path;
-        if (!varve_catalog_tier_path(r->catalog, paths[i].tier, paths[i].path, &paths[i].path_id,
-                                     err))
-            return false;
-    }
-    return varve_store_open(paths, config->tier_count, &r->archive, &r->store, err);
-}
-
 /* --- the catalog's file --- */
 
 static void
@@ -136,7 +118,9 @@ keep_old(const char *path, struct varve_error *err)
 static bool
 fill_catalog(struct rebuild *r, struct varve_error *err)
 {
-    if (!rebuild_apply(r, err) || !open_tiers(r, err) || !rebuild_adopt(r, err))
+    if (!rebuild_apply(r, err) ||
+        !tiers_open(r->engine->config, r->catalog, &r->archive, &r->store, err) ||
+        !rebuild_adopt(r, err))
         return false;
     rebuild_tell(r, 0, 0, "counting links");
     varve_catalog_begin(r->catalog);

@@ -10,7 +10,8 @@ struct member {
     bool present, has_map, has_manifest, has_crcs;
     struct varve_barcode barcode;
     char library[64];
-    const char *image; /* path, of image mode */
+    const char *image;      /* path, of image mode */
+    struct varve_uuid uuid; /* of the disc, as it says itself */
     struct varve_disc_map map;
 };
 struct found_set {
@@ -51,6 +52,9 @@ VARVE_MUST_CHECK bool rebuild_decode(struct rebuild *rebuild, struct varve_error
 VARVE_MUST_CHECK bool rebuild_apply(struct rebuild *rebuild, struct varve_error *err);
 /* Takes over what lies on the tiers (rebuild_adopt.c). */
 VARVE_MUST_CHECK bool rebuild_adopt(struct rebuild *rebuild, struct varve_error *err);
+/* The directory of that name in `parent`, made if there is none (rebuild_adopt.c). */
+VARVE_MUST_CHECK bool rebuild_directory(struct rebuild *rebuild, uint64_t parent, const char *name,
+                                        uint64_t *ret, struct varve_error *err);
 /* Link counts and current contents, after all names are known (rebuild_apply.c). */
 VARVE_MUST_CHECK bool rebuild_finish(struct rebuild *rebuild, struct varve_error *err);
 

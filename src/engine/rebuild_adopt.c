@@ -22,6 +22,34 @@ struct backing {
     struct stat st;
 };
 
+static int
+digit_value(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+/* The path as text, or as hexadecimal where it is not UTF-8. */
+static bool
+parse_path(const char *path, const char *hex, char ret[VARVE_PATH_BYTES_MAX])
+{
+    size_t length = 0;
+    if (path != NULL && strlen(path) < VARVE_PATH_BYTES_MAX)
+        memcpy(ret, path, length = strlen(path));
+    if (path == NULL && hex != NULL && strlen(hex) / 2 < VARVE_PATH_BYTES_MAX) {
+        for (; hex[2 * length] != 0; length++) {
+            int high = digit_value(hex[2 * length]);
+            int low = digit_value(hex[2 * length + 1]); /* of the end: no digit */
+            if (high < 0 || low < 0 || high + low == 0)
+                return false;
+            ret[length] = (char)(high << 4 | low);
+        }
+    }
+    ret[length] = 0;
+    return ret[0] == '/';
+}
+
 static bool
 parse_origin(const char *text, size_t size, struct origin *ret)
 {
@@ -32,18 +60,19 @@ parse_origin(const char *text, size_t size, struct origin *ret)
     json_int_t uid = 0;
     json_int_t gid = 0;
     const char *path = NULL;
+    const char *hex = NULL;
     bool ok = json != NULL &&
-              json_unpack(json, "{s:I,s:I,s:s,s?:I,s?:I,s?:I}", "ino", &ino, "version", &version,
-                          "path", &path, "mode", &mode, "uid", &uid, "gid", &gid) == 0 &&
-              ino > 1 && version >= 0 && version <= UINT32_MAX && path[0] == '/' &&
-              strlen(path) < sizeof ret->path;
+              json_unpack(json, "{s:I,s:I,s?:s,s?:s,s?:I,s?:I,s?:I}", "ino", &ino, "version",
+                          &version, "path", &path, "path_hex", &hex, "mode", &mode, "uid", &uid,
+                          "gid", &gid) == 0 &&
+              ino > 1 && version >= 0 && version <= UINT32_MAX;
     if (ok) {
         *ret = (struct origin){.ino = (uint64_t)ino,
                                .version = (uint32_t)version,
                                .mode = (uint32_t)mode & 07777,
                                .uid = (uint32_t)uid,
                                .gid = (uint32_t)gid};
-        memcpy(ret->path, path, strlen(path) + 1);
+        ok = parse_path(path, hex, ret->path);
     }
     json_decref(json);
     return ok;
@@ -66,9 +95,9 @@ make_directory(struct rebuild *r, uint64_t parent, const char *name, uint64_t *r
            varve_catalog_dentry_insert(r->catalog, parent, name, *ret, err);
 }
 
-static bool
-enter_directory(struct rebuild *r, uint64_t parent, const char *name, uint64_t *ret,
-                struct varve_error *err)
+bool
+rebuild_directory(struct rebuild *r, uint64_t parent, const char *name, uint64_t *ret,
+                  struct varve_error *err)
 {
     struct varve_dentry entry;
     struct varve_error why = {0};
@@ -101,7 +130,7 @@ enter_path(struct rebuild *r, char *path, uint64_t *ret_parent, const char **ret
             *ret_name = part;
             return true;
         }
-        if (!enter_directory(r, at, part, &at, err))
+        if (!rebuild_directory(r, at, part, &at, err))
             return false;
     }
     return varve_error_set(err, VARVE_ERROR_INVALID, 0, "empty path");
@@ -130,7 +159,15 @@ insert_file(struct rebuild *r, const struct origin *origin, const struct backing
                                     .phase = VARVE_PHASE_LIVE,
                                     .place = backing->place,
                                     .current = true};
-    if (!varve_catalog_inode_insert(r->catalog, &inode, &ino, err))
+    struct varve_error why = {0};
+    bool inserted = varve_catalog_inode_insert(r->catalog, &inode, &ino, &why);
+    if (!inserted && why.kind == VARVE_ERROR_EXISTS) { /* something else has its number by now */
+        inode.ino = 0;
+        inserted = varve_catalog_inode_insert(r->catalog, &inode, &ino, err);
+    } else if (!inserted) {
+        *err = why;
+    }
+    if (!inserted)
         return false;
     inode.ino = content.ino = ino;
     return varve_catalog_content_insert(r->catalog, &content, &inode.content, err) &&
@@ -145,7 +182,7 @@ adopt_lost(struct rebuild *r, const struct backing *backing, struct varve_error 
     char name[32];
     uint64_t parent;
     (void)snprintf(name, sizeof name, "%016" PRIx64, backing->place.file);
-    return enter_directory(r, VARVE_ROOT_INO, "lost+found", &parent, err) &&
+    return rebuild_directory(r, VARVE_ROOT_INO, "lost+found", &parent, err) &&
            insert_file(r, &origin, backing, parent, name, err);
 }
 
@@ -165,32 +202,51 @@ adopt_new(struct rebuild *r, struct origin *origin, const struct backing *backin
 
 /* --- files that discs know --- */
 
-/* The backing file is the very content that a disc has: compared by digest, since "should be" is
- * not enough here. */
+/* The bytes of one piece are those that a disc has: compared by digest, since "should be" is not
+ * enough here. */
 static bool
-same_bytes(struct rebuild *r, const struct varve_content *content, const struct backing *backing)
+same_piece(int fd, const struct varve_piece *piece, uint8_t *buffer, size_t size)
 {
-    struct varve_piece pieces[2];
-    size_t count;
     struct varve_error ignored = {0}; /* not provable is not the same */
     struct varve_digest digest;
-    VARVE_CLEANUP_FD int fd = -1;
     VARVE_CLEANUP(varve_sha256_free) struct varve_sha256 *sha = NULL;
-    VARVE_CLEANUP_FREE uint8_t *buffer = malloc(1 << 20);
-    if (buffer == NULL ||
-        !varve_catalog_pieces(r->catalog, content->id, pieces, 2, &count, &ignored) || count != 1 ||
-        !varve_sha256_new(&sha, &ignored) ||
-        !varve_store_open_file(r->store, &backing->place, O_RDONLY, &fd, &ignored))
+    if (!piece->has_digest || !varve_sha256_new(&sha, &ignored))
         return false;
-    for (uint64_t at = 0; at < content->size;) {
-        size_t part = content->size - at < 1 << 20 ? (size_t)(content->size - at) : 1 << 20;
-        if (!varve_file_pread(fd, buffer, part, at, &ignored))
+    for (uint64_t at = 0; at < piece->bytes;) {
+        size_t part = piece->bytes - at < size ? (size_t)(piece->bytes - at) : size;
+        if (!varve_file_pread(fd, buffer, part, piece->offset + at, &ignored))
             return false;
         varve_sha256_update(sha, buffer, part);
         at += part;
     }
     varve_sha256_final(sha, &digest);
-    return varve_digest_equal(&digest, &pieces[0].digest);
+    return varve_digest_equal(&digest, &piece->digest);
+}
+
+/* The backing file is the very content that discs have, each byte of it. A content may be on
+ * several sets, each with all of its parts; one of them is enough. */
+static bool
+same_bytes(struct rebuild *r, const struct varve_content *content, const struct backing *backing)
+{
+    enum { CHUNK = 1 << 20 };
+    size_t count;
+    uint64_t at = 0;
+    struct varve_error ignored = {0}; /* as above */
+    VARVE_CLEANUP_FD int fd = -1;
+    VARVE_CLEANUP_FREE uint8_t *buffer = malloc(CHUNK);
+    VARVE_CLEANUP_FREE struct varve_piece *pieces = calloc(PAGE_ROWS, sizeof *pieces);
+    if (buffer == NULL || pieces == NULL ||
+        !varve_catalog_pieces(r->catalog, content->id, pieces, PAGE_ROWS, &count, &ignored) ||
+        !varve_store_open_file(r->store, &backing->place, O_RDONLY, &fd, &ignored))
+        return false;
+    for (size_t i = 0; i < count && at < content->size; i++) {
+        if (pieces[i].offset != at)
+            return false;
+        if (!same_piece(fd, &pieces[i], buffer, CHUNK))
+            return false;
+        at += pieces[i].bytes;
+    }
+    return count > 0 && at == content->size;
 }
 
 static bool
@@ -257,11 +313,35 @@ adopt(void *context, const struct varve_place *place, uint64_t bytes, struct var
     return adopt_new(r, &origin, &backing, err);
 }
 
+/* New numbers begin far above those that any disc at hand tells of. Discs that are not at hand, and
+ * origin marks of files that are on no disc, know higher ones; a number must not mean two things.
+ */
+static bool
+leave_gap(struct rebuild *r, struct varve_error *err)
+{
+    static const uint64_t gap = UINT64_C(1) << 24;
+    struct varve_inode inode = {.mode = S_IFREG};
+    struct varve_content content = {.version = 1};
+    uint64_t ino;
+    if (!varve_catalog_inode_insert(r->catalog, &inode, &ino, err) ||
+        !varve_catalog_inode_delete(r->catalog, ino, 0, err) ||
+        !varve_catalog_content_insert(r->catalog, &content, &content.id, err) ||
+        !varve_catalog_content_delete(r->catalog, content.id, err))
+        return false;
+    inode.ino = ino + gap;
+    content.id.value += gap;
+    struct varve_content_id id = content.id;
+    return varve_catalog_inode_insert(r->catalog, &inode, &ino, err) &&
+           varve_catalog_inode_delete(r->catalog, ino, 0, err) &&
+           varve_catalog_content_insert(r->catalog, &content, &id, err) &&
+           varve_catalog_content_delete(r->catalog, id, err);
+}
+
 bool
 rebuild_adopt(struct rebuild *r, struct varve_error *err)
 {
     rebuild_tell(r, 0, 0, "taking over what lies on the tiers");
     varve_catalog_begin(r->catalog);
-    bool ok = varve_store_each(r->store, adopt, r, err);
+    bool ok = leave_gap(r, err) && varve_store_each(r->store, adopt, r, err);
     return varve_catalog_end(r->catalog, ok, err);
 }

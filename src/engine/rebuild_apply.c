@@ -121,6 +121,25 @@ drop_names(struct rebuild *r, uint64_t ino, struct varve_error *err)
     return true;
 }
 
+/* What a directory that is gone still seems to hold: their own records, moved or deleted, are on a
+ * later disc or on none. */
+static bool
+drop_entries(struct rebuild *r, uint64_t ino, struct varve_error *err)
+{
+    enum { BATCH = 8 };
+    struct varve_dentry entries[BATCH];
+    size_t count = 0;
+    do {
+        if (!varve_catalog_readdir(r->catalog, ino, 0, entries, BATCH, &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++) {
+            if (!varve_catalog_dentry_delete(r->catalog, ino, entries[i].name, err))
+                return false;
+        }
+    } while (count > 0);
+    return true;
+}
+
 /* *ret_newer: the record says more than the catalog has. */
 static bool
 compare(struct rebuild *r, const struct varve_record *record, bool *ret_exists, bool *ret_newer,
@@ -148,7 +167,7 @@ apply_record(struct rebuild *r, const struct found_set *set, uint32_t index,
     if (record->type == VARVE_RECORD_DELETED) {
         if (!exists || !newer || record->ino == VARVE_ROOT_INO)
             return true;
-        return drop_names(r, record->ino, err) &&
+        return drop_names(r, record->ino, err) && drop_entries(r, record->ino, err) &&
                varve_catalog_inode_delete(r->catalog, record->ino, record->ctime_ns, err);
     }
     /* The content's row first: the inode refers to it. */
@@ -213,7 +232,7 @@ insert_discs(struct rebuild *r, const struct found_set *set, struct varve_error 
                                       .state = VARVE_DISC_SEALED,
                                       .set = set->row.id,
                                       .index = i,
-                                      .uuid = member_uuid(&set->row.uuid, i),
+                                      .uuid = member->uuid,
                                       .clusters = member->map.clusters,
                                       .burned_ns = set->row.created_ns,
                                       .verified_ns = set->row.created_ns};
@@ -235,10 +254,29 @@ save_maps(struct rebuild *r, const struct found_set *set, struct varve_error *er
     return maps_save(r->engine, &set->row, maps, err);
 }
 
+/* An archive that was rebuilt without its newest set and then used has two sets of one number: the
+ * second gets another. */
+static bool
+insert_row(struct rebuild *r, struct found_set *set, struct varve_error *err)
+{
+    struct varve_error why = {0};
+    struct varve_set_id id = set->row.id;
+    if (!varve_catalog_set_insert(r->catalog, &set->row, &id, &why)) {
+        if (why.kind != VARVE_ERROR_EXISTS) {
+            *err = why;
+            return false;
+        }
+        set->row.id.value = 0;
+        if (!varve_catalog_set_insert(r->catalog, &set->row, &id, err))
+            return false;
+    }
+    set->row.id = id;
+    return true;
+}
+
 static bool
 insert_set(struct rebuild *r, struct found_set *set, struct varve_error *err)
 {
-    struct varve_set_id id;
     set->row.state = VARVE_SET_SEALED;
     for (uint32_t i = 0; i < set->count; i++) {
         const struct member *member = &set->members[i];
@@ -248,8 +286,7 @@ insert_set(struct rebuild *r, struct found_set *set, struct varve_error *err)
             set->row.clusters = member->map.clusters; /* no parity disc at hand to say it */
     }
     r->report.sets++;
-    return varve_catalog_set_insert(r->catalog, &set->row, &id, err) && insert_discs(r, set, err) &&
-           save_maps(r, set, err);
+    return insert_row(r, set, err) && insert_discs(r, set, err) && save_maps(r, set, err);
 }
 
 typedef bool record_fn(struct rebuild *r, const struct found_set *set, uint32_t index,
@@ -352,6 +389,18 @@ count_links(struct rebuild *r, struct varve_inode *inode, struct varve_error *er
     return true;
 }
 
+/* A file whose name went to another one, and that no record says is deleted: renamed or deleted
+ * after its last record. Nobody knows which, so it is kept. */
+static bool
+keep_nameless(struct rebuild *r, const struct varve_inode *inode, struct varve_error *err)
+{
+    char name[32];
+    uint64_t parent;
+    (void)snprintf(name, sizeof name, "inode-%" PRIu64, inode->ino);
+    return rebuild_directory(r, VARVE_ROOT_INO, "lost+found", &parent, err) &&
+           varve_catalog_dentry_insert(r->catalog, parent, name, inode->ino, err);
+}
+
 static bool
 finish_content(struct rebuild *r, const struct varve_inode *inode, struct varve_error *err)
 {
@@ -381,8 +430,32 @@ has_name(struct rebuild *r, uint64_t ino, bool *ret, struct varve_error *err)
     return true;
 }
 
-bool
-rebuild_finish(struct rebuild *r, struct varve_error *err)
+/* Gives every nameless file a name, before links are counted. */
+static bool
+name_inode(struct rebuild *r, struct varve_inode *inode, struct varve_error *err)
+{
+    bool named;
+    if (!S_ISREG(inode->mode) || inode->content.value == 0)
+        return true;
+    return has_name(r, inode->ino, &named, err) && (named || keep_nameless(r, inode, err));
+}
+
+static bool
+finish_inode(struct rebuild *r, struct varve_inode *inode, struct varve_error *err)
+{
+    bool named;
+    if (!count_links(r, inode, err) || !has_name(r, inode->ino, &named, err))
+        return false;
+    if (!named)
+        inode->nlink = 0; /* replaced by a later record: the next start removes it */
+    r->report.inodes += named;
+    return varve_catalog_inode_update(r->catalog, inode, err) && finish_content(r, inode, err);
+}
+
+static bool
+each_inode(struct rebuild *r,
+           bool (*each)(struct rebuild *r, struct varve_inode *inode, struct varve_error *err),
+           struct varve_error *err)
 {
     VARVE_CLEANUP_FREE struct varve_inode *page = calloc(PAGE_ROWS, sizeof *page);
     uint64_t after = 0;
@@ -393,17 +466,16 @@ rebuild_finish(struct rebuild *r, struct varve_error *err)
         if (!varve_catalog_inodes(r->catalog, after, page, PAGE_ROWS, &count, err))
             return false;
         for (size_t i = 0; i < count; i++) {
-            bool named;
             after = page[i].ino;
-            if (!count_links(r, &page[i], err) || !has_name(r, page[i].ino, &named, err))
-                return false;
-            if (!named)
-                page[i].nlink = 0; /* replaced by a later record: the next start removes it */
-            r->report.inodes += named;
-            if (!varve_catalog_inode_update(r->catalog, &page[i], err) ||
-                !finish_content(r, &page[i], err))
+            if (!each(r, &page[i], err))
                 return false;
         }
     }
     return true;
+}
+
+bool
+rebuild_finish(struct rebuild *r, struct varve_error *err)
+{
+    return each_inode(r, name_inode, err) && each_inode(r, finish_inode, err);
 }

@@ -177,6 +177,7 @@ take_disc(struct rebuild *r, struct member *seen, struct varve_disc *disc,
     member->has_crcs = had_crcs;
     member->has_manifest = had_manifest;
     member->map = *varve_disc_map(disc);
+    member->uuid = identity->disc;
     r->report.discs++;
     if (!save_crcs(r, set, disc, source, identity->index, member->map.clusters, err))
         return false;

@@ -224,6 +224,7 @@ end_piece(struct entry *entry, bool *ret_over, struct varve_error *err)
                                piece->set.value);
     entry->piece++;
     entry->done = 0;
+    entry->rounds = 0;
     free(entry->patched);
     entry->patched = NULL;
     if (entry->patch_fd >= 0)
@@ -245,15 +246,18 @@ begin(struct varve_engine *engine, struct entry *entry, struct varve_error *err)
 static bool
 get_cluster(struct serving *serving, struct entry *entry, uint64_t cluster, uint8_t *buffer)
 {
-    struct varve_error ignored = {0}; /* why it is bad does not matter here: the set has it too */
+    struct varve_error why = {0}; /* not told: the set has it too */
     if (entry_is_patched(entry, cluster))
         return varve_file_pread(entry->patch_fd, buffer, VARVE_CLUSTER_BYTES,
-                                (cluster - entry_first_cluster(entry)) * VARVE_CLUSTER_BYTES,
-                                &ignored);
-    return serving->drive != NULL && cluster < serving->crc_count &&
-           varve_drive_read(drive_handle(serving->drive), cluster, 1, buffer, NULL, &ignored) &&
-           varve_crc32c(0, buffer, VARVE_CLUSTER_BYTES) == serving->crcs[cluster];
+                                (cluster - entry_first_cluster(entry)) * VARVE_CLUSTER_BYTES, &why);
+    if (serving->drive == NULL || cluster >= serving->crc_count)
+        return false;
+    bool read = varve_drive_read(drive_handle(serving->drive), cluster, 1, buffer, NULL, &why);
+    serving->troubles = !read && is_drive_trouble(&why) ? serving->troubles + 1 : 0;
+    return read && varve_crc32c(0, buffer, VARVE_CLUSTER_BYTES) == serving->crcs[cluster];
 }
+
+enum { TROUBLES_MAX = 4 };
 
 /* Goes through the rest of the piece and marks what is bad, so that one degraded read brings it
  * all. */
@@ -269,7 +273,9 @@ survey(struct serving *serving, struct entry *entry, uint8_t *buffer, struct var
          cluster++) {
         if (!go_on(serving->engine, err))
             return false;
-        entry->bad[cluster - first] = !get_cluster(serving, entry, cluster, buffer);
+        /* A drive that is gone takes its time-out for every cluster: the set is faster. */
+        entry->bad[cluster - first] =
+            serving->troubles >= TROUBLES_MAX || !get_cluster(serving, entry, cluster, buffer);
     }
     return true;
 }
@@ -287,7 +293,7 @@ serve_entry(struct serving *serving, struct entry *entry, bool *ret_over, struct
         if (!go_on(serving->engine, err))
             return false;
         if (!get_cluster(serving, entry, cluster, serving->buffer)) {
-            serving->bad_clusters++;
+            serving->bad_clusters += serving->troubles == 0; /* else the drive is to blame */
             if (!survey(serving, entry, serving->buffer, err))
                 return false;
             set_state(serving->engine->recalls, entry, ENTRY_DEGRADED);

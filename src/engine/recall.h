@@ -25,7 +25,7 @@ struct entry {
     uint8_t *bad;     /* per cluster of the piece: seen bad; NULL: all that is left is wanted */
     uint8_t *patched; /* per cluster of the piece: in the patch file */
     int patch_fd;
-    unsigned rounds; /* degraded reads so far */
+    unsigned rounds; /* degraded reads of this piece so far */
     struct entry *next;
 };
 
@@ -47,6 +47,7 @@ struct serving {
     uint64_t crc_count;
     uint8_t *buffer;
     uint64_t bad_clusters;
+    unsigned troubles; /* reads in a row that failed because of the drive */
 };
 void serve_one(struct serving *serving, struct entry *entry);
 void entry_fail(struct varve_engine *engine, struct entry *entry, const struct varve_error *why);

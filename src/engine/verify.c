@@ -55,23 +55,51 @@ disc_crcs(struct varve_engine *engine, struct varve_set_id id, uint32_t index, u
     return crcs_load(path, ret, ret_count, err);
 }
 
-/* Clusters of the batch that do not match or cannot be read. */
-static uint64_t
-count_bad(struct drive *drive, const uint32_t *crcs, uint64_t cluster, unsigned count,
-          uint8_t *buffer)
+bool
+is_drive_trouble(const struct varve_error *why)
 {
+    return why->kind == VARVE_ERROR_HARDWARE || why->kind == VARVE_ERROR_NOT_READY;
+}
+
+/* One cluster. False with an error: the drive does not even tell what is in it. False without: the
+ * cluster cannot be read, whatever the drive blames (servo errors on a worn disc look like its
+ * own).
+ */
+static bool
+read_one(struct drive *drive, uint64_t cluster, uint8_t *bytes, struct varve_error *err)
+{
+    struct varve_medium medium;
     struct varve_error why = {0};
-    uint64_t bad = 0;
-    bool whole = varve_drive_read(drive_handle(drive), cluster, count, buffer, NULL, &why);
+    if (varve_drive_read(drive_handle(drive), cluster, 1, bytes, NULL, &why))
+        return true;
+    if (!is_drive_trouble(&why))
+        return false;
+    why = (struct varve_error){0};
+    return varve_drive_medium(drive_handle(drive), &medium, err) &&
+           varve_drive_read(drive_handle(drive), cluster, 1, bytes, NULL, &why);
+}
+
+/* Adds the clusters of the batch that do not match or cannot be read. False: the drive is in
+ * trouble, which says nothing of the disc. */
+static bool
+count_bad(struct drive *drive, const uint32_t *crcs, uint64_t cluster, unsigned count,
+          uint8_t *buffer, uint64_t *ret_bad, struct varve_error *err)
+{
+    struct varve_error ignored = {0};
+    bool whole = varve_drive_read(drive_handle(drive), cluster, count, buffer, NULL, &ignored);
     for (unsigned i = 0; i < count; i++) {
         uint8_t *bytes = &buffer[(size_t)i * VARVE_CLUSTER_BYTES];
+        struct varve_error why = {0};
         /* A batch that fails is read again one by one: usually one cluster is to blame. */
-        if (!whole && !varve_drive_read(drive_handle(drive), cluster + i, 1, bytes, NULL, &why))
-            bad++;
-        else if (varve_crc32c(0, bytes, VARVE_CLUSTER_BYTES) != crcs[cluster + i])
-            bad++;
+        bool read = whole || read_one(drive, cluster + i, bytes, &why);
+        if (why.kind != VARVE_ERROR_NONE) {
+            *err = why;
+            return false;
+        }
+        if (!read || varve_crc32c(0, bytes, VARVE_CLUSTER_BYTES) != crcs[cluster + i])
+            (*ret_bad)++;
     }
-    return bad;
+    return true;
 }
 
 bool
@@ -90,7 +118,8 @@ disc_read_back(struct varve_engine *engine, struct drive *drive, struct job *job
             return false;
         if (recalls_wait_for(engine, &drive->disc)) /* readers do not wait for the whole disc */
             recalls_serve(engine, drive, &drive->disc, NULL);
-        *ret_bad += count_bad(drive, crcs, at, count, buffer);
+        if (!count_bad(drive, crcs, at, count, buffer, ret_bad, err))
+            return false;
         job_add(job, (uint64_t)count * VARVE_CLUSTER_BYTES, 0);
     }
     return true;
@@ -154,7 +183,8 @@ static bool
 judge(struct varve_engine *engine, const struct verifying *verifying, bool read,
       const struct varve_error *why, struct varve_error *err)
 {
-    if (!read && (why->kind == VARVE_ERROR_CANCELLED || why->kind == VARVE_ERROR_NOMEM))
+    if (!read && (why->kind == VARVE_ERROR_CANCELLED || why->kind == VARVE_ERROR_NOMEM ||
+                  is_drive_trouble(why)))
         return true; /* says nothing of the disc */
     if (!read && !verifying->task.disc_arrived && why->kind != VARVE_ERROR_OFFLINE)
         return true; /* nor does trouble of arm or drive */

@@ -53,35 +53,6 @@ copy_bytes(int from, int to, uint64_t bytes, struct varve_error *err)
     struct timespec times[2] = {st.st_atim, st.st_mtim};
     if (futimens(to, times) != 0)
         return varve_error_system(err, errno, "set times");
-    return varve_file_sync(to, "copy", err);
-}
-
-static bool
-compare(int from, int to, uint64_t bytes, struct varve_digest *ret, struct varve_error *err)
-{
-    struct varve_digest copy;
-    /* The copy is clean now: dropping its pages makes the comparison one with the medium. */
-    (void)posix_fadvise(to, 0, 0, POSIX_FADV_DONTNEED);
-    if (!hash_file(from, bytes, ret, err) || !hash_file(to, bytes, &copy, err))
-        return false;
-    if (!varve_digest_equal(ret, &copy))
-        return varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "the copy differs from its source");
-    return true;
-}
-
-static bool
-copy_to(int from, int to, uint64_t bytes, bool verify, struct varve_digest *ret_digest,
-        struct varve_error *err)
-{
-    struct varve_digest digest = {0};
-    if (!copy_bytes(from, to, bytes, err))
-        return false;
-    if (verify && !compare(from, to, bytes, &digest, err))
-        return false;
-    if (!verify && ret_digest != NULL && !hash_file(from, bytes, &digest, err))
-        return false;
-    if (ret_digest != NULL)
-        *ret_digest = digest;
     return true;
 }
 
@@ -116,8 +87,7 @@ copy_origin(int from, int to)
 
 bool
 varve_store_copy(const struct varve_store *store, const struct varve_place *from,
-                 const struct varve_place *to, uint64_t bytes, bool verify,
-                 struct varve_digest *ret_digest, struct varve_error *err)
+                 const struct varve_place *to, uint64_t bytes, struct varve_error *err)
 {
     const struct store_path *path;
     VARVE_CLEANUP_FD int source = -1;
@@ -132,10 +102,27 @@ varve_store_copy(const struct varve_store *store, const struct varve_place *from
     if (copy < 0)
         return varve_error_system(err, errno, "create '%s/tmp/%s'", path->path, tmp);
     copy_origin(source, copy);
-    if (!copy_to(source, copy, bytes, verify, ret_digest, err) ||
-        !name_copy(path, tmp, name, err)) {
-        varve_error_wrap(err, "copy backing file to '%s/objects/%s'", path->path, name);
-        return drop_tmp(path, tmp);
-    }
-    return varve_store_sync_name(store, to, err);
+    if (copy_bytes(source, copy, bytes, err) && name_copy(path, tmp, name, err))
+        return true;
+    varve_error_wrap(err, "copy backing file to '%s/objects/%s'", path->path, name);
+    return drop_tmp(path, tmp);
+}
+
+bool
+varve_store_compare(const struct varve_store *store, const struct varve_place *from,
+                    const struct varve_place *copy, uint64_t bytes, struct varve_error *err)
+{
+    struct varve_digest digests[2];
+    VARVE_CLEANUP_FD int source = -1;
+    VARVE_CLEANUP_FD int target = -1;
+    if (!varve_store_open_file(store, from, O_RDONLY, &source, err) ||
+        !varve_store_open_file(store, copy, O_RDONLY, &target, err))
+        return varve_error_wrap(err, "compare copy");
+    /* The copy is clean once it is durable: dropping its pages makes the comparison one with the
+     * medium. */
+    (void)posix_fadvise(target, 0, 0, POSIX_FADV_DONTNEED);
+    if (!hash_file(source, bytes, &digests[0], err) || !hash_file(target, bytes, &digests[1], err))
+        return varve_error_wrap(err, "compare copy");
+    return varve_digest_equal(&digests[0], &digests[1]) ||
+           varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "the copy differs from its source");
 }

@@ -270,31 +270,68 @@ unlock_if(struct varve_vfs *vfs, struct vnode *vnode)
         vnode_unlock(vfs, vnode);
 }
 
-bool
-varve_vfs_move(struct varve_vfs *vfs, struct varve_content_id content, enum varve_tier to,
-               struct varve_place *ret_old, struct varve_error *err)
+/* First part: the copy exists, but is not durable. The vnode keeps a reference until move_finish().
+ */
+static bool
+move_start(struct varve_vfs *vfs, struct moving *moving, struct varve_content_id content,
+           enum varve_tier to, struct varve_error *err)
 {
-    struct moving moving = {0};
-    struct varve_error unused;
-    if (!lock_owner(vfs, content, &moving.row, &moving.vnode, err))
+    if (!lock_owner(vfs, content, &moving->row, &moving->vnode, err))
         return false;
-    bool ok = begin_move(vfs, &moving, to, err);
-    bool started = ok && moving.to.file != 0;
-    unlock_if(vfs, moving.vnode);
-    if (ok) {
-        bool copied = !started || varve_store_copy(vfs->store, &moving.row.place, &moving.to,
-                                                   moving.row.size, true, NULL, err);
-        lock_if(moving.vnode);
-        ok = end_move(vfs, &moving, copied, err);
-        unlock_if(vfs, moving.vnode);
-    }
-    if (!ok && started)
-        VARVE_IGNORE(varve_store_remove(vfs->store, &moving.to, &unused)); /* nothing names it */
-    vnode_put(vfs, moving.vnode);
+    bool ok = begin_move(vfs, moving, to, err);
+    unlock_if(vfs, moving->vnode);
     if (!ok)
-        return varve_error_wrap(err, "move to tier %s", varve_tier_name(to));
-    *ret_old = moving.row.place;
-    return true;
+        moving->to.file = 0;
+    if (ok && moving->to.file != 0)
+        ok = varve_store_copy(vfs->store, &moving->row.place, &moving->to, moving->row.size, err);
+    return ok;
+}
+
+/* Second part, after the sync: compared, and if nothing came in between, named. */
+static bool
+move_finish(struct varve_vfs *vfs, struct moving *moving, struct varve_error *err)
+{
+    bool same = moving->to.file == 0 || varve_store_compare(vfs->store, &moving->row.place,
+                                                            &moving->to, moving->row.size, err);
+    lock_if(moving->vnode);
+    bool ok = end_move(vfs, moving, same, err);
+    unlock_if(vfs, moving->vnode);
+    return ok;
+}
+
+static void
+move_end(struct varve_vfs *vfs, struct moving *moving, struct varve_move_result *result)
+{
+    struct varve_error unused;
+    if (!result->moved && moving->to.file != 0)
+        VARVE_IGNORE(varve_store_remove(vfs->store, &moving->to, &unused)); /* nothing names it */
+    vnode_put(vfs, moving->vnode);
+    if (result->moved)
+        result->old = moving->row.place;
+}
+
+void
+varve_vfs_move(struct varve_vfs *vfs, struct varve_move_result *files, size_t count,
+               enum varve_tier to)
+{
+    VARVE_CLEANUP_FREE struct moving *moving = calloc(count + 1, sizeof *moving);
+    struct varve_error sync = {0};
+    for (size_t i = 0; i < count; i++) {
+        files[i].error = (struct varve_error){0};
+        files[i].moved =
+            moving != NULL && move_start(vfs, &moving[i], files[i].content, to, &files[i].error);
+        if (moving == NULL)
+            varve_error_set(&files[i].error, VARVE_ERROR_NOMEM, 0, "move");
+    }
+    bool durable = moving != NULL && varve_store_sync_all(vfs->store, &sync);
+    for (size_t i = 0; moving != NULL && i < count; i++) {
+        if (files[i].moved && !durable)
+            files[i].error = sync;
+        files[i].moved = files[i].moved && durable && move_finish(vfs, &moving[i], &files[i].error);
+        if (!files[i].moved)
+            varve_error_wrap(&files[i].error, "move to tier %s", varve_tier_name(to));
+        move_end(vfs, &moving[i], &files[i]);
+    }
 }
 
 /* Inside a unit. INV-1. The path number stays in the row: a recall goes back to where it was. */

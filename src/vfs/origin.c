@@ -3,9 +3,9 @@
 #include "vfs_internal.h"
 
 #include <inttypes.h>
+#include <varve/text.h>
 
-/* What JSON must not have inside a string; other bytes go as they are, names being what they are.
- */
+/* What JSON must not have inside a string is escaped. */
 static void
 append_json_text(struct varve_buffer *json, const char *text)
 {
@@ -17,6 +17,21 @@ append_json_text(struct varve_buffer *json, const char *text)
         else
             varve_buffer_append(json, c, 1);
     }
+}
+
+/* Names are bytes, JSON is UTF-8: a path that is not goes as "path_hex". */
+static void
+append_path(struct varve_buffer *json, const char *path)
+{
+    if (varve_utf8_valid(path)) {
+        varve_buffer_text(json, "\"path\":\"");
+        append_json_text(json, path);
+    } else {
+        varve_buffer_text(json, "\"path_hex\":\"");
+        for (const unsigned char *c = (const unsigned char *)path; *c != 0; c++)
+            varve_buffer_printf(json, "%02x", *c);
+    }
+    varve_buffer_text(json, "\"");
 }
 
 void
@@ -32,10 +47,10 @@ vfs_mark_origin(struct varve_vfs *vfs, uint64_t ino, uint32_t version, struct va
         return;
     varve_buffer_printf(&json,
                         "{\"ino\":%" PRIu64 ",\"version\":%" PRIu32 ",\"mode\":%" PRIu32
-                        ",\"uid\":%" PRIu32 ",\"gid\":%" PRIu32 ",\"path\":\"",
+                        ",\"uid\":%" PRIu32 ",\"gid\":%" PRIu32 ",",
                         ino, version, inode.mode & 07777, inode.uid, inode.gid);
-    append_json_text(&json, varve_buffer_string(&path));
-    varve_buffer_text(&json, "\"}");
+    append_path(&json, varve_buffer_string(&path));
+    varve_buffer_text(&json, "}");
     if (varve_buffer_ok(&json, &unused))
         varve_store_mark_origin(vfs->store, &place, varve_buffer_string(&json));
 }

@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lib/archive.sh
 . "$here/../lib/archive.sh"
 needs_mounts
-for tool in 7z udfinfo udfdump sha256sum; do
+for tool in 7z udfinfo udfdump sha256sum ${3:+qemu-system-x86_64 busybox cpio}; do
     command -v $tool >/dev/null || skip_all "$tool is not installed"
 done
 # Names are bytes: what the tools print and unpack must not depend on who runs the test.

@@ -240,7 +240,7 @@ test_virtual_attributes_tell_the_state(void **state)
     expect_xattr(f, ino, "user.varve.none", NULL);
     put_text(f, ino, "ab");
     expect_xattr(f, ino, "user.varve.state", "resident");
-    OK(varve_vfs_move(f->vfs, content_of(f, ino).id, VARVE_TIER_HDD, &old, &f->err));
+    OK(move_one(f->vfs, content_of(f, ino).id, VARVE_TIER_HDD, &old, &f->err));
     varve_vfs_remove_later(f->vfs, old);
     expect_xattr(f, ino, "user.varve.tier", "hdd");
     struct varve_content content = freeze(f, ino);

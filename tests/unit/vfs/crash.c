@@ -76,7 +76,7 @@ be_the_engine(struct fixture *f, uint64_t ino, uint64_t choice)
     struct varve_place old;
     if (varve_vfs_freeze(f->vfs, ino, INT64_MAX, &content, &f->err) && choice % 2 == 0)
         need(varve_vfs_thaw(f->vfs, content.id, &f->err), f);
-    if (choice % 5 == 0 && varve_vfs_move(f->vfs, content.id, VARVE_TIER_HDD, &old, &f->err))
+    if (choice % 5 == 0 && move_one(f->vfs, content.id, VARVE_TIER_HDD, &old, &f->err))
         varve_vfs_remove_later(f->vfs, old);
     if (choice % 7 == 0)
         need(varve_vfs_reap(f->vfs, &f->err), f);

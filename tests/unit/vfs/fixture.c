@@ -349,3 +349,16 @@ expect_consistent(struct fixture *f)
     OK(varve_catalog_verify(f->catalog, print_finding, &findings, &f->err));
     assert_int_equal(findings, 0);
 }
+
+bool
+move_one(struct varve_vfs *vfs, struct varve_content_id content, enum varve_tier to,
+         struct varve_place *ret_old, struct varve_error *err)
+{
+    struct varve_move_result file = {.content = content};
+    varve_vfs_move(vfs, &file, 1, to);
+    if (file.moved)
+        *ret_old = file.old;
+    else
+        *err = file.error;
+    return file.moved;
+}

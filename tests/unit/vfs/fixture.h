@@ -83,4 +83,8 @@ bool backing_exists(struct fixture *f, struct varve_place place);
 /* Every file that a row names is there and no other; the catalog verifies. */
 void expect_consistent(struct fixture *f);
 
+/* varve_vfs_move() of one file. */
+bool move_one(struct varve_vfs *vfs, struct varve_content_id content, enum varve_tier to,
+              struct varve_place *ret_old, struct varve_error *err);
+
 #endif

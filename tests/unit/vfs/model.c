@@ -515,7 +515,7 @@ do_move(struct model *m, struct node *node)
     struct varve_content content = content_of(m->f, node->ino);
     enum varve_tier to = content.place.tier == VARVE_TIER_SSD ? VARVE_TIER_HDD : VARVE_TIER_SSD;
     int number = node->open != NULL ? EBUSY : node->phase == MIGRATED ? ENOENT : 0;
-    bool done = varve_vfs_move(m->f->vfs, content.id, to, &old, &m->f->err);
+    bool done = move_one(m->f->vfs, content.id, to, &old, &m->f->err);
     expect(m, done, number, "move");
     if (done)
         varve_vfs_remove_later(m->f->vfs, old);

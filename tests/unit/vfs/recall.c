@@ -262,7 +262,7 @@ test_recall_goes_back_to_its_tier(void **state)
     struct varve_place old;
     uint64_t ino = make_file(f, ROOT, "file");
     put_text(f, ino, TEXT);
-    OK(varve_vfs_move(f->vfs, content_of(f, ino).id, VARVE_TIER_HDD, &old, &f->err));
+    OK(move_one(f->vfs, content_of(f, ino).id, VARVE_TIER_HDD, &old, &f->err));
     varve_vfs_remove_later(f->vfs, old);
     struct varve_content content = migrate(f, ino);
     recall_bytes(f, content.id, TEXT, 16);

@@ -253,8 +253,8 @@ run_engine(void *context)
         struct varve_error err = {0};
         serve(engine);
         if (varve_vfs_getattr(a->f->vfs, ino, &inode, &err) && step % 5 == 0 &&
-            varve_vfs_move(a->f->vfs, inode.content, step % 2 ? VARVE_TIER_SSD : VARVE_TIER_HDD,
-                           &old, &err))
+            move_one(a->f->vfs, inode.content, step % 2 ? VARVE_TIER_SSD : VARVE_TIER_HDD, &old,
+                     &err))
             varve_vfs_remove_later(a->f->vfs, old);
         if (!varve_vfs_freeze(a->f->vfs, ino, INT64_MAX, &content, &err))
             continue;
@@ -318,7 +318,7 @@ run_mover(void *context)
         struct varve_error err = {0};
         struct varve_place old;
         enum varve_tier to = mover->moved % 2 == 0 ? VARVE_TIER_HDD : VARVE_TIER_SSD;
-        if (varve_vfs_move(mover->f->vfs, mover->content, to, &old, &err)) {
+        if (move_one(mover->f->vfs, mover->content, to, &old, &err)) {
             varve_vfs_remove_later(mover->f->vfs, old);
             mover->moved++;
             continue;

@@ -308,10 +308,10 @@ test_move_rules(void **state)
         struct varve_content old;
         uint64_t ino = file_in(f, phase, name, &old);
         struct varve_open *open = open_file(f, ino, O_RDONLY);
-        FAILS_AS(varve_vfs_move(f->vfs, old.id, VARVE_TIER_HDD, &from, &f->err), BUSY);
+        FAILS_AS(move_one(f->vfs, old.id, VARVE_TIER_HDD, &from, &f->err), BUSY);
         varve_open_close(open);
-        FAILS_AS(varve_vfs_move(f->vfs, old.id, VARVE_TIER_SSD, &from, &f->err), EXISTS);
-        OK(varve_vfs_move(f->vfs, old.id, VARVE_TIER_HDD, &from, &f->err));
+        FAILS_AS(move_one(f->vfs, old.id, VARVE_TIER_SSD, &from, &f->err), EXISTS);
+        OK(move_one(f->vfs, old.id, VARVE_TIER_HDD, &from, &f->err));
         assert_int_equal(from.file, old.place.file);
         assert_true(backing_exists(f, from));
         struct varve_content now = content_of(f, ino);
@@ -324,7 +324,7 @@ test_move_rules(void **state)
     }
     struct varve_content old;
     (void)file_in(f, MIGRATED, "m", &old);
-    FAILS_AS(varve_vfs_move(f->vfs, old.id, VARVE_TIER_HDD, &from, &f->err), NOT_FOUND);
+    FAILS_AS(move_one(f->vfs, old.id, VARVE_TIER_HDD, &from, &f->err), NOT_FOUND);
     expect_consistent(f);
 }
 
