@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <varve/fuse.h>
@@ -109,11 +110,24 @@ run_engine(struct daemon *daemon, struct ports *ports, struct varve_engine *engi
            serve(daemon, err);
 }
 
+/* Logins and services begin with 1024, which is for programs that call select(). Open files of
+ * users and recalls in degraded sets need more; that it cannot be had is no reason not to serve. */
+static void
+raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 bool
 daemon_run(const struct daemon_options *options, struct varve_error *err)
 {
     struct daemon daemon = {.options = options};
     block_signals(&daemon);
+    raise_file_limit();
     (void)umask(077); /* what the daemon makes is its owner's: backing files, socket, log */
     VARVE_CLEANUP_PORTS struct ports ports;
     ports_init(&ports);

@@ -46,12 +46,14 @@ ends() {
 
 mkdir mnt
 check "init" "$varve" init a --media 4MiB --slots 3 --drives 1 --set 1+1
-check "mount" "$varve" mount a mnt
+check "mount, with the file limit of a login" bash -c "ulimit -S -n 1024; '$varve' mount a mnt"
 check "the mount answers at once" touch mnt/file
 check "status says where it is mounted" grep -q "$dir/mnt" <("$varve" status a)
 check "from inside too" bash -c "cd mnt && '$varve' ls file"
 
 first=$(pid)
+check "it may open as many files as the hard limit allows" \
+    awk '/^Max open files/ { same = $4 == $5 } END { exit !same }' "/proc/$first/limits"
 kill -HUP "$first"
 sleep 0.5
 check "SIGHUP is told of and does no harm" grep -q "SIGHUP" a/varve.log
