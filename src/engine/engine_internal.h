@@ -417,6 +417,7 @@ struct varve_engine {
     struct task *tasks; /* waiting and running, in order of arrival */
 
     pthread_mutex_t pipeline;
+    bool replan; /* under `pipeline`: a set was given up, its files are in line again */
     pthread_mutex_t blanks_lock; /* one blank is given out at a time */
     struct recalls *recalls;
     pthread_t ticker;

@@ -228,7 +228,61 @@ prepare_or_abandon(struct varve_engine *engine, struct job *job, struct varve_se
         return false;
     struct varve_error why = {0};
     varve_log(VARVE_LOG_ERROR, "%s; the file is left out, the others are planned anew", err->text);
-    if (!abandon(engine, set, culprit, &why))
+    if (!abandon(engine, set, culprit, &why)) {
+        varve_log(VARVE_LOG_ERROR, "give up set %" PRIu64 ": %s", set->id.value, why.text);
+        return false;
+    }
+    job_file_failed(job, err);
+    engine->replan = true;
+    return true;
+}
+
+/* Discs of a set that is given up. Whether one that was only announced is still blank its next burn
+ * proves (INV-5). */
+static bool
+free_discs(struct varve_engine *engine, struct varve_set_id set, struct varve_error *err)
+{
+    enum { ROWS_MAX = 1024 };
+    VARVE_CLEANUP_FREE struct varve_disc_row *rows = calloc(ROWS_MAX, sizeof *rows);
+    size_t count;
+    if (rows == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "give up a set");
+    if (!varve_catalog_set_discs(engine->catalog, set, rows, ROWS_MAX, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        bool announced = rows[i].state == VARVE_DISC_BURNING;
+        if (!announced && rows[i].state != VARVE_DISC_BURNED && rows[i].state != VARVE_DISC_SEALED)
+            continue;
+        rows[i].state = announced ? VARVE_DISC_BLANK : VARVE_DISC_FAILED;
+        (void)snprintf(rows[i].place, sizeof rows[i].place, "%s",
+                       announced ? "" : "its set was given up");
+        if (announced) {
+            rows[i].set = (struct varve_set_id){0};
+            rows[i].uuid = (struct varve_uuid){{0}};
+            rows[i].index = 0;
+            rows[i].clusters = 0;
+        }
+        if (!varve_catalog_disc_put(engine->catalog, &rows[i], err))
+            return false;
+    }
+    return true;
+}
+
+/* The plan on paper (manifests, CRCs) is lost, or another version of varve would draw other images
+ * from it: its contents are still on the tiers, so the set is given up and planned anew. */
+static bool
+load_or_abandon(struct varve_engine *engine, struct varve_set *set, struct varve_error *err)
+{
+    VARVE_CLEANUP(set_images_free) struct set_images *images = NULL;
+    struct varve_error why = {0};
+    if (set_images_load(engine, set, &images, err))
+        return true;
+    if (err->kind != VARVE_ERROR_CORRUPT && err->kind != VARVE_ERROR_INVALID &&
+        err->kind != VARVE_ERROR_NOT_FOUND)
+        return false;
+    varve_log(VARVE_LOG_ERROR, "%s; the set is given up and its files are planned anew", err->text);
+    if (!free_discs(engine, set->id, &why) ||
+        !abandon(engine, set, (struct varve_content_id){0}, &why))
         varve_log(VARVE_LOG_ERROR, "give up set %" PRIu64 ": %s", set->id.value, why.text);
     return false;
 }
@@ -249,8 +303,14 @@ finish_set(struct varve_engine *engine, struct job *job, struct varve_set *set,
            struct varve_error *err)
 {
     job_grow(job, work_bytes(set), 0);
+    if (!load_or_abandon(engine, set, err)) {
+        engine->replan = engine->replan || set->state == VARVE_SET_ABANDONED;
+        return set->state == VARVE_SET_ABANDONED; /* the next plan takes its files */
+    }
     if (set->state == VARVE_SET_PLANNED && !prepare_or_abandon(engine, job, set, err))
         return false;
+    if (set->state == VARVE_SET_ABANDONED)
+        return true;
     return set_burn(engine, job, set, err) && set_seal(engine, set, err);
 }
 
@@ -346,7 +406,8 @@ pipeline_resume_job(struct varve_engine *engine, struct job *job, void *context,
 {
     (void)context;
     VARVE_LOCKED(&engine->pipeline);
-    return finish_unfinished(engine, job, err);
+    engine->replan = false;
+    return finish_unfinished(engine, job, err) && (!engine->replan || run(engine, job, err));
 }
 
 /* --- after a crash --- */
