@@ -7,7 +7,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { TICK_SECONDS = 5, RETRY_SECONDS = 300 };
+/* The line is looked at as a whole: not at every tick. A run that failed is left alone for longer.
+ */
+enum { TICK_SECONDS = 5, LINE_SECONDS = 30, RETRY_SECONDS = 300 };
 
 static void
 run_policy(struct varve_engine *engine, int64_t now)
@@ -35,6 +37,8 @@ burn_job(struct varve_engine *engine, struct job *job, void *context, struct var
     bool ok = pipeline_run(engine, job, err);
     if (!ok && err->kind != VARVE_ERROR_CANCELLED)
         warning_set(engine, "burning: %s", err->text);
+    else if (ok)
+        warning_set(engine, "%s", ""); /* what it warned of is over */
     atomic_store(&engine->pipeline_queued, false);
     return ok;
 }
@@ -43,18 +47,20 @@ static bool
 oldest_request(struct varve_engine *engine, int64_t *ret_since, struct varve_error *err)
 {
     VARVE_CLEANUP_FREE struct varve_request *page = calloc(PAGE_ROWS, sizeof *page);
-    size_t count;
+    struct varve_content_id after = {0};
+    size_t count = PAGE_ROWS;
     *ret_since = INT64_MAX;
     if (page == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "look at the line");
-    /* Contents are numbered in order of creation, so the first page has old ones; a set that closes
-     * a little late does no harm. */
-    if (!varve_catalog_requests(engine->catalog, (struct varve_content_id){0}, page, PAGE_ROWS,
-                                &count, err))
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        if (page[i].since_ns < *ret_since)
-            *ret_since = page[i].since_ns;
+    while (count == PAGE_ROWS) {
+        if (!go_on(engine, err) ||
+            !varve_catalog_requests(engine->catalog, after, page, PAGE_ROWS, &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++) {
+            after = page[i].content;
+            if (page[i].since_ns < *ret_since)
+                *ret_since = page[i].since_ns;
+        }
     }
     return true;
 }
@@ -87,6 +93,7 @@ run_pipeline(struct varve_engine *engine, int64_t now)
     if (engine->drive_count == 0 || atomic_load(&engine->pipeline_queued) ||
         now < engine->pipeline_retry_ns)
         return;
+    engine->pipeline_retry_ns = now + LINE_SECONDS * VARVE_NS_PER_SECOND;
     if (!set_is_due(engine, now, &err)) {
         if (err.kind != VARVE_ERROR_NONE) {
             warning_set(engine, "burning: %s", err.text);

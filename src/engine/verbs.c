@@ -57,14 +57,30 @@ file_failed(struct varve_engine *engine, struct job *job, uint64_t ino, struct v
 
 /* --- archive --- */
 
+/* Since when the content is in line already; `now` if it is not. A rule that means it again at
+ * every run must not put off the day on which seal_after closes the set. */
+static bool
+in_line_since(struct varve_engine *engine, struct varve_content_id content, int64_t now,
+              int64_t *ret, struct varve_error *err)
+{
+    struct varve_request request;
+    size_t count;
+    const struct varve_content_id before = {content.value - 1};
+    if (!varve_catalog_requests(engine->catalog, before, &request, 1, &count, err))
+        return false;
+    *ret = count == 1 && request.content.value == content.value ? request.since_ns : now;
+    return true;
+}
+
 bool
 request_content(struct varve_engine *engine, struct varve_content_id content, const char *rule,
                 unsigned n, unsigned m, struct varve_error *err)
 {
-    struct varve_request request = {
-        .content = content, .n = n, .m = m, .since_ns = varve_clock_realtime(engine->clock)};
+    struct varve_request request = {.content = content, .n = n, .m = m};
     (void)snprintf(request.rule, sizeof request.rule, "%s", rule);
-    return varve_catalog_request_put(engine->catalog, &request, err);
+    return in_line_since(engine, content, varve_clock_realtime(engine->clock), &request.since_ns,
+                         err) &&
+           varve_catalog_request_put(engine->catalog, &request, err);
 }
 
 bool
