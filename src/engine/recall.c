@@ -72,6 +72,30 @@ locate(struct varve_engine *engine, struct entry *entry)
     return ENTRY_WAITING;
 }
 
+/* A content may lie in several sets (a second copy; a set that was given up half burned and found
+ * again by a rebuild). Keeps the pieces of one: the first that is whole, else the first. */
+static void
+keep_best_set(struct varve_engine *engine, struct entry *entry, size_t count)
+{
+    size_t best = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct varve_set set;
+        struct varve_error ignored = {0}; /* a set that cannot be looked at is not the best */
+        if ((i == 0 || entry->pieces[i].set.value != entry->pieces[i - 1].set.value) &&
+            varve_catalog_set_get(engine->catalog, entry->pieces[i].set, &set, &ignored) &&
+            set.state == VARVE_SET_SEALED) {
+            best = i;
+            break;
+        }
+    }
+    size_t kept = 0;
+    while (best + kept < count &&
+           entry->pieces[best + kept].set.value == entry->pieces[best].set.value)
+        kept++;
+    memmove(entry->pieces, &entry->pieces[best], kept * sizeof entry->pieces[0]);
+    entry->piece_count = kept;
+}
+
 static bool
 entry_new(struct varve_engine *engine, struct varve_content_id content, struct entry **ret,
           struct varve_error *err)
@@ -89,10 +113,8 @@ entry_new(struct varve_engine *engine, struct varve_content_id content, struct e
         varve_error_set(err, VARVE_ERROR_NOMEM, 0, "recall");
     ok = ok &&
          varve_catalog_pieces(engine->catalog, content, entry->pieces, PIECES_MAX, &count, err);
-    /* Only pieces of one set: the first that has the content. */
-    for (size_t i = 0; ok && i < count && entry->pieces[i].set.value == entry->pieces[0].set.value;
-         i++)
-        entry->piece_count = i + 1;
+    if (ok)
+        keep_best_set(engine, entry, count);
     if (ok && entry->piece_count == 0)
         ok = varve_error_set(err, VARVE_ERROR_CORRUPT, 0,
                              "the catalog knows no disc for content %" PRIu64, content.value);

@@ -202,17 +202,24 @@ varve_engine_flush(struct varve_engine *engine, uint64_t *ret_job, struct varve_
 static bool
 set_is_whole(struct varve_engine *engine, struct varve_content_id content, struct varve_error *err)
 {
-    struct varve_piece piece;
-    struct varve_set set;
-    size_t count;
-    if (!varve_catalog_pieces(engine->catalog, content, &piece, 1, &count, err))
+    enum { PIECES_MAX = 256 }; /* of all its sets; more than enough to find a whole one */
+    VARVE_CLEANUP_FREE struct varve_piece *pieces = calloc(PIECES_MAX, sizeof *pieces);
+    struct varve_set set = {.state = VARVE_SET_ABANDONED};
+    size_t count = 0;
+    if (pieces == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "release");
+    if (!varve_catalog_pieces(engine->catalog, content, pieces, PIECES_MAX, &count, err))
         return false;
     if (count == 0)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "is on no disc");
-    if (!varve_catalog_set_get(engine->catalog, piece.set, &set, err))
-        return false;
-    if (set.state == VARVE_SET_SEALED)
-        return true;
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0 && pieces[i].set.value == pieces[i - 1].set.value)
+            continue;
+        if (!varve_catalog_set_get(engine->catalog, pieces[i].set, &set, err))
+            return false;
+        if (set.state == VARVE_SET_SEALED)
+            return true;
+    }
     varve_error_set(err, VARVE_ERROR_INVALID, 0,
                     "its set %" PRIu64 " is %s: the resident copy stays", set.id.value,
                     varve_set_state_name(set.state));
