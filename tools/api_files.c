@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <varve/heat.h>
 #include <varve/policy.h>
 
 enum { DEPTH_MAX = VARVE_PATH_BYTES_MAX / 2, PAGE_DEFAULT = 1000, PAGE_MAX = 10000 };

@@ -89,10 +89,4 @@ bool varve_policy_marks(const struct varve_policy *policy, enum varve_tier tier,
 const char *varve_rule_from_name(enum varve_rule_from from);
 const char *varve_rule_to_name(enum varve_rule_to to);
 
-/* Heat: a count of opens that halves with every half-life. A clock that went back changes nothing.
- */
-double varve_heat_decay(double heat, int64_t from_ns, int64_t to_ns, int64_t half_life_ns);
-/* One more open at `now_ns`. */
-double varve_heat_touch(double heat, int64_t heat_ns, int64_t now_ns, int64_t half_life_ns);
-
 #endif

@@ -7,6 +7,7 @@
 #include <pwd.h>
 #include <regex.h>
 #include <string.h>
+#include <varve/heat.h>
 #include <varve/text.h>
 
 #define PATH_DEPTH_MAX 4096u
@@ -298,11 +299,9 @@ sql_heat(sqlite3_context *context, int count, sqlite3_value **values)
 {
     (void)count;
     const struct select_session *session = session_of(context);
-    double heat = sqlite3_value_double(values[0]);
-    double passed = (double)session->now_ns - (double)sqlite3_value_int64(values[1]);
-    if (session->half_life_ns > 0 && passed > 0)
-        heat *= exp2(-passed / (double)session->half_life_ns);
-    sqlite3_result_double(context, heat);
+    sqlite3_result_double(context, varve_heat_decay(sqlite3_value_double(values[0]),
+                                                    sqlite3_value_int64(values[1]), session->now_ns,
+                                                    session->half_life_ns));
 }
 
 static void

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <math.h>
 
 #define DAY_NS (86400 * VARVE_NS_PER_SECOND)
 
@@ -29,14 +28,6 @@ timespec_of(int64_t ns)
         time.tv_nsec += VARVE_NS_PER_SECOND;
     }
     return time;
-}
-
-double
-vfs_decay(const struct varve_vfs *vfs, double heat, int64_t from_ns, int64_t to_ns)
-{
-    if (heat <= 0 || to_ns <= from_ns || vfs->heat_half_life_ns <= 0)
-        return heat;
-    return heat * exp2(-((double)(to_ns - from_ns) / (double)vfs->heat_half_life_ns));
 }
 
 bool

@@ -9,7 +9,7 @@ static void
 count_open(struct varve_vfs *vfs, struct vnode *vnode)
 {
     int64_t now_ns = vfs_now(vfs);
-    vnode->heat = vfs_decay(vfs, vnode->heat, vnode->heat_ns, now_ns) + 1;
+    vnode->heat = varve_heat_touch(vnode->heat, vnode->heat_ns, now_ns, vfs->heat_half_life_ns);
     vnode->heat_ns = now_ns;
     vnode->opens++;
 }

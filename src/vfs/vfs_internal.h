@@ -18,6 +18,7 @@
 
 #include <stdatomic.h>
 #include <sys/stat.h>
+#include <varve/heat.h>
 #include <varve/vfs.h>
 
 #define VFS_BUCKETS 4096u
@@ -140,7 +141,6 @@ bool vfs_take_stat(struct varve_inode *inode, const struct stat *st);
 bool vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns);
 /* relatime of what is read without being open: directories and symlinks. Best effort. */
 void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);
-double vfs_decay(const struct varve_vfs *vfs, double heat, int64_t from_ns, int64_t to_ns);
 int64_t vfs_ns(struct timespec time);
 
 /* --- crash.c --- */

@@ -238,7 +238,9 @@ flush_rows(struct varve_vfs *vfs, struct vnode *vnode, const struct stat *st,
         return false;
     if (vnode->opens > 0) {
         inode.opens += vnode->opens;
-        inode.heat = vfs_decay(vfs, inode.heat, inode.heat_ns, vnode->heat_ns) + vnode->heat;
+        inode.heat =
+            varve_heat_decay(inode.heat, inode.heat_ns, vnode->heat_ns, vfs->heat_half_life_ns) +
+            vnode->heat;
         inode.heat_ns = vnode->heat_ns;
     }
     if (vnode->atime_ns > inode.atime_ns)

@@ -49,9 +49,9 @@ static bool
 show_heat(struct view *view, struct varve_error *err)
 {
     (void)err;
-    varve_buffer_printf(
-        view->ret, "%.3f",
-        vfs_decay(view->vfs, view->inode.heat, view->inode.heat_ns, vfs_now(view->vfs)));
+    varve_buffer_printf(view->ret, "%.3f",
+                        varve_heat_decay(view->inode.heat, view->inode.heat_ns, vfs_now(view->vfs),
+                                         view->vfs->heat_half_life_ns));
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* A rule means what it says, runs when it should and for as long as it should, and what makes no
  * sense is refused by name. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <varve/heat.h>
 #include <varve/policy.h>
 
 #include <math.h>
