@@ -152,6 +152,19 @@ column_exactly(sqlite3_stmt *statement, int index, void *ret, size_t size, struc
 /* An enum value 0 .. max; CORRUPT beyond. */
 bool column_enum(sqlite3_stmt *statement, int index, int max, int *ret, struct varve_error *err);
 
+/* Fills one row of a page from the statement's current row. */
+typedef bool catalog_row_fn(sqlite3_stmt *statement, void *row, struct varve_error *err);
+/* Where a page of rows goes: `max` of `stride` bytes each. */
+struct catalog_page {
+    void *rows;
+    size_t stride, max;
+    size_t *ret_count;
+};
+/* Steps through a bound statement until its end or until the page is full. */
+bool
+catalog_collect(struct varve_catalog *catalog, sqlite3_stmt *statement, catalog_row_fn *from_row,
+                const struct catalog_page *page, struct varve_error *err);
+
 /* Rows start at column `first`. */
 void inode_from_row(sqlite3_stmt *statement, int first, struct varve_inode *ret);
 /* Errors of a missing row. */

@@ -2,8 +2,9 @@
 #include "catalog_internal.h"
 
 static bool
-content_from_row(sqlite3_stmt *statement, struct varve_content *ret, struct varve_error *err)
+content_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
 {
+    struct varve_content *ret = row;
     int phase;
     int tier;
     if (!column_enum(statement, 5, VARVE_PHASE_SEALED, &phase, err) ||
@@ -132,17 +133,8 @@ varve_catalog_contents(struct varve_catalog *catalog, struct varve_content_id af
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, after.value);
-    size_t count = 0;
-    for (bool row = true; count < max; count++) {
-        if (!catalog_step(catalog, statement, &row, err))
-            return false;
-        if (!row)
-            break;
-        if (!content_from_row(statement, &ret[count], err))
-            return false;
-    }
-    *ret_count = count;
-    return true;
+    return catalog_collect(catalog, statement, content_from_row,
+                           &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
 }
 
 bool

@@ -7,8 +7,9 @@
 #define PATH_DEPTH_MAX 4096
 
 static bool
-dentry_from_row(sqlite3_stmt *statement, struct varve_dentry *ret, struct varve_error *err)
+dentry_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
 {
+    struct varve_dentry *ret = row;
     ret->cookie = column_u64(statement, 0);
     ret->parent = column_u64(statement, 1);
     inode_from_row(statement, 3, &ret->inode);
@@ -106,17 +107,8 @@ list_dentries(struct varve_catalog *catalog, enum catalog_sql sql, const uint64_
         return false;
     bind_u64(statement, 1, key_after[0]);
     bind_u64(statement, 2, key_after[1]);
-    size_t count = 0;
-    for (bool row = true; count < max; count++) {
-        if (!catalog_step(catalog, statement, &row, err))
-            return false;
-        if (!row)
-            break;
-        if (!dentry_from_row(statement, &ret[count], err))
-            return false;
-    }
-    *ret_count = count;
-    return true;
+    return catalog_collect(catalog, statement, dentry_from_row,
+                           &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
 }
 
 bool

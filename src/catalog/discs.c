@@ -7,8 +7,9 @@
 /* --- discs --- */
 
 static bool
-disc_from_row(sqlite3_stmt *statement, struct varve_disc_row *ret, struct varve_error *err)
+disc_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
 {
+    struct varve_disc_row *ret = row;
     int state;
     *ret = (struct varve_disc_row){
         .set = {column_u64(statement, 3)}, /* NULL reads as 0 */
@@ -83,23 +84,6 @@ varve_catalog_disc_get(struct varve_catalog *catalog, const struct varve_barcode
     return disc_from_row(statement, ret, err);
 }
 
-static bool
-collect_discs(struct varve_catalog *catalog, sqlite3_stmt *statement, struct varve_disc_row *ret,
-              size_t max, size_t *ret_count, struct varve_error *err)
-{
-    size_t count = 0;
-    for (bool row = true; count < max; count++) {
-        if (!catalog_step(catalog, statement, &row, err))
-            return false;
-        if (!row)
-            break;
-        if (!disc_from_row(statement, &ret[count], err))
-            return false;
-    }
-    *ret_count = count;
-    return true;
-}
-
 bool
 varve_catalog_discs(struct varve_catalog *catalog, const struct varve_barcode *after,
                     struct varve_disc_row *ret, size_t max, size_t *ret_count,
@@ -110,7 +94,8 @@ varve_catalog_discs(struct varve_catalog *catalog, const struct varve_barcode *a
     if (statement == NULL)
         return false;
     bind_text(statement, 1, after->text);
-    return collect_discs(catalog, statement, ret, max, ret_count, err);
+    return catalog_collect(catalog, statement, disc_from_row,
+                           &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
 }
 
 bool
@@ -124,7 +109,8 @@ varve_catalog_set_discs(struct varve_catalog *catalog, struct varve_set_id set,
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, set.value);
-    return collect_discs(catalog, statement, ret, max, ret_count, err);
+    return catalog_collect(catalog, statement, disc_from_row,
+                           &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
 }
 
 /* --- moves --- */
@@ -176,8 +162,9 @@ varve_catalog_move_done(struct varve_catalog *catalog, uint64_t id, struct varve
 }
 
 static bool
-move_from_row(sqlite3_stmt *statement, struct varve_move *ret, struct varve_error *err)
+move_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
 {
+    struct varve_move *ret = row;
     *ret = (struct varve_move){.id = column_u64(statement, 0),
                                .from = (uint16_t)column_u32(statement, 3),
                                .to = (uint16_t)column_u32(statement, 4),
@@ -197,15 +184,6 @@ varve_catalog_moves_open(struct varve_catalog *catalog, const char *library, str
     if (statement == NULL)
         return false;
     bind_text(statement, 1, library);
-    size_t count = 0;
-    for (bool row = true; count < max; count++) {
-        if (!catalog_step(catalog, statement, &row, err))
-            return false;
-        if (!row)
-            break;
-        if (!move_from_row(statement, &ret[count], err))
-            return false;
-    }
-    *ret_count = count;
-    return true;
+    return catalog_collect(catalog, statement, move_from_row,
+                           &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
 }

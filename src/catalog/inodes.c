@@ -161,6 +161,22 @@ varve_catalog_inode_delete(struct varve_catalog *catalog, uint64_t ino, int64_t 
     return varve_catalog_end(catalog, ok, err);
 }
 
+static bool
+number_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
+{
+    (void)err; /* integers cannot be wrong */
+    *(uint64_t *)row = column_u64(statement, 0);
+    return true;
+}
+
+static bool
+whole_inode_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
+{
+    (void)err; /* likewise */
+    inode_from_row(statement, 0, row);
+    return true;
+}
+
 bool
 varve_catalog_orphans(struct varve_catalog *catalog, uint64_t after, uint64_t *ret_inos, size_t max,
                       size_t *ret_count, struct varve_error *err)
@@ -171,16 +187,8 @@ varve_catalog_orphans(struct varve_catalog *catalog, uint64_t after, uint64_t *r
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, after);
-    size_t count = 0;
-    for (bool row = true; count < max; count++) {
-        if (!catalog_step(catalog, statement, &row, err))
-            return false;
-        if (!row)
-            break;
-        ret_inos[count] = column_u64(statement, 0);
-    }
-    *ret_count = count;
-    return true;
+    return catalog_collect(catalog, statement, number_from_row,
+                           &(struct catalog_page){ret_inos, sizeof *ret_inos, max, ret_count}, err);
 }
 
 bool
@@ -193,16 +201,8 @@ varve_catalog_inodes(struct varve_catalog *catalog, uint64_t after, struct varve
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, after);
-    size_t count = 0;
-    for (bool row = true; count < max; count++) {
-        if (!catalog_step(catalog, statement, &row, err))
-            return false;
-        if (!row)
-            break;
-        inode_from_row(statement, 0, &ret[count]);
-    }
-    *ret_count = count;
-    return true;
+    return catalog_collect(catalog, statement, whole_inode_from_row,
+                           &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
 }
 
 /* --- records on discs (INV-8) --- */

@@ -4,8 +4,9 @@
 /* --- pieces --- */
 
 static bool
-piece_from_row(sqlite3_stmt *statement, struct varve_piece *ret, struct varve_error *err)
+piece_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
 {
+    struct varve_piece *ret = row;
     *ret = (struct varve_piece){
         .content = {column_u64(statement, 0)},
         .set = {column_u64(statement, 1)},
@@ -78,23 +79,6 @@ varve_catalog_piece_set_digest(struct varve_catalog *catalog, const struct varve
            piece_error(piece, VARVE_ERROR_NOT_FOUND, "does not exist", err);
 }
 
-static bool
-collect_pieces(struct varve_catalog *catalog, sqlite3_stmt *statement, struct varve_piece *ret,
-               size_t max, size_t *ret_count, struct varve_error *err)
-{
-    size_t count = 0;
-    for (bool row = true; count < max; count++) {
-        if (!catalog_step(catalog, statement, &row, err))
-            return false;
-        if (!row)
-            break;
-        if (!piece_from_row(statement, &ret[count], err))
-            return false;
-    }
-    *ret_count = count;
-    return true;
-}
-
 bool
 varve_catalog_pieces(struct varve_catalog *catalog, struct varve_content_id content,
                      struct varve_piece *ret, size_t max, size_t *ret_count,
@@ -105,7 +89,8 @@ varve_catalog_pieces(struct varve_catalog *catalog, struct varve_content_id cont
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, content.value);
-    return collect_pieces(catalog, statement, ret, max, ret_count, err);
+    return catalog_collect(catalog, statement, piece_from_row,
+                           &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
 }
 
 bool
@@ -122,7 +107,8 @@ varve_catalog_set_pieces(struct varve_catalog *catalog, struct varve_set_id set,
     bind_u64(statement, 1, set.value);
     bind_u64(statement, 2, after_content.value);
     bind_u64(statement, 3, after_part);
-    return collect_pieces(catalog, statement, ret, max, ret_count, err);
+    return catalog_collect(catalog, statement, piece_from_row,
+                           &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
 }
 
 bool
@@ -167,6 +153,17 @@ varve_catalog_request_delete(struct varve_catalog *catalog, struct varve_content
                            (unsigned long long)content.value);
 }
 
+static bool
+request_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
+{
+    struct varve_request *ret = row;
+    *ret = (struct varve_request){.content = {column_u64(statement, 0)},
+                                  .n = column_u32(statement, 2),
+                                  .m = column_u32(statement, 3),
+                                  .since_ns = sqlite3_column_int64(statement, 4)};
+    return column_text(statement, 1, ret->rule, sizeof ret->rule, err);
+}
+
 bool
 varve_catalog_requests(struct varve_catalog *catalog, struct varve_content_id after,
                        struct varve_request *ret, size_t max, size_t *ret_count,
@@ -178,20 +175,6 @@ varve_catalog_requests(struct varve_catalog *catalog, struct varve_content_id af
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, after.value);
-    size_t count = 0;
-    for (bool row = true; count < max; count++) {
-        if (!catalog_step(catalog, statement, &row, err))
-            return false;
-        if (!row)
-            break;
-        struct varve_request *request = &ret[count];
-        *request = (struct varve_request){.content = {column_u64(statement, 0)},
-                                          .n = column_u32(statement, 2),
-                                          .m = column_u32(statement, 3),
-                                          .since_ns = sqlite3_column_int64(statement, 4)};
-        if (!column_text(statement, 1, request->rule, sizeof request->rule, err))
-            return false;
-    }
-    *ret_count = count;
-    return true;
+    return catalog_collect(catalog, statement, request_from_row,
+                           &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
 }

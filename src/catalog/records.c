@@ -3,6 +3,15 @@
 
 /* --- tombstones --- */
 
+static bool
+tombstone_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
+{
+    struct varve_tombstone *ret = row;
+    (void)err; /* integers cannot be wrong */
+    *ret = (struct varve_tombstone){column_u64(statement, 0), sqlite3_column_int64(statement, 1)};
+    return true;
+}
+
 bool
 varve_catalog_tombstones(struct varve_catalog *catalog, uint64_t after, struct varve_tombstone *ret,
                          size_t max, size_t *ret_count, struct varve_error *err)
@@ -13,17 +22,8 @@ varve_catalog_tombstones(struct varve_catalog *catalog, uint64_t after, struct v
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, after);
-    size_t count = 0;
-    for (bool row = true; count < max; count++) {
-        if (!catalog_step(catalog, statement, &row, err))
-            return false;
-        if (!row)
-            break;
-        ret[count] =
-            (struct varve_tombstone){column_u64(statement, 0), sqlite3_column_int64(statement, 1)};
-    }
-    *ret_count = count;
-    return true;
+    return catalog_collect(catalog, statement, tombstone_from_row,
+                           &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
 }
 
 bool

@@ -2,8 +2,9 @@
 #include "catalog_internal.h"
 
 static bool
-set_from_row(sqlite3_stmt *statement, struct varve_set *ret, struct varve_error *err)
+set_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
 {
+    struct varve_set *ret = row;
     int state;
     *ret = (struct varve_set){
         .id = {column_u64(statement, 0)},
@@ -109,15 +110,6 @@ varve_catalog_sets(struct varve_catalog *catalog, struct varve_set_id after, str
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, after.value);
-    size_t count = 0;
-    for (bool row = true; count < max; count++) {
-        if (!catalog_step(catalog, statement, &row, err))
-            return false;
-        if (!row)
-            break;
-        if (!set_from_row(statement, &ret[count], err))
-            return false;
-    }
-    *ret_count = count;
-    return true;
+    return catalog_collect(catalog, statement, set_from_row,
+                           &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
 }

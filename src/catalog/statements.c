@@ -233,3 +233,20 @@ column_enum(sqlite3_stmt *statement, int index, int max, int *ret, struct varve_
     *ret = (int)value;
     return true;
 }
+
+bool
+catalog_collect(struct varve_catalog *catalog, sqlite3_stmt *statement, catalog_row_fn *from_row,
+                const struct catalog_page *page, struct varve_error *err)
+{
+    size_t count = 0;
+    for (bool row = true; count < page->max; count++) {
+        if (!catalog_step(catalog, statement, &row, err))
+            return false;
+        if (!row)
+            break;
+        if (!from_row(statement, (uint8_t *)page->rows + count * page->stride, err))
+            return false;
+    }
+    *page->ret_count = count;
+    return true;
+}
