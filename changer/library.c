@@ -241,12 +241,6 @@ varve_library_free(struct varve_library *library)
     dismantle(library);
 }
 
-const char *
-varve_library_name(const struct varve_library *library)
-{
-    return library->name;
-}
-
 bool
 varve_library_inventory(struct varve_library *library, bool refresh, struct varve_element **ret,
                         size_t *ret_count, struct varve_error *err)

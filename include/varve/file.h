@@ -28,6 +28,8 @@ VARVE_MUST_CHECK bool varve_file_make_dirs(const char *path, mode_t mode, struct
 /* Copies `count` bytes (reflink, else copy_file_range(2), else read and write; holes stay holes).
  */
 VARVE_MUST_CHECK bool varve_file_copy(int from, int to, uint64_t count, struct varve_error *err);
+/* A file without a name on the filesystem of `dir`, open read-write: gone when it is closed. */
+VARVE_MUST_CHECK bool varve_file_temporary(const char *dir, int *ret_fd, struct varve_error *err);
 /* Opens and locks `path` (created if missing); the lock goes with the descriptor. BUSY names the
  * process that holds it, which varve_file_lock wrote into the file. */
 VARVE_MUST_CHECK bool varve_file_lock(const char *path, int *ret_fd, struct varve_error *err);

@@ -82,7 +82,6 @@ void varve_image_free(struct varve_image *image);
 VARVE_DEFINE_CLEANUP(struct varve_image, varve_image_free)
 
 const struct varve_disc_map *varve_image_map(const struct varve_image *image);
-const struct varve_disc_identity *varve_image_identity(const struct varve_image *image);
 /* The manifest with lba, path and (once learned) digests; NULL on a parity disc. */
 const struct varve_manifest *varve_image_manifest(const struct varve_image *image);
 

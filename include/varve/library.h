@@ -36,8 +36,6 @@ varve_library_new(const struct varve_library_ports *ports, const struct varve_mo
 void varve_library_free(struct varve_library *library); /* moves no disc */
 VARVE_DEFINE_CLEANUP(struct varve_library, varve_library_free)
 
-const char *varve_library_name(const struct varve_library *library);
-
 enum varve_element_type {
     VARVE_ELEMENT_TRANSPORT = 1,
     VARVE_ELEMENT_SLOT = 2,

@@ -206,6 +206,16 @@ varve_file_copy(int from, int to, uint64_t count, struct varve_error *err)
 }
 
 bool
+varve_file_temporary(const char *dir, int *ret_fd, struct varve_error *err)
+{
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return varve_error_system(err, errno, "temporary file in '%s'", dir);
+    *ret_fd = fd;
+    return true;
+}
+
+bool
 varve_file_lock(const char *path, int *ret_fd, struct varve_error *err)
 {
     VARVE_CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

@@ -124,12 +124,6 @@ varve_image_map(const struct varve_image *image)
     return &image->map;
 }
 
-const struct varve_disc_identity *
-varve_image_identity(const struct varve_image *image)
-{
-    return &image->identity;
-}
-
 const struct varve_manifest *
 varve_image_manifest(const struct varve_image *image)
 {

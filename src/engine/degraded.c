@@ -3,7 +3,6 @@
  * the set. */
 #include "recall.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -22,12 +21,6 @@ struct batch {
 
 static void degraded_batch(struct batch *batch);
 
-static const struct varve_piece *
-piece_of(const struct entry *entry)
-{
-    return &entry->pieces[entry->piece];
-}
-
 /* All degraded entries of one set, the one that waits longest first. */
 static bool
 take(struct recalls *recalls, struct batch *batch)
@@ -40,8 +33,8 @@ take(struct recalls *recalls, struct batch *batch)
             if (entry->state != ENTRY_DEGRADED)
                 continue;
             if (batch->count == 0)
-                batch->set.id = piece_of(entry)->set;
-            if (piece_of(entry)->set.value != batch->set.id.value)
+                batch->set.id = entry_piece(entry)->set;
+            if (entry_piece(entry)->set.value != batch->set.id.value)
                 continue;
             entry->state = ENTRY_GATHERING;
             batch->entries[batch->count++] = entry;
@@ -77,7 +70,7 @@ want_entry(struct batch *batch, struct entry *entry, struct varve_error *err)
          cluster++) {
         bool needed = !entry_is_patched(entry, cluster) &&
                       (entry->bad == NULL || entry->bad[cluster - first] != 0);
-        if (needed && !want(batch, piece_of(entry)->index, cluster, err))
+        if (needed && !want(batch, entry_piece(entry)->index, cluster, err))
             return false;
     }
     return true;
@@ -97,7 +90,7 @@ static bool
 collect(struct batch *batch, struct varve_error *err)
 {
     for (size_t i = 0; i < batch->count; i++) {
-        uint32_t index = piece_of(batch->entries[i])->index;
+        uint32_t index = entry_piece(batch->entries[i])->index;
         if (index >= VARVE_SET_DISCS_MAX || !want_entry(batch, batch->entries[i], err))
             return false;
         if (batch->crcs[index] == NULL &&
@@ -123,14 +116,12 @@ patch(struct batch *batch, struct entry *entry, uint64_t cluster, const uint8_t 
       struct varve_error *err)
 {
     uint64_t first = entry_first_cluster(entry);
-    const char *staging = varve_store_staging(batch->engine->store);
     if (entry->patched == NULL) {
         entry->patched = calloc((size_t)(entry_end_cluster(entry) - first), 1);
-        entry->patch_fd = open(staging, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
         if (entry->patched == NULL)
             return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "degraded read");
-        if (entry->patch_fd < 0)
-            return varve_error_system(err, errno, "temporary file in '%s'", staging);
+        if (!varve_file_temporary(varve_store_staging(batch->engine->store), &entry->patch_fd, err))
+            return false;
     }
     if (!varve_file_pwrite(entry->patch_fd, bytes, VARVE_CLUSTER_BYTES,
                            (cluster - first) * VARVE_CLUSTER_BYTES, err))
@@ -152,7 +143,8 @@ came(void *context, const struct gather_want *want, const uint8_t *bytes, struct
                                batch->set.id.value, want->index + 1, want->cluster);
     for (size_t i = 0; i < batch->count; i++) {
         struct entry *entry = batch->entries[i];
-        if (piece_of(entry)->index == want->index && want->cluster >= entry_first_cluster(entry) &&
+        if (entry_piece(entry)->index == want->index &&
+            want->cluster >= entry_first_cluster(entry) &&
             want->cluster < entry_end_cluster(entry) &&
             !patch(batch, entry, want->cluster, bytes, err))
             return false;

@@ -286,6 +286,13 @@ void drive_source_init(struct drive_source *source, struct varve_drive *drive, u
 VARVE_MUST_CHECK bool
 disc_tables(struct varve_engine *engine, struct drive *drive, const struct varve_disc_row *row,
             uint32_t **ret, uint64_t *ret_count, struct varve_error *err);
+/* CRCs of member `index` as this disc knows them; unknown ones from `old` (of an earlier disc),
+ * else, of the disc itself, from what is read: its last clusters hold the table, which only parity
+ * discs cover. `ret` has room for `count`, all 0. */
+VARVE_MUST_CHECK bool
+crcs_from_disc(struct varve_disc *disc, const struct varve_cluster_source *source, uint32_t index,
+               const uint32_t *old, uint64_t old_count, uint32_t *ret, uint64_t count,
+               struct varve_error *err);
 /* CRCs of a disc of a set: from the archive's folder, else unknown (NOT_FOUND). */
 VARVE_MUST_CHECK bool
 disc_crcs(struct varve_engine *engine, struct varve_set_id set, uint32_t index, uint32_t **ret,

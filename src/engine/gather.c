@@ -4,7 +4,6 @@
  * stripes only, into staging files; so one drive is enough for any set. */
 #include "engine_internal.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -351,11 +350,9 @@ decode(struct gathering *g, struct varve_error *err)
 static bool
 open_files(struct gathering *g, struct varve_error *err)
 {
-    const char *staging = varve_store_staging(g->engine->store);
     for (uint32_t i = 0; i < g->discs; i++) {
-        g->files[i] = open(staging, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-        if (g->files[i] < 0)
-            return varve_error_system(err, errno, "temporary file in '%s'", staging);
+        if (!varve_file_temporary(varve_store_staging(g->engine->store), &g->files[i], err))
+            return false;
     }
     return true;
 }

@@ -4,7 +4,6 @@
  * wanted. So every disc is loaded once, with one drive too. */
 #include "rebuild.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <varve/recover.h>
@@ -96,11 +95,10 @@ copy_disc(void *context, const struct varve_cluster_source *source, struct varve
     VARVE_CLEANUP_FREE uint8_t *buffer = aligned_alloc(4096, VARVE_CLUSTER_BYTES);
     slim->source = (struct varve_cluster_source){slim, source->clusters, slim_read};
     slim->there = calloc((size_t)source->clusters + 1, 1);
-    slim->fd = open(d->rebuild->engine->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (buffer == NULL || slim->there == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "rebuild");
-    if (slim->fd < 0)
-        return varve_error_system(err, errno, "temporary file in '%s'", d->rebuild->engine->dir);
+    if (!varve_file_temporary(d->rebuild->engine->dir, &slim->fd, err))
+        return false;
     /* docs/format.md: the three anchors are in these clusters. */
     const uint64_t anchors[] = {0, 3, source->clusters >= 9 ? source->clusters - 9 : 0,
                                 member->map.clusters >= 9 ? member->map.clusters - 9 : 0};

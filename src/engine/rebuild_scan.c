@@ -64,9 +64,6 @@ add_other(struct rebuild *r, const struct member *seen, enum varve_disc_state st
 
 /* --- what a disc says --- */
 
-/* CRCs of one member as this disc knows them; unknown ones from an earlier file of ours, else from
- * what is read (the last clusters of a data disc: its own table, which nobody else covers when no
- * parity disc is there). */
 static bool
 save_crcs(struct rebuild *r, struct found_set *set, struct varve_disc *disc,
           const struct varve_cluster_source *source, uint32_t index, uint64_t clusters,
@@ -75,22 +72,14 @@ save_crcs(struct rebuild *r, struct found_set *set, struct varve_disc *disc,
     VARVE_CLEANUP_FREE char *path = set_file(r->engine, &set->row, index, "crc");
     VARVE_CLEANUP_FREE uint32_t *old = NULL;
     VARVE_CLEANUP_FREE uint32_t *crcs = calloc((size_t)clusters + 1, sizeof *crcs);
-    VARVE_CLEANUP_FREE uint8_t *buffer = aligned_alloc(4096, VARVE_CLUSTER_BYTES);
-    struct varve_error ignored = {0};
+    struct varve_error ignored = {0}; /* what an earlier disc said is a help, not a need */
     uint64_t old_count = 0;
-    bool own = varve_disc_identity(disc)->index == index;
-    if (path == NULL || crcs == NULL || buffer == NULL)
+    if (path == NULL || crcs == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "rebuild");
     if (set->members[index].has_crcs && !crcs_load(path, &old, &old_count, &ignored))
         old_count = 0;
-    for (uint64_t k = 0; k < clusters; k++) {
-        if (varve_disc_crc(disc, index, k, &crcs[k]))
-            continue;
-        if (k < old_count)
-            crcs[k] = old[k];
-        else if (own && source->read(source->context, k, buffer, &ignored))
-            crcs[k] = varve_crc32c(0, buffer, VARVE_CLUSTER_BYTES);
-    }
+    if (!crcs_from_disc(disc, source, index, old, old_count, crcs, clusters, err))
+        return false;
     set->members[index].has_crcs = true;
     return crcs_save(path, crcs, clusters, err);
 }

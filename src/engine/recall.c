@@ -23,8 +23,8 @@ entry_free(struct entry *entry)
     free(entry);
 }
 
-static const struct varve_piece *
-piece_of(const struct entry *entry)
+const struct varve_piece *
+entry_piece(const struct entry *entry)
 {
     return &entry->pieces[entry->piece];
 }
@@ -32,13 +32,13 @@ piece_of(const struct entry *entry)
 uint64_t
 entry_first_cluster(const struct entry *entry)
 {
-    return piece_of(entry)->lba / VARVE_CLUSTER_SECTORS;
+    return entry_piece(entry)->lba / VARVE_CLUSTER_SECTORS;
 }
 
 uint64_t
 entry_end_cluster(const struct entry *entry)
 {
-    const struct varve_piece *piece = piece_of(entry);
+    const struct varve_piece *piece = entry_piece(entry);
     return (piece->lba * VARVE_SECTOR_BYTES + piece->bytes + VARVE_CLUSTER_BYTES - 1) /
            VARVE_CLUSTER_BYTES;
 }
@@ -46,7 +46,7 @@ entry_end_cluster(const struct entry *entry)
 uint64_t
 entry_next_cluster(const struct entry *entry)
 {
-    return (piece_of(entry)->lba * VARVE_SECTOR_BYTES + entry->done) / VARVE_CLUSTER_BYTES;
+    return (entry_piece(entry)->lba * VARVE_SECTOR_BYTES + entry->done) / VARVE_CLUSTER_BYTES;
 }
 
 bool
@@ -62,7 +62,7 @@ locate(struct varve_engine *engine, struct entry *entry)
 {
     struct varve_disc_row disc;
     struct varve_error ignored = {0}; /* not at hand, for whatever reason: the set has to serve */
-    const struct varve_piece *piece = piece_of(entry);
+    const struct varve_piece *piece = entry_piece(entry);
     bool here = set_disc(engine, piece->set, piece->index, &disc, &ignored) &&
                 (disc.state == VARVE_DISC_SEALED || disc.state == VARVE_DISC_SUSPECT) &&
                 library_index(engine, disc.library, &entry->library, &ignored);
@@ -218,7 +218,7 @@ set_state(struct recalls *recalls, struct entry *entry, enum entry_state state)
 static bool
 deliver(struct entry *entry, uint64_t cluster, const uint8_t *bytes, struct varve_error *err)
 {
-    const struct varve_piece *piece = piece_of(entry);
+    const struct varve_piece *piece = entry_piece(entry);
     uint64_t start = piece->lba * VARVE_SECTOR_BYTES + entry->done;
     uint64_t skip = start - cluster * VARVE_CLUSTER_BYTES;
     uint64_t count = VARVE_CLUSTER_BYTES - skip;
@@ -236,7 +236,7 @@ static bool
 end_piece(struct entry *entry, bool *ret_over, struct varve_error *err)
 {
     struct varve_digest digest;
-    const struct varve_piece *piece = piece_of(entry);
+    const struct varve_piece *piece = entry_piece(entry);
     varve_sha256_final(entry->sha, &digest);
     varve_sha256_reset(entry->sha);
     if (piece->has_digest && !varve_digest_equal(&digest, &piece->digest))
@@ -356,8 +356,8 @@ serve_one(struct serving *serving, struct entry *entry)
 static int
 compare_entries(const void *a, const void *b)
 {
-    uint64_t x = piece_of(*(struct entry *const *)a)->lba;
-    uint64_t y = piece_of(*(struct entry *const *)b)->lba;
+    uint64_t x = entry_piece(*(struct entry *const *)a)->lba;
+    uint64_t y = entry_piece(*(struct entry *const *)b)->lba;
     return x < y ? -1 : x > y;
 }
 

@@ -52,6 +52,8 @@ struct serving {
 void serve_one(struct serving *serving, struct entry *entry);
 void entry_fail(struct varve_engine *engine, struct entry *entry, const struct varve_error *why);
 void entry_free(struct entry *entry);
+/* The piece that is being read, and its clusters on its disc. */
+const struct varve_piece *entry_piece(const struct entry *entry);
 uint64_t entry_first_cluster(const struct entry *entry);
 uint64_t entry_end_cluster(const struct entry *entry);
 uint64_t entry_next_cluster(const struct entry *entry);

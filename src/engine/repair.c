@@ -179,9 +179,8 @@ static bool
 open_staging(struct repairing *r, struct varve_error *err)
 {
     const char *staging = varve_store_staging(r->engine->store);
-    r->fd = open(staging, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (r->fd < 0)
-        return varve_error_system(err, errno, "temporary file in '%s'", staging);
+    if (!varve_file_temporary(staging, &r->fd, err))
+        return false;
     int failed = posix_fallocate(r->fd, 0, (off_t)(r->clusters * VARVE_CLUSTER_BYTES));
     return failed == 0 || varve_error_system(err, failed, "room for a disc in '%s'", staging);
 }

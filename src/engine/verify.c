@@ -55,7 +55,27 @@ disc_crcs(struct varve_engine *engine, struct varve_set_id id, uint32_t index, u
     return crcs_load(path, ret, ret_count, err);
 }
 
-/* The disc's own table. Its last clusters, which that cannot cover, are taken as they are read. */
+bool
+crcs_from_disc(struct varve_disc *disc, const struct varve_cluster_source *source, uint32_t index,
+               const uint32_t *old, uint64_t old_count, uint32_t *ret, uint64_t count,
+               struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE uint8_t *buffer = aligned_alloc(4096, VARVE_CLUSTER_BYTES);
+    bool own = varve_disc_identity(disc)->index == index;
+    if (buffer == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "read checksums");
+    for (uint64_t k = 0; k < count; k++) {
+        struct varve_error ignored = {0}; /* unreadable: it will not match, as it should not */
+        if (varve_disc_crc(disc, index, k, &ret[k]))
+            continue;
+        if (k < old_count)
+            ret[k] = old[k];
+        else if (own && source->read(source->context, k, buffer, &ignored))
+            ret[k] = varve_crc32c(0, buffer, VARVE_CLUSTER_BYTES);
+    }
+    return true;
+}
+
 static bool
 read_own_crcs(struct drive *drive, uint32_t index, uint32_t **ret, uint64_t *ret_count,
               struct varve_error *err)
@@ -63,7 +83,6 @@ read_own_crcs(struct drive *drive, uint32_t index, uint32_t **ret, uint64_t *ret
     struct varve_medium medium;
     struct drive_source source;
     VARVE_CLEANUP(varve_disc_close) struct varve_disc *disc = NULL;
-    VARVE_CLEANUP_FREE uint8_t *buffer = aligned_alloc(4096, VARVE_CLUSTER_BYTES);
     if (!varve_drive_medium(drive_handle(drive), &medium, err))
         return false;
     drive_source_init(&source, drive_handle(drive), medium.readable_clusters);
@@ -71,14 +90,10 @@ read_own_crcs(struct drive *drive, uint32_t index, uint32_t **ret, uint64_t *ret
         return false;
     uint64_t count = varve_disc_map(disc)->clusters;
     VARVE_CLEANUP_FREE uint32_t *crcs = calloc((size_t)count + 1, sizeof *crcs);
-    if (buffer == NULL || crcs == NULL)
+    if (crcs == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "read checksums");
-    for (uint64_t k = 0; k < count; k++) {
-        struct varve_error ignored = {0}; /* unreadable: it will not match, as it should not */
-        if (!varve_disc_crc(disc, index, k, &crcs[k]) &&
-            source_read(source.drive, k, buffer, &ignored))
-            crcs[k] = varve_crc32c(0, buffer, VARVE_CLUSTER_BYTES);
-    }
+    if (!crcs_from_disc(disc, &source.source, index, NULL, 0, crcs, count, err))
+        return false;
     *ret = VARVE_TAKE(crcs);
     *ret_count = count;
     return true;
