@@ -404,12 +404,10 @@ burn_all(struct burning *all, uint32_t count, struct job *job, struct varve_erro
 }
 
 bool
-set_burn(struct varve_engine *engine, struct job *job, struct varve_set *set,
+set_burn(struct varve_engine *engine, struct job *job, struct set_images *images,
          struct varve_error *err)
 {
-    VARVE_CLEANUP(set_images_free) struct set_images *images = NULL;
-    if (!set_images_load(engine, set, &images, err))
-        return false;
+    const struct varve_set *set = &images->set;
     VARVE_CLEANUP_FREE struct burning *all = calloc(images->count, sizeof *all);
     if (all == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "burn set %" PRIu64, set->id.value);

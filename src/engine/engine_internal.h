@@ -241,19 +241,20 @@ record_from_inode(struct varve_engine *engine, const struct varve_inode *inode,
  * nothing that is not open). */
 VARVE_MUST_CHECK bool set_plan(struct varve_engine *engine, struct job *job, struct varve_set *ret,
                                bool *ret_made, struct varve_error *err);
-/* *ret_culprit: the content that could not be read, if that was why it failed. */
+/* These take a set as far as its state in `images` says, and bring that and the catalog forward.
+ * *ret_culprit: the content that could not be read, if that was why it failed. */
 VARVE_MUST_CHECK bool
-set_prepare(struct varve_engine *engine, struct job *job, struct varve_set *set,
+set_prepare(struct varve_engine *engine, struct job *job, struct set_images *images,
             struct varve_content_id *ret_culprit, struct varve_error *err);
-VARVE_MUST_CHECK bool set_burn(struct varve_engine *engine, struct job *job, struct varve_set *set,
-                               struct varve_error *err);
+VARVE_MUST_CHECK bool set_burn(struct varve_engine *engine, struct job *job,
+                               struct set_images *images, struct varve_error *err);
 /* One position from a staged image: of a repaired disc. */
 VARVE_MUST_CHECK bool
 disc_burn_raw(struct varve_engine *engine, struct job *job, const struct varve_set *set,
               uint32_t index, int raw_fd, const uint32_t *crcs, uint64_t clusters,
               struct varve_error *err);
 VARVE_MUST_CHECK bool
-set_seal(struct varve_engine *engine, struct varve_set *set, struct varve_error *err);
+set_seal(struct varve_engine *engine, struct set_images *images, struct varve_error *err);
 /* All that is in line: plan, prepare, burn, seal, until nothing is left. First finishes sets of
  * earlier runs. */
 VARVE_MUST_CHECK bool

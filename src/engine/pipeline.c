@@ -87,11 +87,9 @@ seal_unit(struct varve_engine *engine, struct set_images *images, struct varve_s
 }
 
 bool
-set_seal(struct varve_engine *engine, struct varve_set *set, struct varve_error *err)
+set_seal(struct varve_engine *engine, struct set_images *images, struct varve_error *err)
 {
-    VARVE_CLEANUP(set_images_free) struct set_images *images = NULL;
-    if (!set_images_load(engine, set, &images, err))
-        return false;
+    struct varve_set *set = &images->set;
     struct varve_set sealed = *set;
     sealed.state = VARVE_SET_SEALED;
     sealed.sealed_ns = varve_clock_realtime(engine->clock);
@@ -218,11 +216,12 @@ abandon(struct varve_engine *engine, struct varve_set *set, struct varve_content
 }
 
 static bool
-prepare_or_abandon(struct varve_engine *engine, struct job *job, struct varve_set *set,
+prepare_or_abandon(struct varve_engine *engine, struct job *job, struct set_images *images,
                    struct varve_error *err)
 {
+    struct varve_set *set = &images->set;
     struct varve_content_id culprit = {0};
-    if (set_prepare(engine, job, set, &culprit, err))
+    if (set_prepare(engine, job, images, &culprit, err))
         return true;
     if (culprit.value == 0 || err->kind == VARVE_ERROR_CANCELLED)
         return false;
@@ -271,11 +270,11 @@ free_discs(struct varve_engine *engine, struct varve_set_id set, struct varve_er
 /* The plan on paper (manifests, CRCs) is lost, or another version of varve would draw other images
  * from it: its contents are still on the tiers, so the set is given up and planned anew. */
 static bool
-load_or_abandon(struct varve_engine *engine, struct varve_set *set, struct varve_error *err)
+load_or_abandon(struct varve_engine *engine, struct varve_set *set, struct set_images **ret,
+                struct varve_error *err)
 {
-    VARVE_CLEANUP(set_images_free) struct set_images *images = NULL;
     struct varve_error why = {0};
-    if (set_images_load(engine, set, &images, err))
+    if (set_images_load(engine, set, ret, err))
         return true;
     if (err->kind != VARVE_ERROR_CORRUPT && err->kind != VARVE_ERROR_INVALID &&
         err->kind != VARVE_ERROR_NOT_FOUND)
@@ -303,15 +302,16 @@ finish_set(struct varve_engine *engine, struct job *job, struct varve_set *set,
            struct varve_error *err)
 {
     job_grow(job, work_bytes(set), 0);
-    if (!load_or_abandon(engine, set, err)) {
+    VARVE_CLEANUP(set_images_free) struct set_images *images = NULL;
+    if (!load_or_abandon(engine, set, &images, err)) {
         engine->replan = engine->replan || set->state == VARVE_SET_ABANDONED;
         return set->state == VARVE_SET_ABANDONED; /* the next plan takes its files */
     }
-    if (set->state == VARVE_SET_PLANNED && !prepare_or_abandon(engine, job, set, err))
+    if (set->state == VARVE_SET_PLANNED && !prepare_or_abandon(engine, job, images, err))
         return false;
-    if (set->state == VARVE_SET_ABANDONED)
+    if (images->set.state == VARVE_SET_ABANDONED)
         return true;
-    return set_burn(engine, job, set, err) && set_seal(engine, set, err);
+    return set_burn(engine, job, images, err) && set_seal(engine, images, err);
 }
 
 /* The next set that is under way, or *ret_found false. */

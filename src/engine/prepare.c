@@ -34,14 +34,11 @@ preparing_done(struct preparing *p)
     free(p->clusters);
     free(p->parity);
     varve_encoder_free(p->encoder);
-    set_images_free(p->images);
 }
 
 static bool
 open_parity(struct preparing *p, struct varve_error *err)
 {
-    for (uint32_t i = 0; i < p->set->parity_discs; i++)
-        p->parity[i] = -1;
     for (uint32_t i = 0; i < p->set->parity_discs; i++) {
         VARVE_CLEANUP_FREE char *path = parity_file(p->engine, p->set, p->set->data_discs + i);
         if (path == NULL)
@@ -65,6 +62,8 @@ allocate(struct preparing *p, struct varve_error *err)
     p->readers = calloc(data, sizeof *p->readers);
     p->clusters = calloc(p->images->count, sizeof *p->clusters);
     p->parity = calloc(p->set->parity_discs + 1, sizeof *p->parity);
+    for (uint32_t i = 0; p->parity != NULL && i < p->set->parity_discs; i++)
+        p->parity[i] = -1;
     if (p->readers == NULL || p->clusters == NULL || p->parity == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "prepare a set");
     for (uint32_t i = 0; i < data; i++)
@@ -191,7 +190,7 @@ commit(struct preparing *p, struct varve_error *err)
 static bool
 prepare(struct preparing *p, struct varve_error *err)
 {
-    if (!set_images_load(p->engine, p->set, &p->images, err) || !allocate(p, err) ||
+    if (!allocate(p, err) ||
         !varve_encoder_new(p->set->data_discs, p->set->parity_discs, &p->encoder, err) ||
         !open_parity(p, err))
         return false;
@@ -203,13 +202,13 @@ prepare(struct preparing *p, struct varve_error *err)
 }
 
 bool
-set_prepare(struct varve_engine *engine, struct job *job, struct varve_set *set,
+set_prepare(struct varve_engine *engine, struct job *job, struct set_images *images,
             struct varve_content_id *ret_culprit, struct varve_error *err)
 {
-    struct preparing p = {.engine = engine, .job = job, .set = set};
-    job_text(job, "set %" PRIu64 ": reading files, computing parity", set->id.value);
+    struct preparing p = {.engine = engine, .job = job, .set = &images->set, .images = images};
+    job_text(job, "set %" PRIu64 ": reading files, computing parity", images->set.id.value);
     bool ok = prepare(&p, err);
     *ret_culprit = p.culprit;
     preparing_done(&p);
-    return ok || varve_error_wrap(err, "prepare set %" PRIu64, set->id.value);
+    return ok || varve_error_wrap(err, "prepare set %" PRIu64, images->set.id.value);
 }
