@@ -122,7 +122,8 @@ negotiate(void *userdata, struct fuse_conn_info *conn)
     want(conn, FUSE_CAP_DIRECT_IO_ALLOW_MMAP); /* migrated files are opened so: open.c */
 #endif
     /* Most requests are small, and a pipe between costs each of them two more system calls; without
-     * CAP_SYS_RESOURCE libfuse even makes a new pipe for each, which doubled the price of a create. */
+     * CAP_SYS_RESOURCE libfuse even makes a new pipe for each, which doubled the price of a create.
+     */
     refuse(conn, FUSE_CAP_SPLICE_READ);
     /* Data must be in the backing file when write(2) returns: freeze, move and fsync look there. */
     refuse(conn, FUSE_CAP_WRITEBACK_CACHE);
