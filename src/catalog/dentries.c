@@ -37,7 +37,13 @@ dentry_read(struct varve_catalog *catalog, uint64_t parent, const char *name,
     bind_bytes(statement, 2, name);
     if (!catalog_step(catalog, statement, ret_found, err))
         return false;
-    return !*ret_found || dentry_from_row(statement, ret, err);
+    if (!*ret_found)
+        return true;
+    if (!dentry_from_row(statement, ret, err))
+        return false;
+    /* In a damaged catalog there may be a name without an inode; mode 0 tells. */
+    ret->inode.ino = column_u64(statement, 3 + INODE_COLUMN_COUNT);
+    return true;
 }
 
 bool

@@ -83,7 +83,8 @@ read_row(struct varve_catalog *catalog, struct pending_row *row, struct varve_er
             break;
         row->now.dentry.cookie = dentry.cookie;
         row->now.dentry.ino = dentry.inode.ino;
-        pending_keep_read(catalog, &dentry.inode);
+        if (dentry.inode.mode != 0)
+            pending_keep_read(catalog, &dentry.inode);
         break;
     }
     row->now.present = row->now.stored = found;

@@ -44,8 +44,8 @@
     X(INODE_ORPHANS, "SELECT ino FROM inode INDEXED BY inode_orphan WHERE nlink = 0 AND ino > ?1"  \
                      " ORDER BY ino")                                                              \
     X(INODES, "SELECT " INODE_COLUMNS " FROM inode i WHERE i.ino > ?1 ORDER BY i.ino")             \
-    X(LOOKUP, "SELECT d.id, d.parent, d.name, " INODE_COLUMNS " FROM dentry d"                     \
-              " CROSS JOIN inode i ON i.ino = d.ino WHERE d.parent = ?1 AND d.name = ?2")          \
+    X(LOOKUP, "SELECT d.id, d.parent, d.name, " INODE_COLUMNS ", d.ino FROM dentry d"              \
+              " LEFT JOIN inode i ON i.ino = d.ino WHERE d.parent = ?1 AND d.name = ?2")           \
     X(DENTRY_INSERT, "INSERT INTO dentry VALUES (?1, ?2, ?3, ?4)")                                 \
     X(DENTRY_DELETE, "DELETE FROM dentry WHERE parent = ?1 AND name = ?2")                         \
     X(READDIR, "SELECT d.id, d.parent, d.name, " INODE_COLUMNS " FROM dentry d"                    \
