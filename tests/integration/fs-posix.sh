@@ -254,7 +254,7 @@ many_files() {
 }
 # The kernel keeps listings: each change of a name must show in the next one, and in one read from its beginning again.
 listings_follow() {
-    mkdir "$mnt/listed" "$mnt/beside" && cd "$mnt/listed" && python3 - <<'PYTHON'
+    mkdir "$m/listed" "$m/beside" && cd "$m/listed" && python3 - <<'PYTHON'
 import os
 def names(): return sorted(os.listdir("."))
 names()
