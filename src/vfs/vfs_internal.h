@@ -6,7 +6,7 @@
  *                     synced, never while a recall is awaited, a port or a `ready` is called.
  *   2. catalog unit   varve_catalog_begin .. _end; short. Every change of an inode or content row
  *                     reads the row again inside its unit: the engine changes phases beside us.
- *   3. recall_lock, then table_lock; reap_lock: leaves, held for a few instructions.
+ *   3. recall_lock, then table_lock; reap_lock; mark_lock: leaves, held for a few instructions.
  * Names need no lock of their own: the unit is it. That a file is open is known by its vnode being
  * in the table, so unlink asks the table inside its unit, and an opener that comes too late finds
  * no inode row.
@@ -58,6 +58,13 @@ struct vnode {
     struct request *ended;   /* to be told by vnode_unlock() */
 };
 
+/* A backing file that shall say whose it is. */
+struct origin_mark {
+    uint64_t ino;
+    uint32_t version;
+    struct varve_place place;
+};
+
 struct varve_vfs {
     struct varve_catalog *catalog;
     struct varve_store *store;
@@ -85,6 +92,9 @@ struct varve_vfs {
     pthread_mutex_t reaping; /* one at a time; taken before reap_lock and any unit */
     struct varve_place *doomed;
     size_t doomed_count, doomed_capacity;
+    pthread_mutex_t mark_lock; /* a leaf */
+    struct origin_mark *marks;
+    size_t mark_count, mark_capacity;
     pthread_t reaper;
     bool reaper_started, stopping;
 };
@@ -131,9 +141,6 @@ bool vnode_orphan(struct varve_vfs *vfs, uint64_t ino);
 
 /* --- attr.c --- */
 int64_t vfs_now(const struct varve_vfs *vfs);
-/* Writes inode, version, owner and path into the backing file's xattr (origin.c). */
-void
-vfs_mark_origin(struct varve_vfs *vfs, uint64_t ino, uint32_t version, struct varve_place place);
 /* Corrects size and times of a regular file from its backing file where that knows better. */
 void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait);
 /* Takes size and mtime from `st`; true if that changed anything. */
@@ -142,6 +149,13 @@ bool vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns);
 /* relatime of what is read without being open: directories and symlinks. Best effort. */
 void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);
 int64_t vfs_ns(struct timespec time);
+
+/* --- origin.c --- */
+/* Inode, version, owner and path shall be written into the backing file's xattr. */
+void
+vfs_mark_origin(struct varve_vfs *vfs, uint64_t ino, uint32_t version, struct varve_place place);
+/* Writes what is to be written. No locks held. */
+void origin_write_marks(struct varve_vfs *vfs);
 
 /* --- crash.c --- */
 /* After a start that follows a crash: brings size and mtime of the file up to date, once. */
