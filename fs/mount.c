@@ -172,12 +172,15 @@ varve_mount_new(struct varve_vfs *vfs, const struct varve_mount_options *options
     if (mount == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "mount");
     mount->vfs = vfs;
+    mount->features.no_passthrough = options->no_passthrough;
+    mount->features.no_uring = options->no_uring;
     mount->threads_max = options->threads_max == 0 ? THREADS_DEFAULT : options->threads_max;
     (void)pthread_mutex_init(&mount->lock, NULL); /* default attributes: cannot fail on Linux */
     (void)pthread_cond_init(&mount->wait_event, NULL);
     (void)pthread_cond_init(&mount->waits_none, NULL);
     (void)pthread_cond_init(&mount->note_event, NULL);
     (void)pthread_cond_init(&mount->stop_event, NULL);
+    (void)pthread_cond_init(&mount->work_event, NULL);
     fuse_set_log_func(hear_libfuse);
     struct fs_mounted mounted;
     if (!check_mountpoint(options->mountpoint, &mount->mountpoint, err) ||
@@ -211,6 +214,7 @@ varve_mount_serve(struct varve_mount *mount, struct varve_error *err)
     fuse_loop_cfg_destroy(config);
     tell_served(mount);
     fs_waits_finish(mount);
+    fs_work_finish(mount);
     if (result < 0)
         return varve_error_system(err, -result, "serve '%s'", mount->mountpoint);
     return true;
@@ -233,12 +237,14 @@ varve_mount_free(struct varve_mount *mount)
     if (mount->has_stopper)
         (void)pthread_join(mount->stopper, NULL); /* ours and joinable */
     fs_waits_finish(mount);
+    fs_work_finish(mount);
     if (mount->session != NULL)
         fuse_session_unmount(mount->session);
     fs_notify_finish(mount);
     fs_close_handles(mount);
     if (mount->session != NULL)
         fuse_session_destroy(mount->session);
+    (void)pthread_cond_destroy(&mount->work_event);
     (void)pthread_cond_destroy(&mount->stop_event);
     (void)pthread_cond_destroy(&mount->note_event);
     (void)pthread_cond_destroy(&mount->waits_none);

@@ -64,17 +64,31 @@ on_interrupt(fuse_req_t req, void *context)
 
 /* Lock held. False: no more may wait. */
 static bool
-enter(struct fs_wait *wait)
+enter(struct fs_wait *wait, struct varve_error *err)
 {
     struct varve_mount *mount = wait->job.mount;
     if (mount->waits_refused)
-        return false;
+        return varve_error_set(err, VARVE_ERROR_CANCELLED, 0, "the archive is being unmounted");
+    if (atomic_load(&mount->uring_seen) && mount->wait_count >= FS_URING_WAITS_MAX)
+        return varve_error_set(err, VARVE_ERROR_NOT_READY, 0, "too many requests wait for discs");
+    mount->wait_count++;
     wait->prev = NULL;
     wait->next = mount->waits;
     if (wait->next != NULL)
         wait->next->prev = wait;
     mount->waits = wait;
     return true;
+}
+
+void
+fs_job_done(struct fs_job *job)
+{
+    if (job->held == NULL)
+        return;
+    free(job->held);
+    job->held = NULL;
+    VARVE_LOCKED(&job->mount->lock);
+    job->mount->held_bytes -= job->size;
 }
 
 static void
@@ -89,12 +103,10 @@ leave_and_free(struct fs_wait *wait)
             mount->waits = wait->next;
         if (wait->next != NULL)
             wait->next->prev = wait->prev;
-        if (wait->job.held != NULL)
-            mount->held_bytes -= wait->job.size;
+        mount->wait_count--;
         if (mount->waits == NULL)
             (void)pthread_cond_broadcast(&mount->waits_none);
     }
-    free(wait->job.held);
     free(wait);
 }
 
@@ -102,12 +114,12 @@ static void
 answer(struct fs_wait *wait, const struct varve_error *err)
 {
     fs_reply_error(wait->job.req, wait->job.what, wait->job.ino, err);
+    fs_job_done(&wait->job);
     leave_and_free(wait);
 }
 
-/* Copies what libfuse takes back when the worker's call returns. */
-static bool
-hold_bytes(struct fs_job *job, struct varve_error *err)
+bool
+fs_job_hold(struct fs_job *job, struct varve_error *err)
 {
     {
         VARVE_LOCKED(&job->mount->lock);
@@ -156,20 +168,13 @@ start_wait(struct fs_job *job, struct varve_error *err)
     VARVE_CLEANUP_FREE struct fs_wait *wait = calloc(1, sizeof *wait);
     if (wait == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "wait for a disc");
-    if (job->incoming != NULL && !hold_bytes(job, err))
+    if (job->incoming != NULL && !fs_job_hold(job, err))
         return false;
     wait->job = *job;
-    bool entered = false;
     {
         VARVE_LOCKED(&job->mount->lock);
-        entered = enter(wait);
-        if (!entered && job->held != NULL)
-            job->mount->held_bytes -= job->size;
-    }
-    if (!entered) {
-        free(job->held);
-        job->held = NULL;
-        return varve_error_set(err, VARVE_ERROR_CANCELLED, 0, "the archive is being unmounted");
+        if (!enter(wait, err))
+            return false;
     }
     /* Calls on_interrupt at once if the interrupt has come already; then it is not armed yet. */
     fuse_req_interrupt_func(job->req, on_interrupt, wait);
@@ -178,17 +183,40 @@ start_wait(struct fs_job *job, struct varve_error *err)
 }
 
 void
-fs_run(struct fs_job *job)
+fs_job_failed(struct fs_job *job, const struct varve_error *failure)
 {
-    struct varve_error err = {0};
-    if (job->attempt(job, &err))
-        return;
+    struct varve_error err = *failure;
     if (err.kind == VARVE_ERROR_WAIT) {
         err = (struct varve_error){0};
         if (start_wait(job, &err))
             return;
     }
     fs_reply_error(job->req, job->what, job->ino, &err);
+    fs_job_done(job);
+}
+
+void
+fs_run(struct fs_job *job)
+{
+    struct varve_error err = {0};
+    bool slow = job->slow;
+    if (!slow) {
+        varve_vfs_be_quick(true);
+        bool done = job->attempt(job, &err);
+        varve_vfs_be_quick(false);
+        if (done)
+            return;
+        slow = varve_vfs_takes_long(&err);
+    }
+    if (!slow) {
+        fs_job_failed(job, &err);
+        return;
+    }
+    err = (struct varve_error){0};
+    if (fs_work_push(job, &err))
+        return;
+    fs_reply_error(job->req, job->what, job->ino, &err);
+    fs_job_done(job);
 }
 
 /* Redoes a request whose content came. It may have to wait again: the content can be released in
@@ -197,7 +225,18 @@ static void
 redo(struct fs_wait *wait)
 {
     struct varve_error err = {0};
-    if (wait->job.attempt(&wait->job, &err)) {
+    varve_vfs_be_quick(true);
+    bool done = wait->job.attempt(&wait->job, &err);
+    varve_vfs_be_quick(false);
+    if (!done && varve_vfs_takes_long(&err)) {
+        err = (struct varve_error){0};
+        if (fs_work_push(&wait->job, &err)) {
+            leave_and_free(wait);
+            return;
+        }
+    }
+    if (done) {
+        fs_job_done(&wait->job);
         leave_and_free(wait);
         return;
     }

@@ -9,7 +9,8 @@ struct varve_mount_options {
     const char *mountpoint;
     const char *source; /* shown as the device in /proc/mounts: the archive's directory */
     bool read_only, allow_other;
-    unsigned threads_max; /* 0: 16 */
+    bool no_passthrough, no_uring; /* do without them, even where the kernel has them */
+    unsigned threads_max;          /* 0: 16 */
 };
 /* Mounts. BUSY: something is mounted there already; NOT_FOUND/INVALID: no directory. Nothing
  * changed on failure. */
