@@ -83,6 +83,40 @@ set_simulated_mtime(struct varve_vfs *vfs, struct vnode *vnode)
         (void)futimens(vnode->fd, times); /* simulations only */
 }
 
+/* Inside a unit. */
+static bool
+drop_empty_rows(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
+{
+    struct varve_inode inode;
+    if (!varve_catalog_inode_get(vfs->catalog, vnode->ino, &inode, err))
+        return false;
+    inode.content = (struct varve_content_id){0};
+    return varve_catalog_inode_update(vfs->catalog, &inode, err) &&
+           varve_catalog_content_delete(vfs->catalog, vnode->content.id, err);
+}
+
+/* Locked, after the last close: a file that was given a backing file in case it would be written,
+ * and was not, is as it was before: without a content. */
+static void
+drop_if_empty(struct varve_vfs *vfs, struct vnode *vnode)
+{
+    struct stat st;
+    struct varve_error unused; /* kept, it is an empty content: no harm */
+    const struct varve_content *content = &vnode->content;
+    if (vnode->content.version != 1 || !vnode_live_file(vnode) || vnode->fd < 0 || vnode->mapped ||
+        vnode->readers + vnode->writers > 0 || vnode->ios > 0 || fstat(vnode->fd, &st) != 0 ||
+        st.st_size != 0)
+        return;
+    struct varve_place unwanted = content->place;
+    varve_catalog_begin(vfs->catalog);
+    if (!varve_catalog_end(vfs->catalog, drop_empty_rows(vfs, vnode, &unused), &unused))
+        return;
+    vnode->content = (struct varve_content){0};
+    vnode->name_fresh = false;
+    vnode_replace_fd(vnode, -1);
+    varve_vfs_remove_later(vfs, unwanted);
+}
+
 /* Locked; unlocks. */
 static void
 close_locked(struct varve_open *open)
@@ -91,7 +125,8 @@ close_locked(struct varve_open *open)
     struct vnode *vnode = open->vnode;
     struct varve_error unused; /* close cannot fail usefully: fsync is for who wants to know */
     assert(open->writing ? vnode->writers > 0 : vnode->readers > 0);
-    if (open->passthrough)
+    bool was_passed = open->passthrough;
+    if (was_passed)
         pass_closed(vfs, open);
     if (open->writing)
         vnode->writers--;
@@ -102,6 +137,8 @@ close_locked(struct varve_open *open)
         VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));
     if (last_writer && vnode_live_file(vnode))
         vfs_mark_origin(vfs, vnode->ino, vnode->content.version, vnode->content.place);
+    if (was_passed && open->writing)
+        drop_if_empty(vfs, vnode);
     vnode_unlock(vfs, vnode);
     free(open);
     vnode_put(vfs, vnode);
