@@ -5,6 +5,7 @@
 #ifndef VARVE_FS_INTERNAL_H
 #define VARVE_FS_INTERNAL_H
 
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -86,8 +87,10 @@ struct fs_work; /* work.c */
 /* What this mount asked for and got; written before the first request. */
 struct fs_features {
     bool no_passthrough, no_uring; /* by option */
+    bool privileged;               /* root */
     bool kernel_passes;            /* the kernel and libfuse know passthrough */
-    bool uring_asked, uring_known; /* of libfuse; by the kernel */
+    bool uring_asked;              /* of libfuse */
+    char uring_switch;             /* the kernel's: Y, N, or ? if it has none */
     bool killpriv, readdirplus;
 };
 
@@ -119,6 +122,7 @@ struct varve_mount {
     struct fs_wait *first_event; /* those of them that a resume thread must look at */
     struct fs_wait *last_event;
     size_t wait_count;
+    uint64_t wait_number; /* of the last one that began */
     uint64_t held_bytes;
     bool waits_refused, waits_quit;
     pthread_cond_t wait_event; /* an event or waits_quit */
@@ -132,18 +136,21 @@ struct varve_mount {
     pthread_cond_t note_event, stop_event;
     pthread_t notifier, stopper;
     bool has_notifier, has_stopper;
+    pthread_t looker; /* uring.c */
+    pthread_cond_t look_event;
+    bool has_looker;
 };
 
-static inline struct varve_mount *
-fs_mount_of(fuse_req_t req)
-{
-    return fuse_req_userdata(req);
-}
-static inline struct fs_handle *
-fs_handle_of(const struct fuse_file_info *fi)
-{
-    return (struct fs_handle *)(uintptr_t)fi->fh;
-}
+/* --- uring.c --- */
+/* Before the session is made: is io_uring there, and good? */
+bool fs_uring_wanted(struct varve_mount *mount);
+/* Why requests do not come over it; "" if they do. */
+void fs_uring_why_not(const struct varve_mount *mount, char *ret, size_t size);
+/* This thread is one of io_uring's. */
+void fs_uring_thread(struct varve_mount *mount);
+VARVE_MUST_CHECK bool fs_uring_start(struct varve_mount *mount, struct varve_error *err);
+/* After fs_waits_finish(). */
+void fs_uring_finish(struct varve_mount *mount);
 
 static inline bool
 fs_over_uring(fuse_req_t req)
@@ -154,6 +161,20 @@ fs_over_uring(fuse_req_t req)
     (void)req;
     return false;
 #endif
+}
+
+static inline struct varve_mount *
+fs_mount_of(fuse_req_t req)
+{
+    struct varve_mount *mount = fuse_req_userdata(req);
+    if (fs_over_uring(req))
+        fs_uring_thread(mount);
+    return mount;
+}
+static inline struct fs_handle *
+fs_handle_of(const struct fuse_file_info *fi)
+{
+    return (struct fs_handle *)(uintptr_t)fi->fh;
 }
 
 /* --- ops.c --- */
@@ -253,6 +274,14 @@ void fs_job_failed(struct fs_job *job, const struct varve_error *err);
 void fs_job_done(struct fs_job *job);
 /* Copies the bytes to write, which libfuse takes back when the worker's call returns. */
 VARVE_MUST_CHECK bool fs_job_hold(struct fs_job *job, struct varve_error *err);
+/* Who waits: the thread that called, and a number that is never used again. */
+struct fs_waiter {
+    pid_t thread;
+    uint64_t number;
+};
+size_t fs_waits_list(struct varve_mount *mount, struct fs_waiter *ret, size_t max);
+/* A signal came to who waits. */
+void fs_waits_interrupt(struct varve_mount *mount, uint64_t number);
 /* Answers all that wait with EINTR and lets none wait from now on. */
 void fs_waits_refuse(struct varve_mount *mount);
 /* Refuses, and returns when the last is answered and the threads are gone. */

@@ -16,8 +16,6 @@
  */
 #include "fs_internal.h"
 
-#include <fcntl.h>
-
 static void
 link_handle(struct varve_mount *mount, struct fs_handle *handle)
 {

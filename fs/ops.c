@@ -130,13 +130,10 @@ negotiate_passthrough(struct varve_mount *mount, struct fuse_conn_info *conn)
 #ifdef FUSE_CAP_PASSTHROUGH
     features->kernel_passes = (conn->capable_ext & FUSE_CAP_PASSTHROUGH) != 0;
     /* Without HANDLE_KILLPRIV_V2 the kernel asks for security.capability at each write. */
-    if (features->killpriv && !features->no_passthrough)
+    if (features->killpriv && !features->no_passthrough && features->privileged)
         mount->passthrough = fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
     /* Tiers are real filesystems; so overlayfs can still be laid over this one. */
     conn->max_backing_stack_depth = 1;
-#endif
-#ifdef FUSE_CAP_OVER_IO_URING
-    features->uring_known = (conn->capable_ext & FUSE_CAP_OVER_IO_URING) != 0;
 #endif
 }
 

@@ -13,6 +13,8 @@
 struct fs_wait {
     struct fs_job job;
     uint64_t ticket;
+    uint64_t number;
+    pid_t thread;     /* that called */
     bool armed;       /* ticket is valid */
     bool ready;       /* the vfs has called, with `failure` if it has a kind */
     bool interrupted; /* by a signal, or by the end of the mount */
@@ -72,6 +74,9 @@ enter(struct fs_wait *wait, struct varve_error *err)
     if (atomic_load(&mount->uring_seen) && mount->wait_count >= FS_URING_WAITS_MAX)
         return varve_error_set(err, VARVE_ERROR_NOT_READY, 0, "too many requests wait for discs");
     mount->wait_count++;
+    wait->number = ++mount->wait_number;
+    wait->thread = fuse_req_ctx(wait->job.req)->pid;
+    (void)pthread_cond_signal(&mount->look_event);
     wait->prev = NULL;
     wait->next = mount->waits;
     if (wait->next != NULL)
@@ -318,6 +323,31 @@ fs_waits_start(struct varve_mount *mount, struct varve_error *err)
         mount->resume_count++;
     }
     return true;
+}
+
+size_t
+fs_waits_list(struct varve_mount *mount, struct fs_waiter *ret, size_t max)
+{
+    VARVE_LOCKED(&mount->lock);
+    size_t count = 0;
+    for (struct fs_wait *wait = mount->waits; wait != NULL && count < max; wait = wait->next) {
+        if (!wait->interrupted)
+            ret[count++] = (struct fs_waiter){.thread = wait->thread, .number = wait->number};
+    }
+    return count;
+}
+
+void
+fs_waits_interrupt(struct varve_mount *mount, uint64_t number)
+{
+    VARVE_LOCKED(&mount->lock);
+    struct fs_wait *wait = mount->waits;
+    while (wait != NULL && wait->number != number)
+        wait = wait->next;
+    if (wait == NULL)
+        return; /* answered meanwhile */
+    wait->interrupted = true;
+    queue_event(wait);
 }
 
 void

@@ -166,6 +166,8 @@ struct varve_pass {
  * `forced`: the kernel has the file in passthrough already, so that this open must join. */
 VARVE_MUST_CHECK bool varve_open_pass(struct varve_open *open, bool forced, struct varve_pass *ret,
                                       struct varve_error *err);
+/* Is there a tier whose files can be given to the kernel? */
+bool varve_vfs_passes(const struct varve_vfs *vfs);
 /* The kernel did not take the descriptor after all. `for_good`: it would take none of that tier
  * path. */
 void varve_open_pass_refused(struct varve_open *open, bool for_good);

@@ -314,3 +314,9 @@ varve_open_pass_refused(struct varve_open *open, bool for_good)
     open->passthrough = false;
     vnode_unlock(open->vfs, open->vnode);
 }
+
+bool
+varve_vfs_passes(const struct varve_vfs *vfs)
+{
+    return varve_store_passes(vfs->store);
+}
