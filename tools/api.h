@@ -6,6 +6,8 @@
 #ifndef VARVE_TOOLS_API_H
 #define VARVE_TOOLS_API_H
 
+#include <varve/fuse.h>
+
 #include "json.h"
 #include "ports.h"
 
@@ -17,6 +19,7 @@ struct api_options {
     struct ports *ports;
     const char *dir;             /* of the archive, absolute: holds the socket */
     const char *mountpoint;      /* for the status; NULL: none */
+    const struct varve_mount *mount; /* the same */
     void (*stop)(void *context); /* POST /v1/stop; returns at once */
     void *context;
 };

@@ -91,8 +91,10 @@ run_reaper(void *context)
     struct varve_vfs *vfs = context;
     struct varve_error unused; /* tried again a second later; the engine's reap tells */
     crash_sweep(vfs);
-    while (wait_for_work(vfs))
+    while (wait_for_work(vfs)) {
         VARVE_IGNORE(varve_vfs_reap(vfs, &unused));
+        pass_sweep(vfs, false);
+    }
     return NULL;
 }
 

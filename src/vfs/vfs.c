@@ -130,6 +130,7 @@ varve_vfs_free(struct varve_vfs *vfs)
     if (vfs == NULL)
         return;
     recall_cancel_all(vfs);
+    pass_sweep(vfs, true);
     for (size_t i = 0; i < VFS_BUCKETS; i++)
         assert(vfs->buckets[i] == NULL); /* the contract: all files are closed */
     reap_stop(vfs);
