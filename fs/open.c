@@ -9,12 +9,14 @@
  * - direct: content that is still on discs. A read through the page cache that waits for a robot
  *   would hold locked pages and could only be killed, not interrupted; a direct read is an ordinary
  *   request that a signal ends. It stays direct until it is closed, also when the recall is done.
+ *   So it is with strictatime: reads from the page cache would not be seen.
  * - passthrough (issue 3) belongs here too: for handles with varve_open_backing_fd() >= 0, and only
  *   while no cached handle of the inode is open. Files with setuid, setgid or capabilities must not
  *   be written in passthrough: the kernel would not strip them. */
 #include "fs_internal.h"
 
 #include <string.h>
+#include <sys/mount.h>
 
 static void
 link_handle(struct varve_mount *mount, struct fs_handle *handle)
@@ -53,7 +55,7 @@ must_wait(struct varve_mount *mount, const struct fs_handle *handle)
 static void
 decide_mode(struct varve_mount *mount, const struct fs_handle *handle, struct fuse_file_info *fi)
 {
-    if (must_wait(mount, handle))
+    if (must_wait(mount, handle) || (atomic_load(&mount->flags) & MS_STRICTATIME) != 0)
         fi->direct_io = 1;
     else
         fi->keep_cache = 1;
@@ -117,7 +119,7 @@ make_or_find(fuse_req_t req, uint64_t parent, const char *name, mode_t mode, int
     uint32_t type_and_mode = (mode & 07777) | S_IFREG;
     *ret_made = varve_vfs_make(vfs, &caller, parent, name, type_and_mode, 0, ret, err);
     if (*ret_made)
-        return true;
+        return fs_settle(fs_mount_of(req), MS_DIRSYNC, err);
     if (err->kind != VARVE_ERROR_EXISTS || (flags & O_EXCL) != 0)
         return false;
     return varve_vfs_lookup(vfs, parent, name, ret, err);

@@ -15,9 +15,10 @@
 struct api_options {
     struct varve_engine *engine;
     struct ports *ports;
-    const char *dir;             /* of the archive, absolute: holds the socket */
-    const char *mountpoint;      /* for the status; NULL: none */
-    void (*stop)(void *context); /* POST /v1/stop; returns at once */
+    const char *dir;                             /* of the archive, absolute: holds the socket */
+    const char *mountpoint;                      /* for the status; NULL: none */
+    void (*stop)(void *context);                 /* POST /v1/stop; returns at once */
+    unsigned long (*mount_flags)(void *context); /* as the kernel has them; NULL: no mount */
     void *context;
 };
 struct api;

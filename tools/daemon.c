@@ -30,6 +30,13 @@ stop(void *context)
         varve_mount_stop(daemon->mount);
 }
 
+static unsigned long
+mount_flags(void *context)
+{
+    struct daemon *daemon = context;
+    return varve_mount_flags(daemon->mount);
+}
+
 static void
 act_on_signal(struct daemon *daemon, int number)
 {
@@ -92,8 +99,10 @@ run_engine(struct daemon *daemon, struct ports *ports, struct varve_engine *engi
     const struct daemon_options *options = daemon->options;
     const struct varve_mount_options mount_options = {.mountpoint = options->mountpoint,
                                                       .source = options->dir,
-                                                      .read_only = options->read_only,
-                                                      .allow_other = options->allow_other};
+                                                      .flags = options->flags,
+                                                      .allow_other = options->allow_other,
+                                                      .plain_type = options->plain_type,
+                                                      .threads_max = options->threads_max};
     VARVE_CLEANUP(varve_mount_free) struct varve_mount *mount = NULL;
     if (!varve_mount_new(varve_engine_vfs(engine), &mount_options, &mount, err))
         return false;
@@ -103,6 +112,7 @@ run_engine(struct daemon *daemon, struct ports *ports, struct varve_engine *engi
                                             .dir = options->dir,
                                             .mountpoint = options->mountpoint,
                                             .stop = stop,
+                                            .mount_flags = mount_flags,
                                             .context = daemon};
     /* Cleanups run from the last to the first: API, then mount; the engine is the caller's. */
     VARVE_CLEANUP(api_stop) struct api *api = NULL;

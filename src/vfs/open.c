@@ -65,7 +65,8 @@ varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags, struct varve_open
     open->vnode = vnode;
     open->writing = (flags & O_ACCMODE) != O_RDONLY;
     open->reading = (flags & O_ACCMODE) != O_WRONLY;
-    open->atime_done = (flags & O_NOATIME) != 0 || !vfs_wants_atime(&inode, vfs_now(vfs));
+    open->no_atime = (flags & O_NOATIME) != 0;
+    open->atime_done = !vfs_atime_is_old(&inode, vfs_now(vfs));
     vnode_unlock(vfs, vnode);
     *ret = VARVE_TAKE(open);
     return true;
@@ -128,7 +129,9 @@ varve_open_close(struct varve_open *open)
 static void
 note_read(struct varve_open *open)
 {
-    if (open->atime_done)
+    int mode = atomic_load(&open->vfs->file_atime);
+    if (open->no_atime || mode == VARVE_ATIME_NEVER ||
+        (open->atime_done && mode != VARVE_ATIME_STRICT))
         return;
     open->atime_done = true;
     open->vnode->atime_ns = vfs_now(open->vfs);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 static struct varve_uuid archive = {{0x76, 0x61, 0x72, 0x76, 0x65}}; /* all runs are one archive */
@@ -60,7 +61,8 @@ static bool
 serve(struct varve_vfs *vfs, const char *dir, const char *mountpoint, struct varve_error *err)
 {
     VARVE_CLEANUP(varve_mount_free) struct varve_mount *mount = NULL;
-    struct varve_mount_options options = {.mountpoint = mountpoint, .source = dir};
+    struct varve_mount_options options = {
+        .mountpoint = mountpoint, .source = dir, .flags = MS_NOSUID | MS_NODEV};
     if (!varve_mount_new(vfs, &options, &mount, err))
         return false;
     pthread_t waiter;
