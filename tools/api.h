@@ -6,6 +6,8 @@
 #ifndef VARVE_TOOLS_API_H
 #define VARVE_TOOLS_API_H
 
+#include <varve/fuse.h>
+
 #include "json.h"
 #include "ports.h"
 
@@ -15,10 +17,10 @@
 struct api_options {
     struct varve_engine *engine;
     struct ports *ports;
-    const char *dir;                             /* of the archive, absolute: holds the socket */
-    const char *mountpoint;                      /* for the status; NULL: none */
-    void (*stop)(void *context);                 /* POST /v1/stop; returns at once */
-    unsigned long (*mount_flags)(void *context); /* as the kernel has them; NULL: no mount */
+    const char *dir;             /* of the archive, absolute: holds the socket */
+    const char *mountpoint;      /* for the status; NULL: none */
+    struct varve_mount *mount;   /* the same */
+    void (*stop)(void *context); /* POST /v1/stop; returns at once */
     void *context;
 };
 struct api;

@@ -20,13 +20,22 @@ answer_job(const struct api_request *request, uint64_t job, json_t **ret, struct
 
 /* "rw,nosuid,nodev,relatime" */
 static json_t *
-mount_options(const struct api_options *options)
+make_options(struct varve_mount *mount)
 {
     VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
-    if (options->mount_flags == NULL)
-        return json_null();
-    varve_mount_flags_text(options->mount_flags(options->context), &text);
+    varve_mount_flags_text(varve_mount_flags(mount), &text);
     return json_string(varve_buffer_string(&text));
+}
+
+static json_t *
+make_features(const struct varve_mount *mount)
+{
+    struct varve_mount_features features;
+    varve_mount_features(mount, &features);
+    return json_pack("{s:b, s:s, s:b, s:s, s:b, s:b}", "passthrough", features.passthrough,
+                     "passthrough_why", features.passthrough_why, "io_uring", features.io_uring,
+                     "io_uring_why", features.io_uring_why, "kill_priv", features.kill_priv,
+                     "readdirplus", features.readdirplus);
 }
 
 bool
@@ -45,7 +54,10 @@ api_get_status(const struct api_request *request, json_t **ret, struct varve_err
     (void)json_object_set_new(document, "mountpoint",
                               options->mountpoint != NULL ? json_bytes(options->mountpoint)
                                                           : json_null());
-    (void)json_object_set_new(document, "mount_options", mount_options(options));
+    (void)json_object_set_new(document, "mount_options",
+                              options->mount != NULL ? make_options(options->mount) : json_null());
+    (void)json_object_set_new(document, "kernel",
+                              options->mount != NULL ? make_features(options->mount) : json_null());
     return answer(document, ret, err);
 }
 

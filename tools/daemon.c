@@ -30,13 +30,6 @@ stop(void *context)
         varve_mount_stop(daemon->mount);
 }
 
-static unsigned long
-mount_flags(void *context)
-{
-    struct daemon *daemon = context;
-    return varve_mount_flags(daemon->mount);
-}
-
 static void
 act_on_signal(struct daemon *daemon, int number)
 {
@@ -102,6 +95,8 @@ run_engine(struct daemon *daemon, struct ports *ports, struct varve_engine *engi
                                                       .flags = options->flags,
                                                       .allow_other = options->allow_other,
                                                       .plain_type = options->plain_type,
+                                                      .no_passthrough = options->no_passthrough,
+                                                      .no_uring = options->no_uring,
                                                       .threads_max = options->threads_max};
     VARVE_CLEANUP(varve_mount_free) struct varve_mount *mount = NULL;
     if (!varve_mount_new(varve_engine_vfs(engine), &mount_options, &mount, err))
@@ -111,8 +106,8 @@ run_engine(struct daemon *daemon, struct ports *ports, struct varve_engine *engi
                                             .ports = ports,
                                             .dir = options->dir,
                                             .mountpoint = options->mountpoint,
+                                            .mount = mount,
                                             .stop = stop,
-                                            .mount_flags = mount_flags,
                                             .context = daemon};
     /* Cleanups run from the last to the first: API, then mount; the engine is the caller's. */
     VARVE_CLEANUP(api_stop) struct api *api = NULL;

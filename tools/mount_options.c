@@ -101,6 +101,10 @@ take_word(const char *word, bool sloppy, struct mount_options *ret, struct varve
         ret->allow_other = true;
     else if (strcmp(word, "nosubtype") == 0)
         ret->plain_type = true;
+    else if (strcmp(word, "nopassthrough") == 0)
+        ret->no_passthrough = true;
+    else if (strcmp(word, "nouring") == 0)
+        ret->no_uring = true;
     else if (!sloppy)
         return refuse(word, err);
     return true;

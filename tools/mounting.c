@@ -286,6 +286,8 @@ mount_archive(struct cli *cli, const struct mounting *mounting, struct varve_err
                                      .flags = words->flags,
                                      .allow_other = words->allow_other,
                                      .plain_type = words->plain_type,
+                                     .no_passthrough = words->no_passthrough,
+                                     .no_uring = words->no_uring,
                                      .threads_max = words->threads_max,
                                      .background = !mounting->foreground};
     if (mounting->fake)

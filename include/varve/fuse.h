@@ -11,8 +11,9 @@ struct varve_mount_options {
     unsigned long flags; /* of mount(2): MS_RDONLY, MS_NOSUID, MS_NOATIME, ...; whoever is not root
                             gets nosuid and nodev, whatever is said here */
     bool allow_other;
-    bool plain_type;      /* shown as type `fuse`, with the device "varve#SOURCE" */
-    unsigned threads_max; /* 0: 16 */
+    bool plain_type;               /* shown as type `fuse`, with the device "varve#SOURCE" */
+    bool no_passthrough, no_uring; /* do without them, even where the kernel has them */
+    unsigned threads_max;          /* 0: 16 */
 };
 /* Mounts. BUSY: something is mounted there already; NOT_FOUND/INVALID: no directory. Nothing
  * changed on failure. */
@@ -23,6 +24,12 @@ varve_mount_new(struct varve_vfs *vfs, const struct varve_mount_options *options
 VARVE_MUST_CHECK bool varve_mount_serve(struct varve_mount *mount, struct varve_error *err);
 /* From any thread or a signal handler's thread: makes serve return. */
 void varve_mount_stop(struct varve_mount *mount);
+/* What of the kernel is in use, and for what is not: why. */
+struct varve_mount_features {
+    bool passthrough, io_uring, kill_priv, readdirplus;
+    char passthrough_why[200], io_uring_why[200]; /* "" if in use */
+};
+void varve_mount_features(const struct varve_mount *mount, struct varve_mount_features *ret);
 /* Unmounts if still mounted. NULL is fine. */
 void varve_mount_free(struct varve_mount *mount);
 VARVE_DEFINE_CLEANUP(struct varve_mount, varve_mount_free)
