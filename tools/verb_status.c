@@ -77,9 +77,9 @@ print_status(const json_t *status)
     (void)printf("archive   %s (%s)\n", show_string(status, "name"),
                  show_string(status, "archive"));
     if (running)
-        (void)printf("mounted   at %s since %s, process %" PRIu64 "\n",
-                     show_string(status, "mountpoint"), show_string(status, "started"),
-                     show_integer(status, "pid"));
+        (void)printf("mounted   at %s (%s) since %s, process %" PRIu64 "\n",
+                     show_string(status, "mountpoint"), show_string(status, "mount_options"),
+                     show_string(status, "started"), show_integer(status, "pid"));
     else
         (void)printf("mounted   no\n");
     print_kernel(json_object_get(status, "kernel"));

@@ -39,6 +39,11 @@ VARVE_MUST_CHECK bool varve_vfs_new(const struct varve_vfs_options *options, str
 void varve_vfs_free(struct varve_vfs *vfs);
 VARVE_DEFINE_CLEANUP(struct varve_vfs, varve_vfs_free)
 
+/* When reading changes read times. At first RELATIVE: after a change, or once a day. */
+enum varve_atime { VARVE_ATIME_RELATIVE, VARVE_ATIME_STRICT, VARVE_ATIME_NEVER };
+void
+varve_vfs_set_atime(struct varve_vfs *vfs, enum varve_atime files, enum varve_atime directories);
+
 /* Who calls: owner of what is made, and (privileged or not) for setgid and sticky rules that the
  * kernel leaves to us. */
 struct varve_caller {

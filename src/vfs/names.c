@@ -254,7 +254,7 @@ varve_vfs_readlink(struct varve_vfs *vfs, uint64_t ino, struct varve_buffer *ret
         return false;
     if (!S_ISLNK(inode.mode))
         return varve_error_set(err, VARVE_ERROR_INVALID, EINVAL, "inode %" PRIu64, ino);
-    if (vfs_wants_atime(&inode, vfs_now(vfs)))
+    if (vfs_wants_atime(vfs, &inode, vfs_now(vfs)))
         vfs_touch_atime(vfs, ino);
     return varve_catalog_symlink_get(vfs->catalog, ino, ret, err);
 }

@@ -66,7 +66,8 @@ varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags, struct varve_open
     open->writing = (flags & O_ACCMODE) != O_RDONLY;
     open->reading = (flags & O_ACCMODE) != O_WRONLY;
     open->privileged = open->writing && pass_has_privileges(vfs, &inode);
-    open->atime_done = (flags & O_NOATIME) != 0 || !vfs_wants_atime(&inode, vfs_now(vfs));
+    open->no_atime = (flags & O_NOATIME) != 0;
+    open->atime_done = !vfs_atime_is_old(&inode, vfs_now(vfs));
     vnode_unlock(vfs, vnode);
     *ret = VARVE_TAKE(open);
     return true;
@@ -162,10 +163,12 @@ varve_open_try_close(struct varve_open *open)
     return true;
 }
 
-static void
-note_read(struct varve_open *open)
+void
+open_note_read(struct varve_open *open)
 {
-    if (open->atime_done)
+    int mode = atomic_load(&open->vfs->file_atime);
+    if (open->no_atime || mode == VARVE_ATIME_NEVER ||
+        (open->atime_done && mode != VARVE_ATIME_STRICT))
         return;
     open->atime_done = true;
     open->vnode->atime_ns = vfs_now(open->vfs);
@@ -229,7 +232,7 @@ varve_open_read(struct varve_open *open, uint64_t offset, uint64_t *size, int *r
         return false;
     bool ok = read_vnode(open->vfs, open->vnode, offset, size, ret_fd, err);
     if (ok)
-        note_read(open);
+        open_note_read(open);
     vnode_unlock(open->vfs, open->vnode);
     return ok;
 }

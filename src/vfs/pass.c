@@ -266,10 +266,8 @@ account(struct varve_open *open, struct varve_pass *pass)
     }
     if (open->writing && open->reading)
         vnode->passed_mappables++;
-    else if (open->reading && !open->atime_done) {
-        open->atime_done = true; /* nobody tells us of the first read */
-        vnode->atime_ns = vfs_now(open->vfs);
-    }
+    else if (open->reading)
+        open_note_read(open); /* nobody tells us of the first read */
     pass->unsteady = steady && pass_unsteady(vnode);
 }
 

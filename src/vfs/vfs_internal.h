@@ -114,6 +114,7 @@ struct varve_vfs {
     char *archive_dir;
     enum varve_tier first_tier;
     int64_t heat_half_life_ns;
+    atomic_int file_atime, dir_atime; /* enum varve_atime */
     bool simulated; /* the clock is not the machine's, so backing files get its times by hand */
 
     pthread_mutex_t table_lock;
@@ -147,6 +148,7 @@ struct varve_open {
     struct varve_vfs *vfs;
     struct vnode *vnode;
     bool writing, reading, passthrough;
+    bool no_atime;   /* O_NOATIME */
     bool privileged; /* opened for writing, and the file has setuid, setgid or capabilities */
     bool atime_done; /* these two under the vnode's lock */
     unsigned writes;
@@ -198,8 +200,10 @@ int64_t vfs_now(const struct varve_vfs *vfs);
 void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait);
 /* Takes size and mtime from `st`; true if that changed anything. */
 bool vfs_take_stat(struct varve_inode *inode, const struct stat *st);
-bool vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns);
-/* relatime of what is read without being open: directories and symlinks. Best effort. */
+/* By the rule of relatime. */
+bool vfs_atime_is_old(const struct varve_inode *inode, int64_t now_ns);
+bool vfs_wants_atime(struct varve_vfs *vfs, const struct varve_inode *inode, int64_t now_ns);
+/* Read time of what is read without being open: directories and symlinks. Best effort. */
 void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);
 int64_t vfs_ns(struct timespec time);
 
@@ -259,6 +263,10 @@ names_delete_inode(struct varve_vfs *vfs, const struct varve_inode *inode, int64
                    struct varve_place *ret_place, struct varve_error *err);
 /* The inode had no name left and nobody has it open any more. */
 void names_delete_orphan(struct varve_vfs *vfs, uint64_t ino);
+
+/* --- open.c --- */
+/* Locked: the read time, as the mount wants it. */
+void open_note_read(struct varve_open *open);
 
 /* --- write.c --- */
 /* Locked: afterwards the content is LIVE and has a backing file with at least the first `keep`
