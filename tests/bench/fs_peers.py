@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The filesystems that tests/bench/fs compares: each is mounted over a folder of one backing filesystem."""
+import json
 import os
 import shutil
 import subprocess
@@ -184,7 +185,17 @@ class Varve(Mounted):
     def prepare(self, backing):
         self.archive = os.path.join(backing.path, self.name)
         run(self.program, "init", self.archive, "--media", "64MiB", "--slots", "6", "--drives", "1", "--set", "1+1")
-        return [self.program, "mount", self.archive, self.mount_point, "--foreground"]
+        return [self.program, "mount", self.archive, self.mount_point, "--foreground",
+                *([] if self.uring else ["--option", "nouring"])]
+
+    def start(self, backing, mounts):
+        super().start(backing, mounts)
+        features = json.loads(run(self.program, "status", self.archive, "--json").stdout).get("kernel", {})
+        if self.uring and not features.get("io_uring"):
+            self.stop()
+            raise Missing(f"no io_uring: {features.get('io_uring_why', 'varve does not say why')}")
+        if not features.get("passthrough"):
+            print(f"fs: {self.name} has no passthrough: {features.get('passthrough_why')}", file=sys.stderr)
 
 
 def all_peers(varve):
