@@ -5,6 +5,7 @@
 #ifndef VARVE_FS_INTERNAL_H
 #define VARVE_FS_INTERNAL_H
 
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <stdatomic.h>
 #include <varve/fuse.h>
@@ -47,6 +48,7 @@ struct fs_job {
     struct fs_handle *to;         /* copy_file_range */
     uint64_t to_offset;
     struct varve_setattr change;
+    struct varve_reader reader; /* who asks */
 };
 
 struct fs_wait; /* wait.c */
@@ -88,6 +90,17 @@ static inline struct fs_handle *
 fs_handle_of(const struct fuse_file_info *fi)
 {
     return (struct fs_handle *)(uintptr_t)fi->fh;
+}
+
+/* `fi` may be NULL. */
+static inline struct varve_reader
+fs_reader_of(fuse_req_t req, const struct fuse_file_info *fi)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    return (struct varve_reader){.uid = ctx->uid,
+                                 .gid = ctx->gid,
+                                 .pid = ctx->pid,
+                                 .no_wait = fi != NULL && (fi->flags & O_NONBLOCK) != 0};
 }
 
 /* --- ops.c --- */

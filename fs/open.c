@@ -60,15 +60,16 @@ decide_mode(struct varve_mount *mount, const struct fs_handle *handle, struct fu
 }
 
 static bool
-open_handle(struct varve_mount *mount, uint64_t ino, struct fuse_file_info *fi,
-            struct varve_error *err)
+open_handle(fuse_req_t req, uint64_t ino, struct fuse_file_info *fi, struct varve_error *err)
 {
+    struct varve_mount *mount = fs_mount_of(req);
+    const struct varve_reader reader = fs_reader_of(req, fi);
     VARVE_CLEANUP_FREE struct fs_handle *handle = calloc(1, sizeof *handle);
     if (handle == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open");
     handle->ino = ino;
     atomic_init(&handle->uses, 1);
-    if (!varve_vfs_open(mount->vfs, ino, fi->flags, &handle->open, err))
+    if (!varve_vfs_open_by(mount->vfs, &reader, ino, fi->flags, &handle->open, err))
         return false;
     decide_mode(mount, handle, fi);
     link_handle(mount, handle);
@@ -97,7 +98,7 @@ fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct varve_mount *mount = fs_mount_of(req);
     struct varve_error err = {0};
-    if (!open_handle(mount, ino, fi, &err)) {
+    if (!open_handle(req, ino, fi, &err)) {
         fs_reply_error(req, "open", ino, &err);
         return;
     }
@@ -135,7 +136,7 @@ fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
         fs_reply_error(req, "create", parent, &err);
         return;
     }
-    if (!open_handle(mount, inode.ino, fi, &err)) {
+    if (!open_handle(req, inode.ino, fi, &err)) {
         if (made) /* a create that fails leaves no name; if this fails too, it leaves an empty file
                    */
             (void)!varve_vfs_unlink(mount->vfs, parent, name, &undo);

@@ -333,8 +333,16 @@ run_recalls(struct drive *drive, const struct varve_barcode *barcode, struct dri
 {
     struct varve_engine *engine = drive->engine;
     struct varve_error err = {0};
+    int64_t begun = varve_clock_monotonic(engine->clock);
+    bool there = false;
+    struct varve_barcode loaded;
+    if (varve_library_drive_disc(drive_library(drive), drive->number, &loaded))
+        there = varve_barcode_equal(&loaded, barcode);
     bool arrived = bring(drive, holder, barcode, &err);
     brought(engine, holder);
+    drive->turn_ns = varve_clock_monotonic(engine->clock);
+    if (arrived && !there)
+        recalls_note_load(engine, drive->turn_ns - begun);
     recalls_serve(engine, drive, barcode, arrived ? NULL : &err);
     VARVE_LOCKED(&engine->tasks_lock);
     drive->busy = false;

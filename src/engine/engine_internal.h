@@ -79,6 +79,7 @@ struct drive {
     bool busy;
     struct varve_barcode
         disc; /* while busy: what it works with, in it, on its way or out for a reload */
+    int64_t turn_ns; /* since when it reads the disc for recalls; its own thread's */
     pthread_t thread;
     bool running;
 };
@@ -322,6 +323,8 @@ bool recalls_wait_for(struct varve_engine *engine, const struct varve_barcode *b
 void recalls_serve(struct varve_engine *engine, struct drive *drive,
                    const struct varve_barcode *barcode, const struct varve_error *failure);
 uint64_t recalls_waiting(struct varve_engine *engine);
+/* A disc was brought in so much time. */
+void recalls_note_load(struct varve_engine *engine, int64_t ns);
 
 /* Clusters of one set member got back from the other discs, in a staging file. */
 struct gather_want {

@@ -30,7 +30,7 @@ truncate_at_open(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error 
 /* Locked. */
 static bool
 open_vnode(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_inode *inode, int flags,
-           struct varve_error *err)
+           bool scans, struct varve_error *err)
 {
     bool writing = (flags & O_ACCMODE) != O_RDONLY;
     if (!S_ISREG(inode->mode))
@@ -42,7 +42,8 @@ open_vnode(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_inode 
         (*count)--;
         return false;
     }
-    count_open(vfs, vnode);
+    if (!scans)
+        count_open(vfs, vnode);
     return true;
 }
 
@@ -50,14 +51,22 @@ bool
 varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags, struct varve_open **ret,
                struct varve_error *err)
 {
+    return varve_vfs_open_by(vfs, NULL, ino, flags, ret, err);
+}
+
+bool
+varve_vfs_open_by(struct varve_vfs *vfs, const struct varve_reader *reader, uint64_t ino, int flags,
+                  struct varve_open **ret, struct varve_error *err)
+{
     VARVE_CLEANUP_FREE struct varve_open *open = calloc(1, sizeof *open);
     if (open == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open inode %" PRIu64, ino);
     struct varve_inode inode;
     struct vnode *vnode;
+    bool scans = reader_scans(vfs, reader);
     if (!vnode_acquire(vfs, ino, &vnode, &inode, err))
         return false;
-    if (!open_vnode(vfs, vnode, &inode, flags, err)) {
+    if (!open_vnode(vfs, vnode, &inode, flags, scans, err)) {
         vnode_release(vfs, vnode);
         return false;
     }
@@ -65,7 +74,7 @@ varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags, struct varve_open
     open->vnode = vnode;
     open->writing = (flags & O_ACCMODE) != O_RDONLY;
     open->reading = (flags & O_ACCMODE) != O_WRONLY;
-    open->atime_done = (flags & O_NOATIME) != 0 || !vfs_wants_atime(&inode, vfs_now(vfs));
+    open->atime_done = scans || (flags & O_NOATIME) != 0 || !vfs_wants_atime(&inode, vfs_now(vfs));
     vnode_unlock(vfs, vnode);
     *ret = VARVE_TAKE(open);
     return true;
@@ -172,7 +181,7 @@ read_vnode(struct varve_vfs *vfs, struct vnode *vnode, uint64_t offset, uint64_t
             return false;
         *ret_fd = vnode->fd;
     } else {
-        *ret_fd = recall_partial_fd(vnode, offset + count);
+        *ret_fd = recall_partial_fd(vnode, offset, offset + count);
     }
     if (*ret_fd < 0)
         return varve_error_set(err, VARVE_ERROR_WAIT, 0, "inode %" PRIu64 " is on discs only",

@@ -29,6 +29,7 @@
 
 struct request;
 struct waiter;
+struct recall_user;
 
 struct vnode {
     struct vnode *next; /* in its bucket; this and the next three under table_lock */
@@ -65,6 +66,7 @@ struct varve_vfs {
     char *archive_dir;
     enum varve_tier first_tier;
     int64_t heat_half_life_ns;
+    struct varve_reader_rules readers;
     bool simulated; /* the clock is not the machine's, so backing files get its times by hand */
 
     pthread_mutex_t table_lock;
@@ -77,6 +79,7 @@ struct varve_vfs {
     struct request *requests[VFS_BUCKETS];
     struct waiter *waiters[VFS_BUCKETS];
     uint64_t last_ticket;
+    struct recall_user *recall_users;
     struct varve_recall_port recall_port;
     struct varve_notify_port notify_port;
 
@@ -191,15 +194,23 @@ version_reread(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *e
 VARVE_MUST_CHECK bool
 version_sync_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
 
-/* --- recall.c --- */
+/* --- reader.c --- */
+/* False: EAGAIN or EACCES instead of a recall. */
+VARVE_MUST_CHECK bool reader_may_wait(const struct varve_vfs *vfs,
+                                      const struct varve_reader *reader, struct varve_error *err);
+bool reader_scans(const struct varve_vfs *vfs, const struct varve_reader *reader);
+
+/* --- await.c --- */
 /* Locked: takes the vnode's request away, as it is over; NULL if there is none. */
 struct request *request_detach(struct varve_vfs *vfs, struct vnode *vnode);
 /* No locks held. Tells all who waited and frees. */
 void
 request_tell(struct varve_vfs *vfs, struct request *request, const struct varve_error *failure);
-/* Locked: the descriptor of a recall under way if it has [0, end), else -1. */
-int recall_partial_fd(const struct vnode *vnode, uint64_t end);
 void recall_cancel_all(struct varve_vfs *vfs);
+
+/* --- recall.c --- */
+/* Locked: the descriptor of a recall under way if it has [start, end), else -1. */
+int recall_partial_fd(const struct vnode *vnode, uint64_t start, uint64_t end);
 
 /* --- reap.c --- */
 VARVE_MUST_CHECK bool reap_start(struct varve_vfs *vfs, struct varve_error *err);

@@ -73,9 +73,10 @@ varve_vfs_lookup(struct varve_vfs *v, uint64_t parent, const char *name, struct 
 }
 
 bool
-varve_vfs_open(struct varve_vfs *v, uint64_t ino, int flags, struct varve_open **ret,
-               struct varve_error *err)
+varve_vfs_open_by(struct varve_vfs *v, const struct varve_reader *reader, uint64_t ino, int flags,
+                  struct varve_open **ret, struct varve_error *err)
 {
+    (void)reader;
     (void)flags;
     struct varve_open *open_file = calloc(1, sizeof *open_file);
     if (open_file == NULL)
@@ -124,12 +125,10 @@ varve_open_done(struct varve_open *open_file)
 }
 
 bool
-varve_vfs_await(struct varve_vfs *v, uint64_t ino, uint64_t offset, uint64_t size,
-                varve_ready_fn *ready, void *context, uint64_t *ret_ticket, struct varve_error *err)
+varve_vfs_await_for(struct varve_vfs *v, const struct varve_reader *reader,
+                    const struct varve_await *await, uint64_t *ret_ticket, struct varve_error *err)
 {
-    (void)ino;
-    (void)offset;
-    (void)size;
+    (void)reader;
     bool now = false;
     {
         VARVE_LOCKED(&v->lock);
@@ -137,12 +136,12 @@ varve_vfs_await(struct varve_vfs *v, uint64_t ino, uint64_t offset, uint64_t siz
             return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "awaits");
         now = v->resident;
         if (!now)
-            v->awaits[v->await_count] = (struct await){ready, context};
+            v->awaits[v->await_count] = (struct await){await->ready, await->context};
         v->await_count++;
         *ret_ticket = v->await_count;
     }
     if (now)
-        ready(context, NULL); /* from this thread, before the return: allowed */
+        await->ready(await->context, NULL); /* from this thread, before the return: allowed */
     return true;
 }
 

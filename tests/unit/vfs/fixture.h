@@ -22,6 +22,7 @@ struct fixture {
     struct varve_catalog *catalog;
     struct varve_store *store;
     struct varve_vfs *vfs;
+    struct varve_reader_rules readers; /* taken at the next fixture_open() */
     struct varve_error err;
 };
 

@@ -3,7 +3,9 @@
 #include "fixture.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 #include <varve/file.h>
+#include <varve/ranges.h>
 
 #define ROOT VARVE_ROOT_INO
 #define TEXT "0123456789abcdef"
@@ -23,26 +25,38 @@ be_told(void *context, const struct varve_error *err)
 
 struct port {
     unsigned asked;
+    unsigned forgotten;
     struct varve_content_id last;
+    uint64_t offset;
     bool refuse;
     struct fixture *recall_now; /* brings the bytes back before it returns */
 };
 
 static bool
-ask(void *context, struct varve_content_id content, struct varve_error *err)
+ask(void *context, const struct varve_recall_wish *wish, struct varve_error *err)
 {
     struct port *port = context;
+    struct varve_content_id content = wish->content;
     port->asked++;
     port->last = content;
+    port->offset = wish->offset;
     if (port->recall_now != NULL)
         recall_bytes(port->recall_now, content, TEXT, 16);
     return !port->refuse || varve_error_set(err, VARVE_ERROR_OFFLINE, 0, "disc 'D1' is away");
 }
 
 static void
+forget(void *context, struct varve_content_id content)
+{
+    struct port *port = context;
+    assert_true(content.value == port->last.value);
+    port->forgotten++;
+}
+
+static void
 plug(struct fixture *f, struct port *port)
 {
-    varve_vfs_set_recall_port(f->vfs, &(struct varve_recall_port){port, ask});
+    varve_vfs_set_recall_port(f->vfs, &(struct varve_recall_port){port, ask, forget});
 }
 
 static uint64_t
@@ -85,9 +99,9 @@ test_waiters_wake_as_their_ranges_come(void **state)
     struct varve_recall *recall = NULL, *second = NULL;
     OK(varve_vfs_recall_begin(f->vfs, content.id, &recall, &f->err));
     FAILS_AS(varve_vfs_recall_begin(f->vfs, content.id, &second, &f->err), BUSY);
-    OK(varve_recall_write(recall, TEXT, 3, &f->err));
+    OK(varve_recall_write(recall, 0, TEXT, 3, &f->err));
     assert_int_equal(head.count + middle.count + tail.count, 0);
-    OK(varve_recall_write(recall, &TEXT[3], 6, &f->err));
+    OK(varve_recall_write(recall, 3, &TEXT[3], 6, &f->err));
     assert_int_equal(head.count, 1);
     assert_int_equal(middle.count, 1);
     assert_int_equal(tail.count + whole.count, 0);
@@ -107,8 +121,8 @@ test_waiters_wake_as_their_ranges_come(void **state)
     assert_int_equal(late.count, 1);
     varve_open_close(open);
 
-    FAILS_AS(varve_recall_write(recall, TEXT, 8, &f->err), INVALID); /* more than there is */
-    OK(varve_recall_write(recall, &TEXT[9], 7, &f->err));
+    FAILS_AS(varve_recall_write(recall, 9, TEXT, 8, &f->err), INVALID); /* more than there is */
+    OK(varve_recall_write(recall, 9, &TEXT[9], 7, &f->err));
     assert_int_equal(tail.count, 1);
     assert_int_equal(whole.count, 0);
     OK(varve_recall_end(recall, NULL, &f->err));
@@ -133,7 +147,7 @@ test_failure_reaches_all_and_drops_the_file(void **state)
     await(f, ino, 0, UINT64_MAX, &two);
     struct varve_recall *recall = NULL;
     OK(varve_vfs_recall_begin(f->vfs, content.id, &recall, &f->err));
-    OK(varve_recall_write(recall, TEXT, 2, &f->err));
+    OK(varve_recall_write(recall, 0, TEXT, 2, &f->err));
     struct varve_error failure = {0};
     varve_error_set(&failure, VARVE_ERROR_MEDIUM, 0, "scratched");
     OK(varve_recall_end(recall, &failure, &f->err));
@@ -145,7 +159,7 @@ test_failure_reaches_all_and_drops_the_file(void **state)
     await(f, ino, 0, 4, &one);
     assert_int_equal(port.asked, 2);
     OK(varve_vfs_recall_begin(f->vfs, content.id, &recall, &f->err));
-    OK(varve_recall_write(recall, TEXT, 2, &f->err));
+    OK(varve_recall_write(recall, 0, TEXT, 2, &f->err));
     FAILS_AS(varve_recall_end(recall, NULL, &f->err), CORRUPT);
     assert_int_equal(one.count, 2);
     assert_int_equal(one.err.kind, VARVE_ERROR_CORRUPT);
@@ -223,7 +237,7 @@ test_truncated_while_recalled(void **state)
     assert_int_equal(told.count, 1); /* to read what is there now: nothing */
     assert_int_equal(told.err.kind, VARVE_ERROR_NONE);
     put_text(f, ino, "new");
-    FAILS_AS(varve_recall_write(recall, TEXT, 16, &f->err), NOT_FOUND);
+    FAILS_AS(varve_recall_write(recall, 0, TEXT, 16, &f->err), NOT_FOUND);
     FAILS_AS(varve_recall_end(recall, NULL, &f->err), NOT_FOUND);
     expect_text(f, ino, "new");
     FAILS_AS(varve_vfs_recall_begin(f->vfs, content.id, &recall, &f->err), NOT_FOUND);
@@ -292,6 +306,279 @@ test_closing_tells_who_still_waits(void **state)
     assert_int_equal(told.err.kind, VARVE_ERROR_CANCELLED);
 }
 
+/* --- the order asked for --- */
+
+static struct varve_range
+next_of(struct varve_recall *recall, uint64_t from, uint64_t to)
+{
+    const struct varve_range within = {from, to};
+    struct varve_range next = {0, 0};
+    if (!varve_recall_next(recall, NULL, &within, &next))
+        return (struct varve_range){0, 0};
+    return next;
+}
+
+#define EXPECT_NEXT(from, to, start_, end_)                                                        \
+    do {                                                                                           \
+        struct varve_range next_ = next_of(recall, from, to);                                      \
+        assert_int_equal(next_.start, start_);                                                     \
+        assert_int_equal(next_.end, end_);                                                         \
+    } while (0)
+
+static void
+test_bytes_come_in_the_order_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    struct port port = {0};
+    struct varve_content content;
+    uint64_t ino = migrated_file(f, &content);
+    struct varve_recall *recall = NULL;
+    plug(f, &port);
+    struct told late = {0}, early = {0}, whole = {0};
+    await(f, ino, 10, 2, &late);
+    assert_int_equal(port.offset, 10);
+    await(f, ino, 0, UINT64_MAX, &whole); /* cares for no order */
+    OK(varve_vfs_recall_begin(f->vfs, content.id, &recall, &f->err));
+    EXPECT_NEXT(0, 16, 10, 16); /* from what is waited for to the end */
+    EXPECT_NEXT(0, 8, 0, 8);    /* of this piece nobody waits for anything */
+    OK(varve_recall_write(recall, 10, &TEXT[10], 3, &f->err));
+    assert_int_equal(late.count, 1);
+    await(f, ino, 2, 4, &early);
+    EXPECT_NEXT(0, 16, 13, 16); /* a run is not broken off at once */
+    OK(varve_recall_write(recall, 13, &TEXT[13], 3, &f->err));
+    EXPECT_NEXT(0, 16, 2, 10);
+    OK(varve_recall_write(recall, 2, &TEXT[2], 4, &f->err));
+    assert_int_equal(early.count, 1);
+    EXPECT_NEXT(0, 16, 6, 10); /* on from there, then the gaps */
+    OK(varve_recall_write(recall, 6, &TEXT[6], 4, &f->err));
+    EXPECT_NEXT(0, 16, 0, 2);
+    assert_false(varve_recall_has(recall, 1, 3));
+    assert_true(varve_recall_has(recall, 2, 16));
+
+    struct varve_ranges bad = {0};
+    const struct varve_range all = {0, 16};
+    struct varve_range next;
+    OK(varve_ranges_add(&bad, 0, 1, &f->err));
+    OK(varve_recall_next(recall, &bad, &all, &next)); /* what the disc does not give is left out */
+    assert_true(next.start == 1 && next.end == 2);
+    varve_ranges_done(&bad);
+
+    OK(varve_recall_write(recall, 0, TEXT, 2, &f->err));
+    assert_false(varve_recall_next(recall, NULL, &all, &next));
+    OK(varve_recall_end(recall, NULL, &f->err));
+    assert_int_equal(whole.count, 1);
+    expect_text(f, ino, TEXT);
+}
+
+static void
+test_nobody_waits_any_more(void **state)
+{
+    struct fixture *f = *state;
+    struct port port = {0};
+    struct varve_content content;
+    uint64_t ino = migrated_file(f, &content);
+    struct varve_recall *recall = NULL;
+    plug(f, &port);
+    struct told told = {0};
+    uint64_t one = await(f, ino, 0, 4, &told);
+    uint64_t two = await(f, ino, 0, 4, &told);
+    assert_true(varve_vfs_await_cancel(f->vfs, one));
+    assert_int_equal(port.forgotten, 0);
+    assert_true(varve_vfs_await_cancel(f->vfs, two));
+    assert_int_equal(port.forgotten, 1);
+    uint64_t three = await(f, ino, 0, 4, &told); /* asked for anew */
+    assert_int_equal(port.asked, 2);
+    OK(varve_vfs_recall_begin(f->vfs, content.id, &recall, &f->err));
+    assert_true(varve_recall_is_wanted(recall));
+    assert_true(varve_vfs_await_cancel(f->vfs, three));
+    assert_int_equal(port.forgotten, 1); /* what has begun is the engine's to end */
+    assert_false(varve_recall_is_wanted(recall));
+    struct varve_open *open = open_file(f, ino, O_RDONLY);
+    assert_true(varve_recall_is_wanted(recall)); /* between two reads */
+    varve_open_close(open);
+    OK(varve_recall_write(recall, 0, TEXT, 16, &f->err));
+    OK(varve_recall_end(recall, NULL, &f->err));
+    assert_int_equal(told.count, 0);
+    expect_text(f, ino, TEXT);
+}
+
+/* --- who may wait, and how many at a time --- */
+
+enum { MANY = 6 };
+
+static void
+await_as(struct fixture *f, uint64_t ino, uint32_t uid, struct told *told, uint64_t *ret_ticket)
+{
+    const struct varve_reader reader = {.uid = uid, .gid = uid};
+    const struct varve_await wanted = {ino, 0, 4, be_told, told};
+    OK(varve_vfs_await_for(f->vfs, &reader, &wanted, ret_ticket, &f->err));
+}
+
+static void
+test_a_user_has_so_many_recalls_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    struct port port = {0};
+    struct varve_content contents[MANY];
+    uint64_t inos[MANY], tickets[MANY];
+    struct told told[MANY] = {0}, other = {0}, job = {0};
+    f->readers.per_user = 2;
+    fixture_close(f);
+    assert_true(fixture_open(f));
+    plug(f, &port);
+    for (unsigned i = 0; i < MANY; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "f%u", i);
+        inos[i] = make_file(f, ROOT, name);
+        put_text(f, inos[i], TEXT);
+        contents[i] = migrate(f, inos[i]);
+        await_as(f, inos[i], 7, &told[i], &tickets[i]);
+    }
+    assert_int_equal(port.asked, 2);
+    assert_true(port.last.value == contents[1].id.value);
+    uint64_t ticket;
+    await_as(f, inos[5], 8, &other, &ticket); /* another user is not held up, nor is his file */
+    assert_int_equal(port.asked, 3);
+    assert_true(port.last.value == contents[5].id.value);
+    OK(varve_vfs_await(f->vfs, inos[4], 0, UINT64_MAX, be_told, &job, &ticket, &f->err));
+    assert_int_equal(port.asked, 4);
+    recall_bytes(f, contents[0].id, TEXT, 16);
+    assert_int_equal(told[0].count, 1);
+    assert_int_equal(port.asked, 5); /* the next of the line */
+    assert_true(port.last.value == contents[2].id.value);
+    assert_true(varve_vfs_await_cancel(f->vfs, tickets[3])); /* never asked for */
+    assert_int_equal(port.forgotten, 0);
+    for (unsigned i = 1; i < MANY; i++) {
+        if (i != 3)
+            recall_bytes(f, contents[i].id, TEXT, 16);
+    }
+    assert_int_equal(port.asked, 5);
+    assert_int_equal(told[5].count + other.count + job.count + told[4].count, 4);
+    assert_int_equal(told[3].count, 0);
+}
+
+static void
+test_refusals_in_line_do_not_pile_up(void **state)
+{
+    struct fixture *f = *state;
+    struct port port = {0};
+    struct varve_content content;
+    struct told told[200] = {0};
+    uint64_t ticket;
+    f->readers.per_user = 1;
+    fixture_close(f);
+    assert_true(fixture_open(f));
+    plug(f, &port);
+    for (unsigned i = 0; i < 200; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "f%u", i);
+        uint64_t ino = make_file(f, ROOT, name);
+        put_text(f, ino, TEXT);
+        struct varve_content row = migrate(f, ino);
+        if (i == 0)
+            content = row;
+        await_as(f, ino, 7, &told[i], &ticket);
+    }
+    assert_int_equal(port.asked, 1);
+    port.refuse = true;
+    recall_bytes(f, content.id, TEXT, 16);
+    assert_int_equal(port.asked, 200);
+    for (unsigned i = 1; i < 200; i++) {
+        assert_int_equal(told[i].count, 1);
+        assert_int_equal(told[i].err.kind, VARVE_ERROR_OFFLINE);
+    }
+}
+
+static bool
+may_wait(struct fixture *f, uint64_t ino, const struct varve_reader *reader)
+{
+    struct told told = {0};
+    uint64_t ticket;
+    const struct varve_await wanted = {ino, 0, 4, be_told, &told};
+    return varve_vfs_await_for(f->vfs, reader, &wanted, &ticket, &f->err) &&
+           varve_vfs_await_cancel(f->vfs, ticket);
+}
+
+static void
+test_who_may_recall(void **state)
+{
+    struct fixture *f = *state;
+    struct port port = {0};
+    static const uint32_t users[] = {1000, 1001};
+    static const uint32_t groups[] = {50};
+    struct varve_content content;
+    uint64_t ino = migrated_file(f, &content);
+    const struct varve_reader listed = {1001, 1, 0, false}, in_group = {5, 50, 0, false},
+                              root = {0, 0, 0, false}, stranger = {5, 5, 0, false},
+                              hasty = {0, 0, 0, true};
+    f->readers = (struct varve_reader_rules){
+        .mode = VARVE_RECALL_AGAIN, .users = {users, 2}, .groups = {groups, 1}};
+    fixture_close(f);
+    assert_true(fixture_open(f));
+    plug(f, &port);
+    assert_true(may_wait(f, ino, NULL));
+    assert_true(may_wait(f, ino, &listed));
+    assert_true(may_wait(f, ino, &in_group));
+    assert_true(may_wait(f, ino, &root));
+    assert_int_equal(port.asked, 4);
+    FAILS(may_wait(f, ino, &stranger), EAGAIN);
+    FAILS(may_wait(f, ino, &hasty), EAGAIN);
+    f->readers.mode = VARVE_RECALL_DENY;
+    fixture_close(f);
+    assert_true(fixture_open(f));
+    plug(f, &port);
+    FAILS(may_wait(f, ino, &stranger), EACCES);
+    assert_true(may_wait(f, ino, &listed));
+    assert_int_equal(port.asked, 5); /* a refusal asks for nothing */
+    recall_bytes(f, content.id, TEXT, 16);
+    struct told told = {0};
+    uint64_t ticket;
+    await_as(f, ino, 5, &told, &ticket); /* what is here may be read by all */
+    assert_int_equal(told.count, 1);
+}
+
+static void
+read_as(struct fixture *f, uint64_t ino, const struct varve_reader *reader)
+{
+    struct varve_open *open = NULL;
+    uint64_t size = 4;
+    int fd;
+    OK(varve_vfs_open_by(f->vfs, reader, ino, O_RDONLY, &open, &f->err));
+    OK(varve_open_read(open, 0, &size, &fd, &f->err));
+    varve_open_done(open);
+    varve_open_close(open);
+}
+
+static void
+test_who_scans_heats_nothing(void **state)
+{
+    struct fixture *f = *state;
+    static const uint32_t users[] = {1000};
+    static const uint32_t groups[] = {50};
+    static const char *const commands[] = {"some-indexer", "vfs_recall"}; /* the second are we */
+    const struct varve_reader listed = {1000, 1, 0, false}, in_group = {5, 50, 0, false},
+                              other = {5, 5, 0, false}, command = {5, 5, getpid(), false};
+    uint64_t ino = make_file(f, ROOT, "file");
+    put_text(f, ino, TEXT);
+    f->readers = (struct varve_reader_rules){.scan_users = {users, 1},
+                                             .scan_groups = {groups, 1},
+                                             .scan_commands = commands,
+                                             .scan_command_count = 2};
+    fixture_close(f);
+    assert_true(fixture_open(f));
+    varve_clock_sim_advance(&f->clock, HALF_LIFE_NS);
+    const struct varve_inode before = attributes(f, ino);
+    read_as(f, ino, &listed);
+    read_as(f, ino, &in_group);
+    read_as(f, ino, &command);
+    assert_true(attributes(f, ino).opens == before.opens);
+    assert_true(attributes(f, ino).heat_ns == before.heat_ns);
+    assert_true(attributes(f, ino).atime_ns == before.atime_ns);
+    read_as(f, ino, &other);
+    assert_true(attributes(f, ino).opens == before.opens + 1);
+    assert_true(attributes(f, ino).atime_ns > before.atime_ns);
+}
+
 int
 main(void)
 {
@@ -305,6 +592,12 @@ main(void)
         T(test_begin_that_is_not_needed_ends_the_request),
         T(test_recall_goes_back_to_its_tier),
         T(test_closing_tells_who_still_waits),
+        T(test_bytes_come_in_the_order_asked_for),
+        T(test_nobody_waits_any_more),
+        T(test_a_user_has_so_many_recalls_at_a_time),
+        T(test_refusals_in_line_do_not_pile_up),
+        T(test_who_may_recall),
+        T(test_who_scans_heats_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
