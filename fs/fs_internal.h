@@ -24,6 +24,7 @@
 struct fs_handle {
     struct varve_open *open;
     uint64_t ino;
+    bool direct; /* set before the kernel knows the handle */
     atomic_uint uses;
     struct fs_handle *prev, *next;
 };
@@ -44,6 +45,7 @@ struct fs_job {
     } need;
     struct fuse_bufvec *incoming; /* write: libfuse's, until the request waits */
     uint8_t *held;                /* then: our copy of `size` bytes */
+    bool may_cut;                 /* read: less than asked for will do */
     int mode;                     /* fallocate */
     struct fs_handle *to;         /* copy_file_range */
     uint64_t to_offset;

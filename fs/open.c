@@ -51,9 +51,10 @@ must_wait(struct varve_mount *mount, const struct fs_handle *handle)
 }
 
 static void
-decide_mode(struct varve_mount *mount, const struct fs_handle *handle, struct fuse_file_info *fi)
+decide_mode(struct varve_mount *mount, struct fs_handle *handle, struct fuse_file_info *fi)
 {
-    if (must_wait(mount, handle))
+    handle->direct = must_wait(mount, handle);
+    if (handle->direct)
         fi->direct_io = 1;
     else
         fi->keep_cache = 1;

@@ -12,7 +12,9 @@ attempt_read(struct fs_job *job, struct varve_error *err)
 {
     uint64_t size = job->size;
     int fd = -1;
-    if (!varve_open_read(job->handle->open, job->offset, &size, &fd, err)) {
+    bool ok = job->may_cut ? varve_open_read_some(job->handle->open, job->offset, &size, &fd, err)
+                           : varve_open_read(job->handle->open, job->offset, &size, &fd, err);
+    if (!ok) {
         job->need.ino = job->ino;
         job->need.offset = job->offset;
         job->need.size = job->size;
@@ -43,6 +45,9 @@ fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_f
         .mount = fs_mount_of(req),
         .req = req,
         .what = "read",
+        /* The kernel tells the owner of a direct read(2), which may be short. Pages that it fills
+         * for a mapping have none, and there a short answer would mean the end of the file. */
+        .may_cut = fs_handle_of(fi)->direct && fi->lock_owner != 0,
         .reader = fs_reader_of(req, fi),
         .attempt = attempt_read,
         .handle = fs_handle_of(fi),
@@ -181,6 +186,8 @@ seek_backing(struct varve_open *open, off_t offset, int whence, off_t *ret)
     *ret = lseek(fd, offset, whence);
     if (*ret < 0)
         *ret = -errno;
+    else if ((uint64_t)*ret > (uint64_t)offset + rest) /* a kept head has more behind its bytes */
+        *ret = (off_t)((uint64_t)offset + rest);
     varve_open_done(open);
     return true;
 }

@@ -53,6 +53,7 @@ struct varve_vfs_options {
     enum varve_tier first_tier; /* where new files go: ssd if there is one, else hdd */
     int64_t heat_half_life_ns;
     struct varve_reader_rules readers; /* lists borrowed, too */
+    uint64_t head_bytes; /* kept on the first tier of a content that is released; 0: none */
 };
 /* Deletes orphans of the last run, empties nothing else. */
 VARVE_MUST_CHECK bool varve_vfs_new(const struct varve_vfs_options *options, struct varve_vfs **ret,
@@ -133,7 +134,8 @@ varve_vfs_statfs(struct varve_vfs *vfs, struct statvfs *ret, struct varve_error 
 VARVE_MUST_CHECK bool varve_vfs_fsync(struct varve_vfs *vfs, uint64_t ino, struct varve_error *err);
 
 /* --- extended attributes --- */
-/* user.varve.* are virtual and read-only: state, tier, heat, opens, set, discs, archive, path. */
+/* user.varve.* are virtual and read-only: state, tier, heat, opens, set, discs, archive, path, and
+ * of what is on discs only eta. */
 VARVE_MUST_CHECK bool varve_vfs_xattr_get(struct varve_vfs *vfs, uint64_t ino, const char *name,
                                           struct varve_buffer *ret, struct varve_error *err);
 /* `flags`: 0, XATTR_CREATE or XATTR_REPLACE. user.varve.*: EPERM. */
@@ -151,8 +153,8 @@ struct varve_open;
  * disc. */
 VARVE_MUST_CHECK bool varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags,
                                      struct varve_open **ret, struct varve_error *err);
-/* The same for a known reader: one who only scans (a backup, an indexer) heats nothing and leaves no
- * read time. */
+/* The same for a known reader: one who only scans (a backup, an indexer) heats nothing and leaves
+ * no read time. */
 VARVE_MUST_CHECK bool
 varve_vfs_open_by(struct varve_vfs *vfs, const struct varve_reader *reader, uint64_t ino, int flags,
                   struct varve_open **ret, struct varve_error *err);
@@ -163,6 +165,10 @@ void varve_open_close(struct varve_open *open);
  * there yet: varve_vfs_await(), then again. */
 VARVE_MUST_CHECK bool varve_open_read(struct varve_open *open, uint64_t offset, uint64_t *size,
                                       int *ret_fd, struct varve_error *err);
+/* The same, but may give less than there is: what is kept of the beginning, if more would need a
+ * recall. */
+VARVE_MUST_CHECK bool varve_open_read_some(struct varve_open *open, uint64_t offset, uint64_t *size,
+                                           int *ret_fd, struct varve_error *err);
 /* A descriptor to write to (or fallocate, copy into), valid until varve_open_done(). WAIT as above.
  */
 VARVE_MUST_CHECK bool
@@ -201,7 +207,8 @@ bool varve_vfs_await_cancel(struct varve_vfs *vfs, uint64_t ticket);
 struct varve_recall_wish {
     struct varve_content_id content;
     uint64_t offset; /* what the first reader waits for */
-    bool reader;     /* a reader with a limit of his own asks; else some job */
+    bool reader;     /* a reader asks, not a job */
+    uint32_t uid;    /* of the reader */
 };
 /* Called without locks held. */
 struct varve_recall_port {
@@ -210,6 +217,10 @@ struct varve_recall_port {
     bool (*request)(void *context, const struct varve_recall_wish *wish, struct varve_error *err);
     /* Nobody waits any more, and it has not begun: the request is over. May be NULL. */
     void (*forget)(void *context, struct varve_content_id content);
+    /* When a recall would be over: seconds as digits, or "offline: " and where its discs are. May
+     * be NULL. */
+    bool (*eta)(void *context, struct varve_content_id content, struct varve_buffer *ret,
+                struct varve_error *err);
 };
 void varve_vfs_set_recall_port(struct varve_vfs *vfs, const struct varve_recall_port *port);
 
@@ -270,6 +281,11 @@ void varve_vfs_move(struct varve_vfs *vfs, struct varve_move_result *files, size
  * above. */
 VARVE_MUST_CHECK bool varve_vfs_release(struct varve_vfs *vfs, struct varve_content_id content,
                                         struct varve_place *ret_old, struct varve_error *err);
+/* No new heads are kept while the tier is full. */
+void varve_vfs_stop_heads(struct varve_vfs *vfs, bool stop);
+/* Drops the heads that were used least recently, until so many bytes are free or none is left. */
+VARVE_MUST_CHECK bool varve_vfs_trim_heads(struct varve_vfs *vfs, uint64_t bytes,
+                                           uint64_t *ret_freed, struct varve_error *err);
 /* Removes the backing file after the next commit (INV-4). */
 void varve_vfs_remove_later(struct varve_vfs *vfs, struct varve_place place);
 /* Commits and removes now what waits. */

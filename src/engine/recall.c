@@ -29,15 +29,12 @@ entry_free(struct entry *entry)
 enum entry_state
 entry_locate(struct varve_engine *engine, struct entry *entry)
 {
-    struct varve_disc_row disc;
+    struct reach reach;
     struct varve_error ignored = {0}; /* not at hand, for whatever reason: the set has to serve */
-    const struct varve_piece *piece = entry_piece(entry);
-    bool here = set_disc(engine, piece->set, piece->index, &disc, &ignored) &&
-                (disc.state == VARVE_DISC_SEALED || disc.state == VARVE_DISC_SUSPECT) &&
-                library_index(engine, disc.library, &entry->library, &ignored);
-    if (!here)
+    if (!piece_reach(engine, entry_piece(entry), &reach, &ignored) || reach.degraded)
         return ENTRY_DEGRADED;
-    entry->barcode = disc.barcode;
+    entry->library = reach.library;
+    entry->barcode = reach.barcode;
     entry->since_ns = varve_clock_monotonic(engine->clock);
     return ENTRY_WAITING;
 }
@@ -45,50 +42,61 @@ entry_locate(struct varve_engine *engine, struct entry *entry)
 /* A content may lie in several sets (a second copy; a set that was given up half burned and found
  * again by a rebuild). Keeps the pieces of one: the first that is whole, else the first. */
 static void
-keep_best_set(struct varve_engine *engine, struct entry *entry, size_t count)
+keep_best_set(struct varve_engine *engine, struct varve_piece *pieces, size_t *count)
 {
     size_t best = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < *count; i++) {
         struct varve_set set;
         struct varve_error ignored = {0}; /* a set that cannot be looked at is not the best */
-        if ((i == 0 || entry->pieces[i].set.value != entry->pieces[i - 1].set.value) &&
-            varve_catalog_set_get(engine->catalog, entry->pieces[i].set, &set, &ignored) &&
+        if ((i == 0 || pieces[i].set.value != pieces[i - 1].set.value) &&
+            varve_catalog_set_get(engine->catalog, pieces[i].set, &set, &ignored) &&
             set.state == VARVE_SET_SEALED) {
             best = i;
             break;
         }
     }
     size_t kept = 0;
-    while (best + kept < count &&
-           entry->pieces[best + kept].set.value == entry->pieces[best].set.value)
+    while (best + kept < *count && pieces[best + kept].set.value == pieces[best].set.value)
         kept++;
-    memmove(entry->pieces, &entry->pieces[best], kept * sizeof entry->pieces[0]);
-    entry->piece_count = kept;
+    memmove(pieces, &pieces[best], kept * sizeof pieces[0]);
+    *count = kept;
 }
 
-/* The pieces of one set, and which of them comes first. */
+bool
+content_pieces(struct varve_engine *engine, struct varve_content_id content,
+               struct varve_piece **ret, size_t *ret_count, struct varve_error *err)
+{
+    enum { PIECES_MAX = 4096 };
+    VARVE_CLEANUP_FREE struct varve_piece *pieces = calloc(PIECES_MAX, sizeof *pieces);
+    size_t count = 0;
+    if (pieces == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "recall");
+    if (!varve_catalog_pieces(engine->catalog, content, pieces, PIECES_MAX, &count, err))
+        return false;
+    keep_best_set(engine, pieces, &count);
+    if (count == 0)
+        return varve_error_set(err, VARVE_ERROR_CORRUPT, 0,
+                               "the catalog knows no disc for content %" PRIu64, content.value);
+    struct varve_piece *smaller = realloc(pieces, count * sizeof *pieces);
+    if (smaller != NULL)
+        pieces = smaller;
+    *ret = VARVE_TAKE(pieces);
+    *ret_count = count;
+    return true;
+}
+
+/* Which piece comes first; none of them may be out of reach. */
 static bool
 load_pieces(struct varve_engine *engine, struct entry *entry, struct varve_error *err)
 {
-    enum { PIECES_MAX = 4096 };
-    size_t count = 0;
-    entry->pieces = calloc(PIECES_MAX, sizeof *entry->pieces);
-    if (entry->pieces == NULL)
-        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "recall");
-    if (!varve_catalog_pieces(engine->catalog, entry->content, entry->pieces, PIECES_MAX, &count,
-                              err))
+    if (!content_pieces(engine, entry->content, &entry->pieces, &entry->piece_count, err))
         return false;
-    keep_best_set(engine, entry, count);
-    if (entry->piece_count == 0)
-        return varve_error_set(err, VARVE_ERROR_CORRUPT, 0,
-                               "the catalog knows no disc for content %" PRIu64,
-                               entry->content.value);
-    struct varve_piece *pieces = realloc(entry->pieces, entry->piece_count * sizeof *pieces);
-    if (pieces != NULL)
-        entry->pieces = pieces;
     entry->pieces_left = entry->piece_count;
     for (size_t i = 0; i < entry->piece_count; i++) {
         const struct varve_piece *piece = &entry->pieces[i];
+        struct reach reach;
+        if (!piece_reach(engine, piece, &reach, err))
+            return false;
         if (entry->first >= piece->offset)
             entry->piece = i;
         entry->size = piece->offset + piece->bytes;
@@ -106,6 +114,7 @@ entry_new(struct varve_engine *engine, const struct varve_recall_wish *wish, str
     entry->content = wish->content;
     entry->first = wish->offset;
     entry->reader = wish->reader;
+    entry->uid = wish->uid;
     bool ok = load_pieces(engine, entry, err) && varve_sha256_new(&entry->sha, err);
     entry->done = ok ? calloc(entry->piece_count, sizeof *entry->done) : NULL;
     if (ok && entry->done == NULL)
@@ -290,15 +299,42 @@ turn_is_over(struct varve_engine *engine, const struct drive *drive,
     return false;
 }
 
-/* Under the lock; the lowest rank comes first: who has waited longest, but readers before the work
- * of jobs, unless that has waited for very long. */
-static double
-rank(const struct recalls *recalls, const struct entry *entry, bool loaded, bool stay)
+/* Under the lock. */
+static struct user_turn *
+turn_of(struct recalls *recalls, uint32_t uid)
 {
-    double age = (double)entry->since_ns;
+    for (size_t i = 0; i < USER_TURNS_MAX; i++) {
+        if (recalls->users[i].used && recalls->users[i].uid == uid)
+            return &recalls->users[i];
+    }
+    return NULL;
+}
+
+static void
+note_turn(struct recalls *recalls, const struct entry *entry)
+{
+    struct user_turn *turn = turn_of(recalls, entry->uid);
+    if (!entry->reader)
+        return;
+    if (turn == NULL)
+        turn = &recalls->users[recalls->user_next++ % USER_TURNS_MAX];
+    *turn = (struct user_turn){true, entry->uid, varve_clock_monotonic(recalls->engine->clock)};
+}
+
+/* Under the lock; the lowest rank comes first. Who has waited longest, but from a user for whom a
+ * disc was brought no longer than since then: one who asks for a hundred discs does not hold up
+ * another who asks for one. Readers before the work of jobs, unless that has waited for very long.
+ */
+static double
+rank(struct recalls *recalls, const struct entry *entry, bool loaded, bool stay)
+{
+    int64_t since = entry->since_ns;
+    const struct user_turn *turn = entry->reader ? turn_of(recalls, entry->uid) : NULL;
+    if (turn != NULL && turn->since_ns > since)
+        since = turn->since_ns;
     if (loaded)
-        return stay ? -1e30 : age + 1e29; /* its turn is over: after all others */
-    return entry->reader ? age : age + JOB_LOADS * recalls->pace.load_ns;
+        return stay ? -1e30 : (double)since + 1e29; /* its turn is over: after all others */
+    return entry->reader ? (double)since : (double)since + JOB_LOADS * recalls->pace.load_ns;
 }
 
 bool
@@ -323,6 +359,7 @@ recalls_next_disc(struct varve_engine *engine, const struct drive *drive,
     }
     if (best == NULL)
         return false;
+    note_turn(recalls, best);
     *ret = best->barcode;
     return true;
 }
@@ -354,6 +391,15 @@ recalls_note_load(struct varve_engine *engine, int64_t ns)
     recalls->pace.load_ns += weight * ((double)ns - recalls->pace.load_ns);
 }
 
+void
+recalls_note_drive(const struct drive *drive, const struct varve_barcode *barcode)
+{
+    struct recalls *recalls = drive->engine->recalls;
+    VARVE_LOCKED(&recalls->lock);
+    recalls->loaded[drive - drive->engine->drives] =
+        barcode != NULL ? *barcode : (struct varve_barcode){{0}};
+}
+
 /* --- life --- */
 
 bool
@@ -365,13 +411,13 @@ recalls_start(struct varve_engine *engine, struct varve_error *err)
     (void)pthread_mutex_init(&recalls->lock, NULL);
     (void)pthread_cond_init(&recalls->changed, NULL);
     recalls->engine = engine;
+    recalls->pace = (struct pace){LOAD_GUESS_NS, BYTES_PER_NS_GUESS};
     engine->recalls = recalls;
     int failed = pthread_create(&recalls->thread, NULL, degraded_thread, recalls);
     if (failed != 0)
         return varve_error_system(err, failed, "start the recall thread");
     recalls->running = true;
-    const struct varve_recall_port port = {engine, request, forget};
-    recalls->pace = (struct pace){LOAD_GUESS_NS, BYTES_PER_NS_GUESS};
+    const struct varve_recall_port port = {engine, request, forget, recalls_eta};
     varve_vfs_set_recall_port(engine->vfs, &port);
     return true;
 }

@@ -3,6 +3,7 @@
 #define VARVE_ENGINE_RECALL_H
 
 #include "engine_internal.h"
+#include "eta.h"
 
 #include <varve/ranges.h>
 
@@ -17,29 +18,33 @@ enum entry_state {
 struct entry {
     struct varve_content_id content;
     uint64_t size;
-    struct varve_piece *pieces;       /* in file order */
-    size_t piece_count, piece;        /* `piece`: the one that is being read */
-    size_t pieces_left;               /* to be read, that one among them */
-    bool *done;                       /* per piece */
-    uint64_t first;                   /* what the first reader waits for */
-    bool reader;                      /* there is one; else a job wants it */
-    struct varve_sha256 *sha;         /* over the piece as far as it came in order */
-    uint64_t hashed;                  /* so many bytes of it */
-    struct varve_ranges bad;          /* of the file: what the disc does not give */
-    struct varve_recall *recall;      /* NULL until the first byte */
-    struct varve_error failure;       /* of a degraded read; kind NONE: none */
+    struct varve_piece *pieces;   /* in file order */
+    size_t piece_count, piece;    /* `piece`: the one that is being read */
+    size_t pieces_left;           /* to be read, that one among them */
+    bool *done;                   /* per piece */
+    uint64_t first;               /* what the first reader waits for */
+    bool reader;                  /* there is one; else a job wants it */
+    uint32_t uid;                 /* of the reader */
+    struct varve_sha256 *sha;     /* over the piece as far as it came in order */
+    uint64_t hashed;              /* so many bytes of it */
+    atomic_uint_least64_t handed; /* bytes of the file that were handed on */
+    struct varve_ranges bad;      /* of the file: what the disc does not give */
+    struct varve_recall *recall;  /* NULL until the first byte */
+    struct varve_error failure;   /* of a degraded read; kind NONE: none */
     enum entry_state state;
     size_t library;
     struct varve_barcode barcode;
-    int64_t since_ns;     /* waits for its disc */
-    int64_t unwanted_ns;  /* nobody has wanted it since; 0: somebody does */
+    int64_t since_ns;    /* waits for its disc */
+    int64_t unwanted_ns; /* nobody has wanted it since; 0: somebody does */
     struct entry *next;
 };
 
-/* What recalls took lately, for estimates; under the lock of the line. */
-struct pace {
-    double load_ns;      /* to bring a disc that is in no drive */
-    double bytes_per_ns; /* of a drive that reads */
+/* When a disc was last brought for somebody. */
+enum { USER_TURNS_MAX = 64 };
+struct user_turn {
+    bool used;
+    uint32_t uid;
+    int64_t since_ns;
 };
 
 struct recalls {
@@ -48,8 +53,11 @@ struct recalls {
     pthread_cond_t changed;
     struct entry *entries; /* in order of arrival */
     uint64_t count;
-    struct pace pace;
+    struct pace pace; /* under the lock, as all of this */
     uint64_t loads_seen;
+    struct varve_barcode loaded[DRIVES_MAX]; /* as far as tasks and recalls brought them */
+    struct user_turn users[USER_TURNS_MAX];
+    size_t user_next; /* the entry that is used next */
     pthread_t thread;
     bool running;
 };
@@ -62,8 +70,8 @@ struct serving {
     struct drive *drive;
     uint32_t *crcs;
     uint64_t crc_count;
-    uint8_t *buffer; /* SERVE_CLUSTERS of them */
-    unsigned burst;  /* clusters of the next read */
+    uint8_t *buffer;   /* SERVE_CLUSTERS of them */
+    unsigned burst;    /* clusters of the next read */
     uint64_t position; /* cluster behind the last one read */
     uint64_t bad_clusters;
     unsigned troubles; /* reads in a row that failed because of the drive */
@@ -77,8 +85,7 @@ entry_begin(struct varve_engine *engine, struct entry *entry, struct varve_error
 VARVE_MUST_CHECK bool entry_deliver(struct entry *entry, uint64_t cluster, unsigned count,
                                     const uint8_t *bytes, struct varve_error *err);
 /* After an error: ends the entry, quietly if nobody needs it. */
-void
-entry_give_up(struct varve_engine *engine, struct entry *entry, const struct varve_error *why);
+void entry_give_up(struct varve_engine *engine, struct entry *entry, const struct varve_error *why);
 /* After a piece whose bytes are all there: on to the next, or the end. */
 void entry_piece_over(struct serving *serving, struct entry *entry);
 void entry_fail(struct varve_engine *engine, struct entry *entry, const struct varve_error *why);
@@ -88,6 +95,22 @@ void entry_set_state(struct recalls *recalls, struct entry *entry, enum entry_st
 /* Where the current piece is to be had: from a disc in a library, or only by way of the others. The
  * state comes back because only the caller knows whether others can see the entry already. */
 enum entry_state entry_locate(struct varve_engine *engine, struct entry *entry);
+/* The pieces of a content in the set that has it best, in file order; malloc'd. */
+VARVE_MUST_CHECK bool
+content_pieces(struct varve_engine *engine, struct varve_content_id content,
+               struct varve_piece **ret, size_t *ret_count, struct varve_error *err);
+/* How a piece is to be had. OFFLINE: only if somebody brings a disc, which the text names. */
+struct reach {
+    bool degraded;  /* by way of the rest of the set */
+    uint32_t loads; /* discs to be brought */
+    size_t library; /* these two: not degraded */
+    struct varve_barcode barcode;
+};
+VARVE_MUST_CHECK bool piece_reach(struct varve_engine *engine, const struct varve_piece *piece,
+                                  struct reach *ret, struct varve_error *err);
+/* The estimate of the recall port: seconds, or "offline: ...". */
+bool recalls_eta(void *context, struct varve_content_id content, struct varve_buffer *ret,
+                 struct varve_error *err);
 /* The piece that is being read, and its clusters on its disc. */
 const struct varve_piece *entry_piece(const struct entry *entry);
 uint64_t entry_first_cluster(const struct entry *entry);

@@ -76,6 +76,7 @@ entry_deliver(struct entry *entry, uint64_t cluster, unsigned count, const uint8
         varve_sha256_update(entry->sha, from, size);
         entry->hashed += size;
     }
+    atomic_fetch_add(&entry->handed, size);
     return varve_recall_write(entry->recall, range.start, from, size, err);
 }
 
@@ -174,9 +175,9 @@ entry_give_up(struct varve_engine *engine, struct entry *entry, const struct var
 {
     /* Deleted, rewritten, here already or being brought by another entry: vfs has told the waiters,
      * or will. */
-    bool needless = entry->recall == NULL &&
-                    (why->kind == VARVE_ERROR_NOT_FOUND || why->kind == VARVE_ERROR_EXISTS ||
-                     why->kind == VARVE_ERROR_BUSY);
+    bool needless =
+        entry->recall == NULL && (why->kind == VARVE_ERROR_NOT_FOUND ||
+                                  why->kind == VARVE_ERROR_EXISTS || why->kind == VARVE_ERROR_BUSY);
     if (needless)
         entry_drop(engine->recalls, entry);
     else

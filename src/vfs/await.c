@@ -166,7 +166,8 @@ next_turn(struct varve_vfs *vfs, struct varve_recall_wish *ret)
     request->user = user;
     request->admitted = true;
     const struct waiter *first = request->waiters;
-    *ret = (struct varve_recall_wish){.content = request->content, .reader = true};
+    *ret =
+        (struct varve_recall_wish){.content = request->content, .reader = true, .uid = user->uid};
     if (first != NULL && first->end != UINT64_MAX)
         ret->offset = first->start;
     return true;
@@ -237,8 +238,8 @@ fail_request(struct varve_vfs *vfs, struct varve_content_id content,
     vnode_put(vfs, vnode);
 }
 
-static struct varve_recall_port
-current_port(struct varve_vfs *vfs)
+struct varve_recall_port
+recall_port(struct varve_vfs *vfs)
 {
     VARVE_LOCKED(&vfs->recall_lock);
     return vfs->recall_port;
@@ -247,7 +248,7 @@ current_port(struct varve_vfs *vfs)
 static bool
 ask_port(struct varve_vfs *vfs, const struct varve_recall_wish *wish, struct varve_error *err)
 {
-    struct varve_recall_port port = current_port(vfs);
+    struct varve_recall_port port = recall_port(vfs);
     if (port.request == NULL)
         return varve_error_set(err, VARVE_ERROR_NOT_READY, 0,
                                "nothing is there to recall from discs");
@@ -348,8 +349,10 @@ enqueue(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_reader *r
 
 /* Locked vnode: can [offset, offset + size) be read without waiting? *ret_end: what to wait for. */
 static bool
-can_read(const struct vnode *vnode, uint64_t offset, uint64_t size, uint64_t *ret_end)
+can_read(struct varve_vfs *vfs, struct vnode *vnode, uint64_t offset, uint64_t size,
+         uint64_t *ret_end)
 {
+    uint64_t head = 0;
     const struct varve_content *content = &vnode->content;
     if (content->id.value == 0 || content->place.tier != VARVE_TIER_NONE)
         return true;
@@ -359,7 +362,8 @@ can_read(const struct vnode *vnode, uint64_t offset, uint64_t size, uint64_t *re
     if (offset >= content->size || size == 0)
         return true;
     *ret_end = size < content->size - offset ? offset + size : content->size;
-    return recall_partial_fd(vnode, offset, *ret_end) >= 0;
+    return recall_partial_fd(vnode, offset, *ret_end) >= 0 ||
+           (head_fd(vfs, vnode, &head) >= 0 && *ret_end <= head);
 }
 
 /* No locks held. The port's refusal ends the request for all who wait, the caller among them. */
@@ -390,7 +394,7 @@ varve_vfs_await_for(struct varve_vfs *vfs, const struct varve_reader *reader,
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "wait for inode %" PRIu64, await->ino);
     if (!vnode_acquire(vfs, await->ino, &vnode, NULL, err))
         return false;
-    if (can_read(vnode, await->offset, await->size, &end)) {
+    if (can_read(vfs, vnode, await->offset, await->size, &end)) {
         vnode_release(vfs, vnode);
         *ret_ticket = 0;
         await->ready(await->context, NULL);
@@ -402,8 +406,10 @@ varve_vfs_await_for(struct varve_vfs *vfs, const struct varve_reader *reader,
     }
     *waiter = (struct waiter){
         .start = await->offset, .end = end, .ready = await->ready, .context = await->context};
-    struct varve_recall_wish wish = {vnode->content.id, end != UINT64_MAX ? await->offset : 0,
-                                     reader != NULL};
+    struct varve_recall_wish wish = {.content = vnode->content.id,
+                                     .offset = end != UINT64_MAX ? await->offset : 0,
+                                     .reader = reader != NULL,
+                                     .uid = reader != NULL ? reader->uid : 0};
     uint64_t ticket = new_ticket(vfs);
     waiter->ticket = ticket;
     *ret_ticket = ticket; /* now: once enqueued, `ready` may come and take *ret_ticket with it */
@@ -448,7 +454,7 @@ give_up_request(struct varve_vfs *vfs, struct varve_content_id content)
     if (vnode->filling == NULL && nobody_waits(vfs, vnode, content, &admitted))
         request = request_detach(vfs, vnode);
     vnode_unlock(vfs, vnode);
-    struct varve_recall_port port = current_port(vfs);
+    struct varve_recall_port port = recall_port(vfs);
     if (request != NULL && admitted && port.forget != NULL)
         port.forget(port.context, content);
     request_tell(vfs, request, NULL);

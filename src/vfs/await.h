@@ -23,8 +23,8 @@ struct waiter {
 struct recall_user {
     struct recall_user *next;
     uint32_t uid;
-    unsigned active;        /* requests that the port has */
-    struct request *first;  /* those that wait for their turn */
+    unsigned active;       /* requests that the port has */
+    struct request *first; /* those that wait for their turn */
     struct request **last;
 };
 
@@ -40,13 +40,13 @@ struct request {
 };
 
 /* Under recall_lock: the waiters that `ready` says yes to, in a list of their own. */
-struct waiter *take_waiters(struct varve_vfs *vfs, struct request *request,
-                            bool (*ready)(const void *context, const struct waiter *waiter),
-                            const void *context);
+struct waiter *
+take_waiters(struct varve_vfs *vfs, struct request *request,
+             bool (*ready)(const void *context, const struct waiter *waiter), const void *context);
 /* No locks held. */
 void tell_all(struct waiter *waiter, const struct varve_error *failure);
 /* Locked: takes the vnode's request away if it is for this content. */
-struct request *detach_if_for(struct varve_vfs *vfs, struct vnode *vnode,
-                              struct varve_content_id content);
+struct request *
+detach_if_for(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content_id content);
 
 #endif

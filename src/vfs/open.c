@@ -162,12 +162,35 @@ current_size(struct varve_vfs *vfs, struct vnode *vnode, uint64_t *ret, struct v
     return true;
 }
 
+/* Locked. Of bytes that are on discs only: what a recall has brought so far, or the kept head. With
+ * `cut` less will do than *size, if that saves a recall. -1: to be waited for. */
+static int
+fd_without_copy(struct varve_vfs *vfs, struct vnode *vnode, uint64_t offset, bool cut,
+                uint64_t *size)
+{
+    uint64_t head = 0;
+    int fd = recall_partial_fd(vnode, offset, offset + *size);
+    if (fd >= 0)
+        return fd;
+    fd = head_fd(vfs, vnode, &head);
+    if (fd < 0 || offset >= head)
+        return -1;
+    if (*size <= head - offset)
+        return fd;
+    if (!cut || vnode->filling != NULL)
+        return -1;
+    *size = head - offset;
+    return fd;
+}
+
 /* Locked. */
 static bool
-read_vnode(struct varve_vfs *vfs, struct vnode *vnode, uint64_t offset, uint64_t *size, int *ret_fd,
+read_vnode(struct varve_open *open, uint64_t offset, bool cut, uint64_t *size, int *ret_fd,
            struct varve_error *err)
 {
     uint64_t total;
+    struct varve_vfs *vfs = open->vfs;
+    struct vnode *vnode = open->vnode;
     if (!current_size(vfs, vnode, &total, err))
         return false;
     *ret_fd = -1;
@@ -181,7 +204,7 @@ read_vnode(struct varve_vfs *vfs, struct vnode *vnode, uint64_t offset, uint64_t
             return false;
         *ret_fd = vnode->fd;
     } else {
-        *ret_fd = recall_partial_fd(vnode, offset, offset + count);
+        *ret_fd = fd_without_copy(vfs, vnode, offset, cut, &count);
     }
     if (*ret_fd < 0)
         return varve_error_set(err, VARVE_ERROR_WAIT, 0, "inode %" PRIu64 " is on discs only",
@@ -191,18 +214,32 @@ read_vnode(struct varve_vfs *vfs, struct vnode *vnode, uint64_t offset, uint64_t
     return true;
 }
 
-bool
-varve_open_read(struct varve_open *open, uint64_t offset, uint64_t *size, int *ret_fd,
-                struct varve_error *err)
+static bool
+read_open(struct varve_open *open, uint64_t offset, bool cut, uint64_t *size, int *ret_fd,
+          struct varve_error *err)
 {
     if (!open->reading)
         return varve_error_set(err, VARVE_ERROR_INVALID, EBADF, "read a file open for writing");
     vnode_lock(open->vnode);
-    bool ok = read_vnode(open->vfs, open->vnode, offset, size, ret_fd, err);
+    bool ok = read_vnode(open, offset, cut, size, ret_fd, err);
     if (ok)
         note_read(open);
     vnode_unlock(open->vfs, open->vnode);
     return ok;
+}
+
+bool
+varve_open_read(struct varve_open *open, uint64_t offset, uint64_t *size, int *ret_fd,
+                struct varve_error *err)
+{
+    return read_open(open, offset, false, size, ret_fd, err);
+}
+
+bool
+varve_open_read_some(struct varve_open *open, uint64_t offset, uint64_t *size, int *ret_fd,
+                     struct varve_error *err)
+{
+    return read_open(open, offset, true, size, ret_fd, err);
 }
 
 bool

@@ -78,9 +78,8 @@ bool
 reader_scans(const struct varve_vfs *vfs, const struct varve_reader *reader)
 {
     const struct varve_reader_rules *rules = &vfs->readers;
-    return reader != NULL &&
-           (in_list(&rules->scan_users, reader->uid) || in_group(&rules->scan_groups, reader) ||
-            runs_command(rules, reader));
+    return reader != NULL && (in_list(&rules->scan_users, reader->uid) ||
+                              in_group(&rules->scan_groups, reader) || runs_command(rules, reader));
 }
 
 bool

@@ -20,7 +20,7 @@ struct varve_recall {
     struct varve_place place;
     int fd;
     struct varve_ranges there; /* under the vnode's lock; only the one that recalls changes it */
-    uint64_t last;             /* where the last write ended, and what was written in order to there */
+    uint64_t last; /* where the last write ended, and what was written in order to there */
     uint64_t run;
 };
 
@@ -189,8 +189,7 @@ waited_for(struct varve_recall *recall, const struct varve_ranges *except,
     for (const struct waiter *waiter = request->waiters; waiter != NULL; waiter = waiter->next) {
         uint64_t start = waiter->start > within->start ? waiter->start : within->start;
         uint64_t end = waiter->end < within->end ? waiter->end : within->end;
-        if (waiter->end != UINT64_MAX && start < end &&
-            missing(recall, except, start, end, ret))
+        if (waiter->end != UINT64_MAX && start < end && missing(recall, except, start, end, ret))
             return true;
     }
     return false;
@@ -202,8 +201,8 @@ choose_next(struct varve_recall *recall, const struct varve_ranges *except,
             const struct varve_range *within, struct varve_range *ret)
 {
     struct varve_range on;
-    bool more = recall->last >= within->start &&
-                missing(recall, except, recall->last, within->end, &on);
+    bool more =
+        recall->last >= within->start && missing(recall, except, recall->last, within->end, &on);
     bool in_run = more && on.start == recall->last && recall->run > 0 && recall->run < RUN_BYTES;
     if (!in_run && recall->there.count < JUMPS_MAX && waited_for(recall, except, within, ret)) {
         /* Goes on behind what is waited for, too. */
@@ -310,6 +309,11 @@ varve_recall_end(struct varve_recall *recall, const struct varve_error *failure,
     bool ok = failure == NULL && make_durable(recall, &own);
     vnode_lock(vnode);
     ok = ok && install_copy(recall, &own);
+    if (!ok && vnode->content.id.value == recall->content.id.value &&
+        varve_ranges_cover(&recall->there, 0,
+                           vfs->head_bytes < recall->content.size ? vfs->head_bytes
+                                                                  : recall->content.size))
+        head_keep_part(vfs, vnode, recall->fd);
     vnode->filling = NULL;
     vnode_retire_fd(vnode, recall->fd);
     struct request *request = detach_if_for(vfs, vnode, recall->content.id);

@@ -41,14 +41,16 @@ struct vnode {
     bool loaded;
     struct varve_content content; /* id 0: none */
     int fd;                       /* backing file, O_RDWR; -1: not opened yet or none */
-    unsigned readers, writers;    /* opens without and with write access */
-    unsigned passthroughs;        /* of them, with the descriptor given to the kernel */
-    unsigned ios;                 /* descriptors given out and not done with */
-    bool dirty;                   /* written since there was no writer */
-    bool name_fresh;              /* the backing file's name is not durable yet */
-    bool adopted;                 /* took a sealed content's file; that commit is not durable yet */
-    uint64_t changes;             /* counts what could make a copy under way out of date */
-    double heat;                  /* opens not yet in the catalog, decayed to heat_ns */
+    int head_fd;                  /* head of content `head_of`; -1: not opened yet or none */
+    uint64_t head_of;
+    unsigned readers, writers; /* opens without and with write access */
+    unsigned passthroughs;     /* of them, with the descriptor given to the kernel */
+    unsigned ios;              /* descriptors given out and not done with */
+    bool dirty;                /* written since there was no writer */
+    bool name_fresh;           /* the backing file's name is not durable yet */
+    bool adopted;              /* took a sealed content's file; that commit is not durable yet */
+    uint64_t changes;          /* counts what could make a copy under way out of date */
+    double heat;               /* opens not yet in the catalog, decayed to heat_ns */
     int64_t heat_ns;
     uint64_t opens;
     int64_t atime_ns; /* of a read not yet in the catalog; 0: none */
@@ -67,6 +69,8 @@ struct varve_vfs {
     enum varve_tier first_tier;
     int64_t heat_half_life_ns;
     struct varve_reader_rules readers;
+    uint64_t head_bytes;
+    atomic_bool heads_stopped;
     bool simulated; /* the clock is not the machine's, so backing files get its times by hand */
 
     pthread_mutex_t table_lock;
@@ -207,10 +211,21 @@ struct request *request_detach(struct varve_vfs *vfs, struct vnode *vnode);
 void
 request_tell(struct varve_vfs *vfs, struct request *request, const struct varve_error *failure);
 void recall_cancel_all(struct varve_vfs *vfs);
+struct varve_recall_port recall_port(struct varve_vfs *vfs);
 
 /* --- recall.c --- */
 /* Locked: the descriptor of a recall under way if it has [start, end), else -1. */
 int recall_partial_fd(const struct vnode *vnode, uint64_t start, uint64_t end);
+
+/* --- head.c --- */
+/* Before the resident copy is released: makes a head if there is none; the caller names it. */
+void head_keep(struct varve_vfs *vfs, struct varve_content *content);
+/* Locked, of a recall that ends early: `from` has the beginning. Makes a head and names it. */
+void head_keep_part(struct varve_vfs *vfs, struct vnode *vnode, int from);
+/* The row is about to be written without it. */
+void head_remove(struct varve_vfs *vfs, struct varve_content *content);
+/* Locked: the descriptor of the head if there is one that proves itself, else -1. */
+int head_fd(struct varve_vfs *vfs, struct vnode *vnode, uint64_t *ret_bytes);
 
 /* --- reap.c --- */
 VARVE_MUST_CHECK bool reap_start(struct varve_vfs *vfs, struct varve_error *err);

@@ -112,6 +112,13 @@ varve_open_read(struct varve_open *open_file, uint64_t offset, uint64_t *size, i
 }
 
 bool
+varve_open_read_some(struct varve_open *open_file, uint64_t offset, uint64_t *size, int *ret_fd,
+                     struct varve_error *err)
+{
+    return varve_open_read(open_file, offset, size, ret_fd, err);
+}
+
+bool
 varve_open_write(struct varve_open *open_file, int *ret_fd, struct varve_error *err)
 {
     uint64_t size = 1;

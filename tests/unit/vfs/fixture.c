@@ -39,7 +39,8 @@ fixture_open(struct fixture *f)
                                         .archive_dir = f->dir,
                                         .first_tier = VARVE_TIER_SSD,
                                         .heat_half_life_ns = HALF_LIFE_NS,
-                                        .readers = f->readers};
+                                        .readers = f->readers,
+                                        .head_bytes = f->head_bytes};
     return varve_vfs_new(&options, &f->vfs, &f->err);
 }
 

@@ -282,7 +282,8 @@ test_users_and_engine(void **state)
         write_file(&a, a.inos[i], 'A');
         (void)pthread_mutex_init(&a.file_locks[i], NULL);
     }
-    varve_vfs_set_recall_port(f->vfs, &(struct varve_recall_port){.context = &engine, .request = ask});
+    varve_vfs_set_recall_port(f->vfs,
+                              &(struct varve_recall_port){.context = &engine, .request = ask});
     assert_int_equal(pthread_create(&engine.thread, NULL, run_engine, &engine), 0);
     for (size_t i = 0; i < USERS; i++) {
         users[i] = (struct user){.arena = &a, .seed = i + 1};
