@@ -6,7 +6,7 @@
 #include <varve/text.h>
 
 /* More would be no beginning of a file any more, and is read whole when a head is opened. */
-#define HEAD_BYTES_MAX (UINT64_C(64) << 20)
+#define HEAD_BYTES_MAX (UINT64_C(16) << 20)
 
 void
 config_list_done(struct varve_config_list *list)
@@ -61,7 +61,7 @@ config_head(const struct scope *scope, void *object, const char *value, struct v
     if (!varve_text_parse_bytes(value, &bytes, err))
         return false;
     if (bytes > HEAD_BYTES_MAX)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' is more than 64 MiB", value);
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' is more than 16 MiB", value);
     config->head_bytes = bytes;
     return true;
 }

@@ -32,8 +32,8 @@ static void
 note_move(const struct slow *slow, const uint8_t *cdb)
 {
     char line[32];
-    int size = snprintf(line, sizeof line, "%u %u\n", varve_get_be16(cdb + 4),
-                        varve_get_be16(cdb + 6));
+    int size =
+        snprintf(line, sizeof line, "%u %u\n", varve_get_be16(cdb + 4), varve_get_be16(cdb + 6));
     if (write(slow->moves_fd, line, (size_t)size) != size)
         abort(); /* a test that cannot count is none */
 }
