@@ -34,6 +34,12 @@ finding(struct checking *checking, const char *format, ...)
 }
 
 static void
+head_finding(void *context, const char *text)
+{
+    finding(context, "%s", text);
+}
+
+static void
 catalog_finding(void *context, const char *text)
 {
     finding(context, "catalog: %s", text);
@@ -306,6 +312,8 @@ check(struct checking *checking, struct varve_error *err)
            varve_catalog_verify(engine->catalog, catalog_finding, checking, err) &&
            check_contents(checking, true, err) &&
            varve_store_each(engine->store, check_file, checking, err) &&
+           heads_compare(engine, checking->repair, head_finding, checking,
+                         &checking->report.repaired, err) &&
            check_libraries(checking, err) && check_sets(checking, err);
 }
 
@@ -329,6 +337,7 @@ sweep_job(struct varve_engine *engine, struct job *job, void *context, struct va
 {
     struct place_set named = {0};
     struct checking checking = {.engine = engine, .repair = true, .named = &named};
+    uint64_t heads = 0; /* of a cache: nobody needs to know */
     (void)context;
     job_text(job, "looking for what the last run left");
     {
@@ -338,7 +347,8 @@ sweep_job(struct varve_engine *engine, struct job *job, void *context, struct va
             return false;
     }
     bool ok = varve_catalog_sync(engine->catalog, err) && check_contents(&checking, false, err) &&
-              varve_store_each(engine->store, check_file, &checking, err);
+              varve_store_each(engine->store, check_file, &checking, err) &&
+              heads_compare(engine, true, NULL, NULL, &heads, err);
     free(named.files);
     if (ok && checking.report.repaired > 0)
         varve_log(VARVE_LOG_NOTICE, "%" PRIu64 " backing files without a content removed",

@@ -60,6 +60,7 @@ drop_content(struct varve_vfs *vfs, struct varve_content_id id, struct varve_pla
     if (content.phase == VARVE_PHASE_SEALED) {
         *ret_place = content.place;
         content.place = (struct varve_place){.tier = VARVE_TIER_NONE};
+        head_remove(vfs, &content);
     }
     content.current = false;
     return varve_catalog_content_update(vfs->catalog, &content, err);

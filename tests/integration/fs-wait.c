@@ -73,9 +73,10 @@ varve_vfs_lookup(struct varve_vfs *v, uint64_t parent, const char *name, struct 
 }
 
 bool
-varve_vfs_open(struct varve_vfs *v, uint64_t ino, int flags, struct varve_open **ret,
-               struct varve_error *err)
+varve_vfs_open_by(struct varve_vfs *v, const struct varve_reader *reader, uint64_t ino, int flags,
+                  struct varve_open **ret, struct varve_error *err)
 {
+    (void)reader;
     (void)flags;
     struct varve_open *open_file = calloc(1, sizeof *open_file);
     if (open_file == NULL)
@@ -111,6 +112,13 @@ varve_open_read(struct varve_open *open_file, uint64_t offset, uint64_t *size, i
 }
 
 bool
+varve_open_read_some(struct varve_open *open_file, uint64_t offset, uint64_t *size, int *ret_fd,
+                     struct varve_error *err)
+{
+    return varve_open_read(open_file, offset, size, ret_fd, err);
+}
+
+bool
 varve_open_write(struct varve_open *open_file, int *ret_fd, struct varve_error *err)
 {
     uint64_t size = 1;
@@ -124,12 +132,10 @@ varve_open_done(struct varve_open *open_file)
 }
 
 bool
-varve_vfs_await(struct varve_vfs *v, uint64_t ino, uint64_t offset, uint64_t size,
-                varve_ready_fn *ready, void *context, uint64_t *ret_ticket, struct varve_error *err)
+varve_vfs_await_for(struct varve_vfs *v, const struct varve_reader *reader,
+                    const struct varve_await *await, uint64_t *ret_ticket, struct varve_error *err)
 {
-    (void)ino;
-    (void)offset;
-    (void)size;
+    (void)reader;
     bool now = false;
     {
         VARVE_LOCKED(&v->lock);
@@ -137,12 +143,12 @@ varve_vfs_await(struct varve_vfs *v, uint64_t ino, uint64_t offset, uint64_t siz
             return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "awaits");
         now = v->resident;
         if (!now)
-            v->awaits[v->await_count] = (struct await){ready, context};
+            v->awaits[v->await_count] = (struct await){await->ready, await->context};
         v->await_count++;
         *ret_ticket = v->await_count;
     }
     if (now)
-        ready(context, NULL); /* from this thread, before the return: allowed */
+        await->ready(await->context, NULL); /* from this thread, before the return: allowed */
     return true;
 }
 
