@@ -92,6 +92,7 @@ struct varve_dentry {
     uint64_t parent;
     char name[VARVE_NAME_BYTES_MAX + 1];
     struct varve_inode inode;
+    bool stale; /* set by varve_vfs_readdir() only: size and times may be those of a moment ago */
 };
 
 VARVE_MUST_CHECK bool varve_catalog_inode_get(struct varve_catalog *catalog, uint64_t ino,

@@ -92,7 +92,8 @@ varve_vfs_rmdir(struct varve_vfs *vfs, uint64_t parent, const char *name, struct
 VARVE_MUST_CHECK bool
 varve_vfs_rename(struct varve_vfs *vfs, uint64_t parent, const char *name, uint64_t new_parent,
                  const char *new_name, unsigned flags, struct varve_error *err);
-/* As varve_catalog_readdir, with current sizes; without "." and "..". */
+/* As varve_catalog_readdir, with current sizes, but for those it would have to wait for (`stale`);
+ * without "." and "..". */
 VARVE_MUST_CHECK bool
 varve_vfs_readdir(struct varve_vfs *vfs, uint64_t ino, uint64_t after, struct varve_dentry *ret,
                   size_t max, size_t *ret_count, struct varve_error *err);
@@ -134,6 +135,9 @@ VARVE_MUST_CHECK bool varve_open_read(struct varve_open *open, uint64_t offset, 
 VARVE_MUST_CHECK bool
 varve_open_write(struct varve_open *open, int *ret_fd, struct varve_error *err);
 void varve_open_done(struct varve_open *open);
+/* May the kernel have pages written through a mapping that did not come here yet? Then a hole of
+ * the backing file may be none. */
+bool varve_open_hides_data(struct varve_open *open);
 /* A descriptor that the kernel could use as long as the file is open, or -1: not resident, no
  * backing file yet, FROZEN (its next writer gets a copy), or not LIVE and open for writing. Only
  * asks: whoever hands it to the kernel takes it from varve_open_pass(). */

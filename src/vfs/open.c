@@ -228,6 +228,15 @@ varve_open_done(struct varve_open *open)
     vnode_unlock(open->vfs, open->vnode);
 }
 
+bool
+varve_open_hides_data(struct varve_open *open)
+{
+    vnode_lock(open->vnode);
+    bool hides = open->vnode->writers > 0 && open->vnode->passthroughs == 0;
+    vnode_unlock(open->vfs, open->vnode);
+    return hides;
+}
+
 /* Locked. A FROZEN file is never given to the kernel: its next writer gets a copy, and the kernel
  * would go on reading the old bytes. A SEALED one's next writer takes over the same file. */
 static int
