@@ -58,6 +58,8 @@ enum {
     VARVE_SET_SIZE = 8,
     VARVE_SET_ATIME = 16,
     VARVE_SET_MTIME = 32,
+    VARVE_SET_ATIME_NOW = 64, /* whatever atime_ns is */
+    VARVE_SET_MTIME_NOW = 128,
 };
 struct varve_setattr {
     unsigned mask;

@@ -273,11 +273,30 @@ change_file(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_setat
     return change_unit(vfs, vnode->ino, change, live, ret, err);
 }
 
+static struct varve_setattr
+with_times(struct varve_vfs *vfs, const struct varve_setattr *asked)
+{
+    struct varve_setattr change = *asked;
+    if ((change.mask & (VARVE_SET_ATIME_NOW | VARVE_SET_MTIME_NOW)) == 0)
+        return change;
+    int64_t now_ns = vfs_now(vfs);
+    if (change.mask & VARVE_SET_ATIME_NOW) {
+        change.mask |= VARVE_SET_ATIME;
+        change.atime_ns = now_ns;
+    }
+    if (change.mask & VARVE_SET_MTIME_NOW) {
+        change.mask |= VARVE_SET_MTIME;
+        change.mtime_ns = now_ns;
+    }
+    return change;
+}
+
 bool
-varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *change,
+varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *asked,
                   struct varve_inode *ret, struct varve_error *err)
 {
     struct varve_inode inode;
+    const struct varve_setattr resolved = with_times(vfs, asked), *change = &resolved;
     if (!varve_catalog_inode_get(vfs->catalog, ino, &inode, err) ||
         !check_change(&inode, change, err))
         return false;

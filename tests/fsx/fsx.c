@@ -54,7 +54,7 @@ static const struct operation operations[] = {
     {"chmod", 2, fsx_do_chmod},
     {"utimens", 2, fsx_do_utimens},
     {"stat", 4, fsx_do_stat},
-    {"tier", 5, fsx_do_tier},
+    {"tier", 8, fsx_do_tier},
     {"remount", 1, fsx_do_remount},
     {"crash", 1, fsx_do_crash},
 };
@@ -112,7 +112,7 @@ run(struct fsx *f)
     }
     f->op = f->ops;
     fsx_check_all(f);
-    fsx_drop_all(f);
+    fsx_drop_users(f, NULL);
     fsx_check_all(f);
 }
 

@@ -139,7 +139,8 @@ struct fsx_handle *fsx_pick(struct fsx *f, unsigned wanted);
 struct fsx_handle *fsx_free_handle(struct fsx *f);
 void fsx_drop_handle(struct fsx *f, struct fsx_handle *handle);
 void fsx_drop_map(struct fsx *f, struct fsx_map *map);
-void fsx_drop_all(struct fsx *f);
+/* Closes and unmaps all of one file; of every file if that is NULL. */
+void fsx_drop_users(struct fsx *f, const struct fsx_object *object);
 int fsx_pick_name(struct fsx *f, bool existing); /* -1: none */
 void fsx_do_open(struct fsx *f);
 void fsx_do_close(struct fsx *f);

@@ -37,14 +37,14 @@ fsx_drop_map(struct fsx *f, struct fsx_map *map)
 }
 
 void
-fsx_drop_all(struct fsx *f)
+fsx_drop_users(struct fsx *f, const struct fsx_object *object)
 {
     for (unsigned i = 0; i < FSX_HANDLES; i++) {
-        if (f->handles[i].fd >= 0)
+        if (f->handles[i].fd >= 0 && (object == NULL || f->handles[i].object == object))
             fsx_drop_handle(f, &f->handles[i]);
     }
     for (unsigned i = 0; i < FSX_MAPS; i++) {
-        if (f->maps[i].address != NULL)
+        if (f->maps[i].address != NULL && (object == NULL || f->maps[i].object == object))
             fsx_drop_map(f, &f->maps[i]);
     }
 }

@@ -35,9 +35,12 @@ fsx_do_tier(struct fsx *f)
     char path[4200];
     const char *word = words[fsx_random(f, sizeof words / sizeof words[0])];
     int name = fsx_chance(f, 2) ? fsx_pick_name(f, true) : -1;
+    bool closed = !fsx_chance(f, 3);
     if (f->tier_script == NULL)
         return;
-    fsx_say(f, "%s '%s'", word, name < 0 ? "." : fsx_name(name));
+    fsx_say(f, "%s '%s'%s", word, name < 0 ? "." : fsx_name(name), closed ? " (closed)" : "");
+    if (closed) /* open files are not moved or released */
+        fsx_drop_users(f, name < 0 ? NULL : f->names[name]);
     (void)snprintf(path, sizeof path, "%s/%s", f->dir, name < 0 ? "." : fsx_name(name));
     int status = run_script(f, word, path);
     if (status > 1)
@@ -68,7 +71,7 @@ sync_all(struct fsx *f)
 static void
 end_and_begin(struct fsx *f, const char *word)
 {
-    fsx_drop_all(f);
+    fsx_drop_users(f, NULL);
     for (int i = 0; i < FSX_NAMES; i++) { /* mappings are written back when they go */
         if (f->names[i] != NULL)
             fsx_check_stat(f, f->names[i], FSX_SAME);
