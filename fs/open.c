@@ -14,6 +14,7 @@
  *   be written in passthrough: the kernel would not strip them. */
 #include "fs_internal.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 static void
@@ -135,7 +136,12 @@ fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
         fs_reply_error(req, "create", parent, &err);
         return;
     }
-    if (!open_handle(mount, inode.ino, fi, &err)) {
+    if (made)
+        fi->flags &= ~O_TRUNC; /* it is empty, and its times are in the answer already */
+    bool ok = open_handle(mount, inode.ino, fi, &err);
+    if (ok && (fi->flags & O_TRUNC) != 0) /* found after all, and emptied: other attributes now */
+        (void)!varve_vfs_getattr(mount->vfs, inode.ino, &inode, &undo);
+    if (!ok) {
         if (made) /* a create that fails leaves no name; if this fails too, it leaves an empty file
                    */
             (void)!varve_vfs_unlink(mount->vfs, parent, name, &undo);
