@@ -124,6 +124,13 @@ varve_open_done(struct varve_open *open_file)
 }
 
 bool
+varve_open_hides_data(struct varve_open *open_file)
+{
+    (void)open_file;
+    return false;
+}
+
+bool
 varve_vfs_await(struct varve_vfs *v, uint64_t ino, uint64_t offset, uint64_t size,
                 varve_ready_fn *ready, void *context, uint64_t *ret_ticket, struct varve_error *err)
 {
