@@ -15,16 +15,13 @@ struct listing {
 
 /* False: it does not fit any more. */
 static bool
-add(struct listing *list, const char *name, const struct varve_inode *inode, bool stale,
-    uint64_t offset)
+add(struct listing *list, const char *name, const struct varve_inode *inode, uint64_t offset)
 {
     char *at = list->bytes + list->used;
     size_t room = list->size - list->used;
     size_t need = 0;
     struct fuse_entry_param entry;
     fs_entry(inode, &entry);
-    if (stale)
-        entry.ino = 0; /* only the name: the kernel would keep such attributes for a day */
     if (list->plus)
         need = fuse_add_direntry_plus(list->req, at, room, name, &entry, (off_t)offset);
     else
@@ -40,13 +37,13 @@ add_dots(struct listing *list, uint64_t ino, uint64_t *offset, struct varve_erro
 {
     struct varve_vfs *vfs = fs_mount_of(list->req)->vfs;
     struct varve_inode inode = {.ino = ino, .mode = S_IFDIR};
-    if (*offset == 0 && add(list, ".", &inode, false, 1))
+    if (*offset == 0 && add(list, ".", &inode, 1))
         *offset = 1;
     if (*offset != 1)
         return true;
     if (!varve_vfs_parent(vfs, ino, &inode.ino, err))
         return false;
-    if (add(list, "..", &inode, false, 2))
+    if (add(list, "..", &inode, 2))
         *offset = 2;
     return true;
 }
@@ -63,7 +60,7 @@ add_entries(struct listing *list, uint64_t ino, uint64_t offset, struct varve_er
         if (!varve_vfs_readdir(fs_mount_of(list->req)->vfs, ino, after, batch, BATCH, &count, err))
             return false;
         for (size_t i = 0; i < count; i++) {
-            if (!add(list, batch[i].name, &batch[i].inode, batch[i].stale, batch[i].cookie + DOTS))
+            if (!add(list, batch[i].name, &batch[i].inode, batch[i].cookie + DOTS))
                 return true;
         }
         if (count < BATCH)
@@ -108,9 +105,6 @@ fs_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info 
 {
     (void)datasync;
     (void)fi;
-    struct varve_error err = {0};
-    if (varve_vfs_fsync(fs_mount_of(req)->vfs, 0, &err))
-        (void)fuse_reply_err(req, 0);
-    else
-        fs_reply_error(req, "fsync", ino, &err);
+    (void)ino;
+    fs_sync(req, 0); /* all names are in the catalog */
 }

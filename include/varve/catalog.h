@@ -86,6 +86,7 @@ struct varve_inode {
     int64_t
         recorded_ctime_ns; /* ctime of the newest record of this inode on a sealed disc; 0 none */
     uint64_t blocks; /* of 512 bytes that its backing file took when last looked at; 0: not known */
+    bool unsteady;   /* no column: the vfs sets it when size and times may change unseen (vfs.h) */
 };
 struct varve_dentry {
     uint64_t cookie; /* > 0, unique, ascending in order of creation: the readdir offset, stable for
@@ -93,7 +94,6 @@ struct varve_dentry {
     uint64_t parent;
     char name[VARVE_NAME_BYTES_MAX + 1];
     struct varve_inode inode;
-    bool stale; /* set by varve_vfs_readdir() only: size and times may be those of a moment ago */
 };
 
 VARVE_MUST_CHECK bool varve_catalog_inode_get(struct varve_catalog *catalog, uint64_t ino,

@@ -72,6 +72,10 @@ vfs_take_stat(struct varve_vfs *vfs, struct varve_inode *inode, const struct sta
 {
     int64_t mtime_ns = vfs_ns(st->st_mtim);
     note_stamp(vfs, mtime_ns);
+    /* A file's making may be older than the time in the row. What is changed after its time was set
+     * to one to come is of now. */
+    if (mtime_ns < inode->mtime_ns && inode->mtime_ns <= vfs_now(vfs))
+        mtime_ns = inode->mtime_ns;
     if (inode->size == (uint64_t)st->st_size && inode->mtime_ns == mtime_ns)
         return false;
     inode->size = (uint64_t)st->st_size;
@@ -110,28 +114,30 @@ refresh_from(struct varve_vfs *vfs, const struct vnode *vnode, struct varve_inod
         inode->atime_ns = vnode->atime_ns;
 }
 
-bool
-vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, uint64_t flushes, bool wait)
+void
+vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, uint64_t flushes)
 {
     if (!S_ISREG(inode->mode))
-        return true;
+        return;
     if (inode->content.value != 0)
         crash_catch_up(vfs, inode);
     struct vnode *vnode = vnode_peek(vfs, inode->ino);
     if (vnode == NULL) {
         read_again(vfs, inode, flushes);
-        return true;
+        return;
     }
-    if (wait)
-        vnode_lock(vnode);
-    else if (pthread_mutex_trylock(&vnode->lock) != 0) {
+    /* Nobody waits for a file that is being copied or synced: then the row is right. */
+    if (!vnode_try_lock(vnode)) {
+        read_again(vfs, inode, flushes);
+        inode->unsteady = true;
         vnode_put(vfs, vnode);
-        return false;
+        return;
     }
     read_again(vfs, inode, flushes);
     refresh_from(vfs, vnode, inode);
+    pass_settle_privileges(vfs, vnode, inode);
+    inode->unsteady = pass_unsteady(vnode);
     vnode_release(vfs, vnode);
-    return true;
 }
 
 bool
@@ -142,7 +148,7 @@ varve_vfs_getattr(struct varve_vfs *vfs, uint64_t ino, struct varve_inode *ret,
     uint64_t flushes = vfs_flushes(vfs);
     if (!varve_catalog_inode_get(vfs->catalog, ino, &inode, err))
         return false;
-    (void)vfs_refresh(vfs, &inode, flushes, true);
+    vfs_refresh(vfs, &inode, flushes);
     *ret = inode;
     return true;
 }
@@ -242,6 +248,13 @@ change_unit(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *cha
     return true;
 }
 
+bool
+vfs_change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *change,
+                struct varve_inode *ret, struct varve_error *err)
+{
+    return change_unit(vfs, ino, change, NULL, ret, err);
+}
+
 static bool
 set_file_mtime(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_setattr *change,
                struct varve_error *err)
@@ -263,6 +276,7 @@ change_file(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_setat
             struct varve_inode *ret, struct varve_error *err)
 {
     struct vnode *live = NULL;
+    pass_settle_privileges(vfs, vnode, NULL);
     if ((change->mask & VARVE_SET_SIZE) != 0 && !version_truncate(vfs, vnode, change->size, err))
         return false;
     if (vnode_live_file(vnode)) {
@@ -270,6 +284,7 @@ change_file(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_setat
             return false;
         live = vnode;
     }
+    pass_watch_from_now(vnode);
     return change_unit(vfs, vnode->ino, change, live, ret, err);
 }
 
@@ -304,7 +319,9 @@ varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setatt
         uint64_t flushes = vfs_flushes(vfs);
         if (!change_unit(vfs, ino, change, NULL, &inode, err))
             return false;
-        (void)vfs_refresh(vfs, &inode, flushes, true);
+        if ((inode.mode & (S_ISUID | S_ISGID)) != 0 && (change->mask & VARVE_SET_MODE) != 0)
+            pass_privileges_given(vfs, ino);
+        vfs_refresh(vfs, &inode, flushes);
         *ret = inode;
         return true;
     }
@@ -312,7 +329,11 @@ varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setatt
     if (!vnode_acquire(vfs, ino, &vnode, NULL, err))
         return false;
     bool ok = change_file(vfs, vnode, change, ret, err);
+    if (ok)
+        ret->unsteady = pass_unsteady(vnode);
     vnode_release(vfs, vnode);
+    if (ok && (ret->mode & (S_ISUID | S_ISGID)) != 0 && (change->mask & VARVE_SET_MODE) != 0)
+        pass_privileges_given(vfs, ino);
     return ok;
 }
 

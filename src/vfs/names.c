@@ -132,7 +132,7 @@ varve_vfs_lookup(struct varve_vfs *vfs, uint64_t parent, const char *name, struc
             return varve_error_set(err, VARVE_ERROR_INVALID, ENOTDIR, "inode %" PRIu64, parent);
         return false;
     }
-    (void)vfs_refresh(vfs, &dentry.inode, flushes, true);
+    vfs_refresh(vfs, &dentry.inode, flushes);
     *ret = dentry.inode;
     return true;
 }
@@ -163,9 +163,8 @@ varve_vfs_readdir(struct varve_vfs *vfs, uint64_t ino, uint64_t after, struct va
     uint64_t flushes = vfs_flushes(vfs);
     if (!varve_catalog_readdir(vfs->catalog, ino, after, ret, max, ret_count, err))
         return false;
-    /* A listing does not wait for one file of it that is being copied. */
     for (size_t i = 0; i < *ret_count; i++)
-        ret[i].stale = !vfs_refresh(vfs, &ret[i].inode, flushes, false);
+        vfs_refresh(vfs, &ret[i].inode, flushes);
     return true;
 }
 
@@ -296,7 +295,7 @@ varve_vfs_link(struct varve_vfs *vfs, uint64_t ino, uint64_t parent, const char 
     bool keep = link_rows(vfs, ino, parent, name, &inode, err);
     if (!varve_catalog_end(vfs->catalog, keep, err))
         return varve_error_wrap(err, "link '%s'", name);
-    (void)vfs_refresh(vfs, &inode, flushes, true);
+    vfs_refresh(vfs, &inode, flushes);
     *ret = inode;
     return true;
 }

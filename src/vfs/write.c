@@ -8,6 +8,7 @@
 /* After a crash numbers that were not committed may come again while their files are still there.
  */
 #define NUMBERS_TRIED_MAX 1000000u
+#define QUICK_CUT_BYTES_MAX (UINT64_C(64) << 20)
 
 static enum varve_tier
 other_tier(enum varve_tier tier)
@@ -201,9 +202,12 @@ finish_adoption(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *
 {
     if (!vnode->adopted)
         return true;
-    if (!varve_catalog_sync(vfs->catalog, err))
+    if (!vnode_slow_begin(vnode, err))
+        return false;
+    vnode->adopted = !varve_catalog_sync(vfs->catalog, err);
+    vnode_slow_end(vnode);
+    if (vnode->adopted)
         return varve_error_wrap(err, "new version of inode %" PRIu64, vnode->ino);
-    vnode->adopted = false;
     return true;
 }
 
@@ -220,7 +224,7 @@ adopt_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 /* The copy is durable before the row names it: until then the frozen bytes are the only good ones
  * (INV-2). */
 static bool
-copy_file(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varve_error *err)
+copy_and_install(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varve_error *err)
 {
     struct varve_place place;
     int fd;
@@ -239,6 +243,16 @@ copy_file(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varv
     vnode_replace_fd(vnode, fd);
     vnode->name_fresh = false;
     return true;
+}
+
+static bool
+copy_file(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varve_error *err)
+{
+    if (!vnode_slow_begin(vnode, err))
+        return false;
+    bool ok = copy_and_install(vfs, vnode, keep, err);
+    vnode_slow_end(vnode);
+    return ok;
 }
 
 static bool
@@ -286,6 +300,22 @@ is_file_of_size(const struct vnode *vnode, uint64_t size)
     return size == vnode->content.size;
 }
 
+/* Locked. Giving back the blocks of a large file takes the filesystem below a while. */
+static bool
+cut_file(struct vnode *vnode, uint64_t size, struct varve_error *err)
+{
+    struct stat st;
+    if (fstat(vnode->fd, &st) != 0)
+        return varve_error_system(err, errno, "look at backing file");
+    bool slow = (uint64_t)st.st_size > size && (uint64_t)st.st_size - size > QUICK_CUT_BYTES_MAX;
+    if (slow && !vnode_slow_begin(vnode, err))
+        return false;
+    bool ok = ftruncate(vnode->fd, (off_t)size) == 0 ||
+              varve_error_system(err, errno, "truncate backing file");
+    vnode_slow_end(vnode);
+    return ok;
+}
+
 bool
 version_truncate(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, struct varve_error *err)
 {
@@ -300,7 +330,5 @@ version_truncate(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, stru
     if (!version_for_write(vfs, vnode, size, err))
         return false;
     vnode->changes++;
-    if (ftruncate(vnode->fd, (off_t)size) != 0)
-        return varve_error_system(err, errno, "truncate backing file");
-    return true;
+    return cut_file(vnode, size, err);
 }
