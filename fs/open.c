@@ -235,7 +235,12 @@ fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
         return;
     }
     const struct varve_reader reader = fs_reader_of(req, fi);
-    if (!open_handle(mount, &reader, inode.ino, fi, &err)) {
+    if (made)
+        fi->flags &= ~O_TRUNC; /* it is empty, and its times are in the answer already */
+    bool ok = open_handle(mount, &reader, inode.ino, fi, &err);
+    if (ok && (fi->flags & O_TRUNC) != 0) /* found after all, and emptied: other attributes now */
+        (void)!varve_vfs_getattr(mount->vfs, inode.ino, &inode, &undo);
+    if (!ok) {
         if (made) /* a create that fails leaves no name; if this fails too, it leaves an empty file
                    */
             (void)!varve_vfs_unlink(mount->vfs, parent, name, &undo);

@@ -95,6 +95,8 @@ enum {
     VARVE_SET_SIZE = 8,
     VARVE_SET_ATIME = 16,
     VARVE_SET_MTIME = 32,
+    VARVE_SET_ATIME_NOW = 64, /* whatever atime_ns is */
+    VARVE_SET_MTIME_NOW = 128,
 };
 struct varve_setattr {
     unsigned mask;
@@ -183,6 +185,9 @@ VARVE_MUST_CHECK bool varve_open_read_some(struct varve_open *open, uint64_t off
 VARVE_MUST_CHECK bool
 varve_open_write(struct varve_open *open, int *ret_fd, struct varve_error *err);
 void varve_open_done(struct varve_open *open);
+/* May the kernel have pages written through a mapping that did not come here yet? Then a hole of
+ * the backing file may be none. */
+bool varve_open_hides_data(struct varve_open *open);
 /* Reading would have to wait for a disc. */
 bool varve_open_on_discs(struct varve_open *open);
 /* A write by somebody who may not keep setuid, setgid and capabilities: they go. *ret_stripped:

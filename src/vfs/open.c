@@ -317,6 +317,15 @@ varve_open_done(struct varve_open *open)
 }
 
 bool
+varve_open_hides_data(struct varve_open *open)
+{
+    vnode_lock(open->vnode);
+    bool hides = open->vnode->writers > 0 && open->vnode->passthroughs == 0;
+    vnode_unlock(open->vfs, open->vnode);
+    return hides;
+}
+
+bool
 varve_open_on_discs(struct varve_open *open)
 {
     vnode_lock(open->vnode);

@@ -121,6 +121,8 @@ struct varve_vfs {
     struct varve_reader_rules readers;
     uint64_t head_bytes;
     atomic_bool heads_stopped;
+    atomic_uint_least64_t flushes; /* of sizes and times from backing files to the catalog */
+    atomic_int_least64_t seen_ns;  /* latest time of change of a backing file */
     bool simulated; /* the clock is not the machine's, so backing files get its times by hand */
 
     pthread_mutex_t table_lock;
@@ -202,11 +204,17 @@ vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 bool vnode_orphan(struct varve_vfs *vfs, uint64_t ino);
 
 /* --- attr.c --- */
-int64_t vfs_now(const struct varve_vfs *vfs);
-/* Corrects size and times of a regular file from its backing file where that knows better. */
-void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait);
+/* The time to stamp files with: not before that of any backing file seen so far, not ahead of the
+ * clock they are stamped by. */
+int64_t vfs_now(struct varve_vfs *vfs);
+/* To be asked before an inode is read that vfs_refresh() gets. */
+uint64_t vfs_flushes(struct varve_vfs *vfs);
+/* Corrects size and times of a regular file from its backing file where that knows better. What it
+ * gives was true at some moment of this request: the kernel keeps it for a day, so an answer that
+ * is older than a close would be a wrong size for a day. */
+void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, uint64_t flushes);
 /* Takes size and mtime from `st`; true if that changed anything. */
-bool vfs_take_stat(struct varve_inode *inode, const struct stat *st);
+bool vfs_take_stat(struct varve_vfs *vfs, struct varve_inode *inode, const struct stat *st);
 /* By the rule of relatime. */
 bool vfs_atime_is_old(const struct varve_inode *inode, int64_t now_ns);
 bool vfs_wants_atime(struct varve_vfs *vfs, const struct varve_inode *inode, int64_t now_ns);

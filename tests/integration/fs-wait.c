@@ -132,6 +132,13 @@ varve_open_done(struct varve_open *open_file)
 }
 
 bool
+varve_open_hides_data(struct varve_open *open_file)
+{
+    (void)open_file;
+    return false;
+}
+
+bool
 varve_vfs_await_for(struct varve_vfs *v, const struct varve_reader *reader,
                     const struct varve_await *await, uint64_t *ret_ticket, struct varve_error *err)
 {
