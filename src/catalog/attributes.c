@@ -90,6 +90,11 @@ varve_catalog_xattr_delete(struct varve_catalog *catalog, uint64_t ino, const ch
                            struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
+    VARVE_CLEANUP_BUFFER struct varve_buffer unused = {0};
+    /* Each chown asks for the deletion of capabilities that hardly a file has, and a writer has all
+     * that waits in memory written first. */
+    if (!varve_catalog_xattr_get(catalog, ino, name, &unused, err))
+        return false;
     VARVE_CLEANUP(catalog_reset)
     sqlite3_stmt *statement = catalog_writer(catalog, SQL_XATTR_DELETE, err);
     if (statement == NULL)
