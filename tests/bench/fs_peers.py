@@ -198,8 +198,11 @@ class Varve(Mounted):
             print(f"fs: {self.name} has no passthrough: {features.get('passthrough_why')}", file=sys.stderr)
 
 
-def all_peers(varve):
-    return [
+def all_peers(varve, old=None):
+    """`old`: another varve program, to see what a change does."""
+    more = [Varve("old", "the program of --old without io_uring", old),
+            Varve("old-uring", "the program of --old with io_uring", old, uring=True)] if old else []
+    return more + [
         Peer("ext4", "the backing filesystem itself"),
         PassthroughHp("hp", "libfuse's passthrough_hp, passthrough on"),
         PassthroughHp("hp-v2", "hp with HANDLE_KILLPRIV_V2, --nosplice: as varve asks the kernel",
