@@ -20,6 +20,18 @@ eta_seconds(const struct eta_input *input)
     return seconds < 1 ? 1 : seconds > 1e9 ? 1000000000 : (int64_t)seconds;
 }
 
+/* What a job asks for comes after readers who asked so many loads later. */
+#define JOB_LOADS 20.0
+
+double
+recall_rank(const struct rank_input *input)
+{
+    int64_t since = input->turn_ns > input->since_ns ? input->turn_ns : input->since_ns;
+    if (input->loaded)
+        return input->stay ? -1e30 : (double)since + 1e29;
+    return input->reader ? (double)since : (double)since + JOB_LOADS * input->load_ns;
+}
+
 /* --- where the bytes are to be had --- */
 
 static bool
