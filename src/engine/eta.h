@@ -37,4 +37,9 @@ struct rank_input {
  * drive comes first while it has its turn, and after all others then. */
 double recall_rank(const struct rank_input *input);
 
+/* A recall goes on when its reader has gone, as he may come back, but not for hours: so many bytes
+ * are left, and nobody has wanted them since *since_ns (0: somebody did), which is kept up to date.
+ */
+bool recall_is_abandoned(uint64_t left, bool wanted, int64_t now_ns, int64_t *since_ns);
+
 #endif

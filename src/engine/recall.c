@@ -31,6 +31,7 @@ entry_locate(struct varve_engine *engine, struct entry *entry)
     struct varve_error ignored = {0}; /* not at hand, for whatever reason: the set has to serve */
     if (!piece_reach(engine, entry_piece(entry), &reach, &ignored) || reach.degraded)
         return ENTRY_DEGRADED;
+    VARVE_LOCKED(&engine->recalls->lock); /* others list entries that are being served */
     entry->library = reach.library;
     entry->barcode = reach.barcode;
     entry->since_ns = varve_clock_monotonic(engine->clock);

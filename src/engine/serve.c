@@ -8,10 +8,6 @@
 
 enum { TROUBLES_MAX = 4 };
 
-/* A recall that nobody wants any more goes on if so little is left, else ends after this time. */
-#define UNWANTED_BYTES (UINT64_C(256) << 20)
-#define UNWANTED_NS (10 * VARVE_NS_PER_SECOND)
-
 /* --- the piece that is being read --- */
 
 const struct varve_piece *
@@ -154,7 +150,7 @@ entry_piece_over(struct serving *serving, struct entry *entry)
     }
     varve_ranges_done(&entry->bad);
     entry->done[entry->piece] = true;
-    if (--entry->pieces_left == 0) {
+    if (atomic_fetch_sub(&entry->pieces_left, 1) == 1) {
         finish(engine, entry);
         return;
     }
@@ -280,18 +276,11 @@ read_some(struct serving *serving, struct entry *entry, const struct varve_range
     return ok;
 }
 
-/* A recall goes on when its reader has gone, as he may come back, but not for hours. */
 static bool
 is_abandoned(struct serving *serving, struct entry *entry, const struct varve_range *next)
 {
-    int64_t now = varve_clock_monotonic(serving->engine->clock);
-    if (entry->size - next->start < UNWANTED_BYTES || varve_recall_is_wanted(entry->recall)) {
-        entry->unwanted_ns = 0;
-        return false;
-    }
-    if (entry->unwanted_ns == 0)
-        entry->unwanted_ns = now;
-    return now - entry->unwanted_ns >= UNWANTED_NS;
+    return recall_is_abandoned(entry->size - next->start, varve_recall_is_wanted(entry->recall),
+                               varve_clock_monotonic(serving->engine->clock), &entry->unwanted_ns);
 }
 
 static void

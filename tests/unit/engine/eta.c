@@ -83,6 +83,22 @@ test_who_comes_first(void **state)
 }
 
 static void
+test_when_nobody_wants_it(void **state)
+{
+    (void)state;
+    const int64_t second = 1000000000;
+    const uint64_t much = 1000 * MB;
+    int64_t since = 0;
+    assert_false(recall_is_abandoned(much, false, 100 * second, &since));
+    assert_false(recall_is_abandoned(much, false, 109 * second, &since));
+    assert_false(recall_is_abandoned(much, true, 110 * second, &since)); /* he came back */
+    assert_false(recall_is_abandoned(much, false, 111 * second, &since));
+    assert_false(recall_is_abandoned(much, false, 120 * second, &since));
+    assert_true(recall_is_abandoned(much, false, 121 * second, &since));
+    assert_false(recall_is_abandoned(100 * MB, false, 200 * second, &since)); /* soon done */
+}
+
+static void
 test_heads_to_free(void **state)
 {
     (void)state;
@@ -102,6 +118,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_eta),
         cmocka_unit_test(test_who_comes_first),
+        cmocka_unit_test(test_when_nobody_wants_it),
         cmocka_unit_test(test_heads_to_free),
     };
     return cmocka_run_group_tests_name("engine eta", tests, NULL, NULL);
