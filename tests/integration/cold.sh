@@ -10,6 +10,8 @@ slowmount=$(realpath "$2") || exit 1
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/archive.sh"
 needs_mounts
 needs setpriv python3 getfattr
+# Other users read in the mount: they must get there.
+setpriv --reuid 1234 --regid 1234 --clear-groups test -x "${TMPDIR:-/tmp}" || TMPDIR=/tmp
 make_work cold
 chmod 755 "$work"
 archive=$work/a
@@ -211,7 +213,6 @@ release_again() { # by the real daemon
 ok "all on discs again" release_again
 ok "two recalls at a time for each user" serve_limited
 ok "a storm of one user holds up no other" storm
-sed 's/^/# /' "$work/storm" | sort | uniq -c | head -n 3
 
 # --- rules ---
 serve_rules() { release_again && set_key recall again && set_key recall_users 1236 && set_key scan_commands grep && serve; }
