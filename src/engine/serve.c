@@ -277,9 +277,11 @@ read_some(struct serving *serving, struct entry *entry, const struct varve_range
 }
 
 static bool
-is_abandoned(struct serving *serving, struct entry *entry, const struct varve_range *next)
+is_abandoned(struct serving *serving, struct entry *entry)
 {
-    return recall_is_abandoned(entry->size - next->start, varve_recall_is_wanted(entry->recall),
+    uint64_t handed = atomic_load(&entry->handed);
+    return recall_is_abandoned(entry->size > handed ? entry->size - handed : 0,
+                               varve_recall_is_wanted(entry->recall),
                                varve_clock_monotonic(serving->engine->clock), &entry->unwanted_ns);
 }
 
@@ -300,7 +302,7 @@ serve_piece(struct serving *serving, struct entry *entry, bool *ret_left, struct
     const struct varve_range within = piece_range(entry);
     *ret_left = false;
     while (varve_recall_next(entry->recall, &entry->bad, &within, &next)) {
-        *ret_left = is_abandoned(serving, entry, &next);
+        *ret_left = is_abandoned(serving, entry);
         if (*ret_left)
             return true;
         if (!go_on(serving->engine, err) || !read_some(serving, entry, &next, err))
