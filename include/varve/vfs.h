@@ -256,11 +256,12 @@ struct varve_recall_wish {
     uint64_t offset; /* what the first reader waits for */
     bool reader;     /* a reader asks, not a job */
     uint32_t uid;    /* of the reader */
+    bool again;      /* was asked for already, by a job: now a reader waits for it too */
 };
 /* Called without locks held. */
 struct varve_recall_port {
     void *context;
-    /* Once per content until the recall ends. */
+    /* Once per content until the recall ends, but for `again`. */
     bool (*request)(void *context, const struct varve_recall_wish *wish, struct varve_error *err);
     /* Nobody waits any more, and it has not begun: the request is over. May be NULL. */
     void (*forget)(void *context, struct varve_content_id content);
@@ -300,6 +301,10 @@ bool varve_recall_is_wanted(struct varve_recall *recall);
  * Else: drops the file and tells `failure` to all who wait. Frees `recall` in any case. */
 VARVE_MUST_CHECK bool varve_recall_end(struct varve_recall *recall,
                                        const struct varve_error *failure, struct varve_error *err);
+/* Ends a recall because nobody wants it: who came to wait for it in the very last moment is not
+ * told of a failure, the port is asked anew. Keeps a head if the beginning is there. Frees
+ * `recall`. */
+void varve_recall_abandon(struct varve_recall *recall);
 /* Ends a request that never began (no disc, no drive): tells `failure` to all who wait. */
 void varve_vfs_recall_fail(struct varve_vfs *vfs, struct varve_content_id content,
                            const struct varve_error *failure);

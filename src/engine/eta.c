@@ -20,6 +20,34 @@ eta_seconds(const struct eta_input *input)
     return seconds < 1 ? 1 : seconds > 1e9 ? 1000000000 : (int64_t)seconds;
 }
 
+/* What a job asks for comes after readers who asked so many loads later. */
+#define JOB_LOADS 20.0
+
+double
+recall_rank(const struct rank_input *input)
+{
+    int64_t since = input->turn_ns > input->since_ns ? input->turn_ns : input->since_ns;
+    if (input->loaded)
+        return input->stay ? -1e30 : (double)since + 1e29;
+    return input->reader ? (double)since : (double)since + JOB_LOADS * input->load_ns;
+}
+
+/* What is left when nobody wants it is read if it is so little, else given up after this time. */
+#define UNWANTED_BYTES (UINT64_C(256) << 20)
+#define UNWANTED_NS (10 * VARVE_NS_PER_SECOND)
+
+bool
+recall_is_abandoned(uint64_t left, bool wanted, int64_t now_ns, int64_t *since_ns)
+{
+    if (wanted || left < UNWANTED_BYTES) {
+        *since_ns = 0;
+        return false;
+    }
+    if (*since_ns == 0)
+        *since_ns = now_ns;
+    return now_ns - *since_ns >= UNWANTED_NS;
+}
+
 /* --- where the bytes are to be had --- */
 
 static bool

@@ -11,8 +11,6 @@
 #define BYTES_PER_NS_GUESS 0.018
 /* The shortest turn of a disc in a drive. */
 #define TURN_MIN_NS VARVE_NS_PER_SECOND
-/* What a job asks for comes after readers who asked so many loads later. */
-#define JOB_LOADS 20.0
 
 /* --- entries --- */
 
@@ -33,6 +31,7 @@ entry_locate(struct varve_engine *engine, struct entry *entry)
     struct varve_error ignored = {0}; /* not at hand, for whatever reason: the set has to serve */
     if (!piece_reach(engine, entry_piece(entry), &reach, &ignored) || reach.degraded)
         return ENTRY_DEGRADED;
+    VARVE_LOCKED(&engine->recalls->lock); /* others list entries that are being served */
     entry->library = reach.library;
     entry->barcode = reach.barcode;
     entry->since_ns = varve_clock_monotonic(engine->clock);
@@ -144,12 +143,29 @@ join_line(struct recalls *recalls, struct entry *entry)
     return true;
 }
 
+/* A reader waits for what a job asked for. It may be over by now: then he was told. */
+static void
+urge(struct recalls *recalls, const struct varve_recall_wish *wish)
+{
+    VARVE_LOCKED(&recalls->lock);
+    for (struct entry *entry = recalls->entries; entry != NULL; entry = entry->next) {
+        if (entry->content.value != wish->content.value || entry->reader)
+            continue;
+        entry->reader = true;
+        entry->uid = wish->uid;
+    }
+}
+
 static bool
 request(void *context, const struct varve_recall_wish *wish, struct varve_error *err)
 {
     struct varve_engine *engine = context;
     struct recalls *recalls = engine->recalls;
     struct entry *entry = NULL;
+    if (wish->again) {
+        urge(recalls, wish);
+        return true;
+    }
     if (!go_on(engine, err) || !entry_new(engine, wish, &entry, err))
         return varve_error_wrap(err, "recall");
     if (!join_line(recalls, entry)) {
@@ -171,8 +187,8 @@ forget(void *context, struct varve_content_id content)
         VARVE_LOCKED(&recalls->lock);
         for (struct entry **link = &recalls->entries; *link != NULL; link = &(*link)->next) {
             struct entry *entry = *link;
-            if (entry->content.value != content.value || entry->state != ENTRY_WAITING ||
-                entry->recall != NULL)
+            if (entry->content.value != content.value || entry->recall != NULL ||
+                (entry->state != ENTRY_WAITING && entry->state != ENTRY_DEGRADED))
                 continue;
             found = entry;
             *link = entry->next;
@@ -321,20 +337,18 @@ note_turn(struct recalls *recalls, const struct entry *entry)
     *turn = (struct user_turn){true, entry->uid, varve_clock_monotonic(recalls->engine->clock)};
 }
 
-/* Under the lock; the lowest rank comes first. Who has waited longest, but from a user for whom a
- * disc was brought no longer than since then: one who asks for a hundred discs does not hold up
- * another who asks for one. Readers before the work of jobs, unless that has waited for very long.
- */
+/* Under the lock. */
 static double
 rank(struct recalls *recalls, const struct entry *entry, bool loaded, bool stay)
 {
-    int64_t since = entry->since_ns;
     const struct user_turn *turn = entry->reader ? turn_of(recalls, entry->uid) : NULL;
-    if (turn != NULL && turn->since_ns > since)
-        since = turn->since_ns;
-    if (loaded)
-        return stay ? -1e30 : (double)since + 1e29; /* its turn is over: after all others */
-    return entry->reader ? (double)since : (double)since + JOB_LOADS * recalls->pace.load_ns;
+    const struct rank_input input = {.since_ns = entry->since_ns,
+                                     .turn_ns = turn != NULL ? turn->since_ns : INT64_MIN,
+                                     .reader = entry->reader,
+                                     .loaded = loaded,
+                                     .stay = stay,
+                                     .load_ns = recalls->pace.load_ns};
+    return recall_rank(&input);
 }
 
 bool

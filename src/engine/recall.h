@@ -20,7 +20,7 @@ struct entry {
     uint64_t size;
     struct varve_piece *pieces;   /* in file order */
     size_t piece_count, piece;    /* `piece`: the one that is being read */
-    size_t pieces_left;           /* to be read, that one among them */
+    atomic_size_t pieces_left;    /* to be read, that one among them */
     bool *done;                   /* per piece */
     uint64_t first;               /* what the first reader waits for */
     bool reader;                  /* there is one; else a job wants it */

@@ -8,10 +8,6 @@
 
 enum { TROUBLES_MAX = 4 };
 
-/* A recall that nobody wants any more goes on if so little is left, else ends after this time. */
-#define UNWANTED_BYTES (UINT64_C(256) << 20)
-#define UNWANTED_NS (10 * VARVE_NS_PER_SECOND)
-
 /* --- the piece that is being read --- */
 
 const struct varve_piece *
@@ -154,7 +150,7 @@ entry_piece_over(struct serving *serving, struct entry *entry)
     }
     varve_ranges_done(&entry->bad);
     entry->done[entry->piece] = true;
-    if (--entry->pieces_left == 0) {
+    if (atomic_fetch_sub(&entry->pieces_left, 1) == 1) {
         finish(engine, entry);
         return;
     }
@@ -280,32 +276,36 @@ read_some(struct serving *serving, struct entry *entry, const struct varve_range
     return ok;
 }
 
-/* A recall goes on when its reader has gone, as he may come back, but not for hours. */
 static bool
-still_wanted(struct serving *serving, struct entry *entry, const struct varve_range *next,
-             struct varve_error *err)
+is_abandoned(struct serving *serving, struct entry *entry)
 {
-    int64_t now = varve_clock_monotonic(serving->engine->clock);
-    if (entry_piece(entry)->offset + entry_piece(entry)->bytes - next->start < UNWANTED_BYTES ||
-        varve_recall_is_wanted(entry->recall)) {
-        entry->unwanted_ns = 0;
-        return true;
-    }
-    if (entry->unwanted_ns == 0)
-        entry->unwanted_ns = now;
-    return now - entry->unwanted_ns < UNWANTED_NS ||
-           varve_error_set(err, VARVE_ERROR_CANCELLED, 0, "nobody reads it any more");
+    uint64_t handed = atomic_load(&entry->handed);
+    return recall_is_abandoned(entry->size > handed ? entry->size - handed : 0,
+                               varve_recall_is_wanted(entry->recall),
+                               varve_clock_monotonic(serving->engine->clock), &entry->unwanted_ns);
 }
 
-/* All that this disc gives of the piece. */
+static void
+abandon(struct varve_engine *engine, struct entry *entry)
+{
+    varve_log(VARVE_LOG_INFO, "recall of content %" PRIu64 ": nobody reads it any more",
+              entry->content.value);
+    varve_recall_abandon(entry->recall);
+    entry_drop(engine->recalls, entry);
+}
+
+/* All that this disc gives of the piece. *ret_left: nobody wants the rest. */
 static bool
-serve_piece(struct serving *serving, struct entry *entry, struct varve_error *err)
+serve_piece(struct serving *serving, struct entry *entry, bool *ret_left, struct varve_error *err)
 {
     struct varve_range next;
     const struct varve_range within = piece_range(entry);
+    *ret_left = false;
     while (varve_recall_next(entry->recall, &entry->bad, &within, &next)) {
-        if (!go_on(serving->engine, err) || !still_wanted(serving, entry, &next, err) ||
-            !read_some(serving, entry, &next, err))
+        *ret_left = is_abandoned(serving, entry);
+        if (*ret_left)
+            return true;
+        if (!go_on(serving->engine, err) || !read_some(serving, entry, &next, err))
             return false;
     }
     return true;
@@ -315,11 +315,12 @@ void
 serve_one(struct serving *serving, struct entry *entry)
 {
     struct varve_error err = {0};
-    if (!entry_begin(serving->engine, entry, &err) || !serve_piece(serving, entry, &err)) {
+    bool left;
+    if (!entry_begin(serving->engine, entry, &err) || !serve_piece(serving, entry, &left, &err))
         entry_give_up(serving->engine, entry, &err);
-        return;
-    }
-    if (entry->bad.count > 0)
+    else if (left)
+        abandon(serving->engine, entry);
+    else if (entry->bad.count > 0)
         entry_set_state(serving->engine->recalls, entry, ENTRY_DEGRADED);
     else
         entry_piece_over(serving, entry);

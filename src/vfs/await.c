@@ -150,6 +150,17 @@ end_turn(struct varve_vfs *vfs, struct request *request)
     user_put(vfs, user);
 }
 
+struct varve_recall_wish
+wish_of(const struct request *request)
+{
+    const struct waiter *first = request->waiters;
+    return (struct varve_recall_wish){
+        .content = request->content,
+        .offset = first != NULL && first->end != UINT64_MAX ? first->start : 0,
+        .reader = request->reader,
+        .uid = request->uid};
+}
+
 /* The next request whose turn has come, now admitted; false: there is none. */
 static bool
 next_turn(struct varve_vfs *vfs, struct varve_recall_wish *ret)
@@ -165,11 +176,7 @@ next_turn(struct varve_vfs *vfs, struct varve_recall_wish *ret)
     leave_line(vfs, request);
     request->user = user;
     request->admitted = true;
-    const struct waiter *first = request->waiters;
-    *ret =
-        (struct varve_recall_wish){.content = request->content, .reader = true, .uid = user->uid};
-    if (first != NULL && first->end != UINT64_MAX)
-        ret->offset = first->start;
+    *ret = wish_of(request);
     return true;
 }
 
@@ -255,6 +262,14 @@ ask_port(struct varve_vfs *vfs, const struct varve_recall_wish *wish, struct var
     return port.request(port.context, wish, err);
 }
 
+void
+ask_anew(struct varve_vfs *vfs, const struct varve_recall_wish *wish)
+{
+    struct varve_error failure = {0};
+    if (!ask_port(vfs, wish, &failure))
+        varve_vfs_recall_fail(vfs, wish->content, &failure);
+}
+
 /* No locks held: after a request has ended. */
 static void
 give_turns(struct varve_vfs *vfs)
@@ -333,17 +348,26 @@ new_ticket(struct varve_vfs *vfs)
     return ++vfs->last_ticket;
 }
 
-/* Locked vnode. Takes `waiter` on success. *ret_ask: the port must be asked. */
+/* Locked vnode. Takes `waiter` on success. True in *ret_ask: the port must be asked for *ret. */
 static bool
 enqueue(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_reader *reader,
-        struct waiter *waiter, bool *ret_ask, struct varve_error *err)
+        struct waiter *waiter, bool *ret_ask, struct varve_recall_wish *ret,
+        struct varve_error *err)
 {
     VARVE_LOCKED(&vfs->recall_lock);
     struct request *request = vnode->request != NULL ? vnode->request : add_request(vfs, vnode);
     if (request == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "wait for inode %" PRIu64, vnode->ino);
+    bool first_reader = reader != NULL && !request->reader;
+    bool again = request->admitted && first_reader;
+    if (first_reader) {
+        request->reader = true;
+        request->uid = reader->uid;
+    }
     add_waiter(vfs, request, waiter);
-    *ret_ask = claim_turn(vfs, request, reader != NULL ? &reader->uid : NULL);
+    *ret_ask = claim_turn(vfs, request, reader != NULL ? &reader->uid : NULL) || again;
+    *ret = wish_of(request);
+    ret->again = again;
     return true;
 }
 
@@ -406,14 +430,11 @@ varve_vfs_await_for(struct varve_vfs *vfs, const struct varve_reader *reader,
     }
     *waiter = (struct waiter){
         .start = await->offset, .end = end, .ready = await->ready, .context = await->context};
-    struct varve_recall_wish wish = {.content = vnode->content.id,
-                                     .offset = end != UINT64_MAX ? await->offset : 0,
-                                     .reader = reader != NULL,
-                                     .uid = reader != NULL ? reader->uid : 0};
+    struct varve_recall_wish wish;
     uint64_t ticket = new_ticket(vfs);
     waiter->ticket = ticket;
     *ret_ticket = ticket; /* now: once enqueued, `ready` may come and take *ret_ticket with it */
-    bool ok = enqueue(vfs, vnode, reader, waiter, &ask, err);
+    bool ok = enqueue(vfs, vnode, reader, waiter, &ask, &wish, err);
     if (ok)
         waiter = NULL; /* the request's */
     vnode_release(vfs, vnode);

@@ -34,7 +34,9 @@ struct request {
     struct vnode *vnode; /* with a reference */
     struct waiter *waiters;
     struct waiter **last;
-    bool admitted;            /* the port was asked or is being asked */
+    bool admitted; /* the port was asked or is being asked */
+    bool reader;   /* somebody who reads, not a job, asked; `uid` is the first of them */
+    uint32_t uid;
     struct recall_user *user; /* whose limit it counts for; NULL: nobody's */
     struct request *line;     /* behind it in the user's line, while not admitted */
 };
@@ -48,5 +50,10 @@ void tell_all(struct waiter *waiter, const struct varve_error *failure);
 /* Locked: takes the vnode's request away if it is for this content. */
 struct request *
 detach_if_for(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content_id content);
+
+/* Under recall_lock: what the port is asked for. */
+struct varve_recall_wish wish_of(const struct request *request);
+/* No locks held: the port, for a request that is there; its refusal ends it. */
+void ask_anew(struct varve_vfs *vfs, const struct varve_recall_wish *wish);
 
 #endif

@@ -298,6 +298,56 @@ make_durable(struct varve_recall *recall, struct varve_error *err)
            varve_store_sync_name(recall->vfs->store, &recall->place, err);
 }
 
+/* Locked: if the beginning is there it need not be recalled again. */
+static void
+keep_head(struct varve_recall *recall)
+{
+    struct varve_vfs *vfs = recall->vfs;
+    uint64_t bytes =
+        vfs->head_bytes < recall->content.size ? vfs->head_bytes : recall->content.size;
+    if (recall->vnode->content.id.value == recall->content.id.value &&
+        varve_ranges_cover(&recall->there, 0, bytes))
+        head_keep_part(vfs, recall->vnode, recall->fd);
+}
+
+/* Locked: true if somebody waits; then his request stays. */
+static bool
+still_waited_for(struct varve_recall *recall, struct varve_recall_wish *ret)
+{
+    VARVE_LOCKED(&recall->vfs->recall_lock);
+    const struct request *request = recall->vnode->request;
+    if (request == NULL || request->content.value != recall->content.id.value ||
+        request->waiters == NULL)
+        return false;
+    *ret = wish_of(request);
+    return true;
+}
+
+void
+varve_recall_abandon(struct varve_recall *recall)
+{
+    struct varve_vfs *vfs = recall->vfs;
+    struct vnode *vnode = recall->vnode;
+    struct varve_error unused; /* the file is named nowhere; `varve check` would find it */
+    struct varve_recall_wish wish;
+    struct request *request = NULL;
+    vnode_lock(vnode);
+    keep_head(recall);
+    vnode->filling = NULL;
+    vnode_retire_fd(vnode, recall->fd);
+    bool wanted = still_waited_for(recall, &wish);
+    if (!wanted)
+        request = detach_if_for(vfs, vnode, recall->content.id);
+    vnode_unlock(vfs, vnode);
+    VARVE_IGNORE(varve_store_remove(vfs->store, &recall->place, &unused));
+    request_tell(vfs, request, NULL);
+    if (wanted)
+        ask_anew(vfs, &wish);
+    vnode_put(vfs, vnode);
+    varve_ranges_done(&recall->there);
+    free(recall);
+}
+
 bool
 varve_recall_end(struct varve_recall *recall, const struct varve_error *failure,
                  struct varve_error *err)
@@ -309,11 +359,8 @@ varve_recall_end(struct varve_recall *recall, const struct varve_error *failure,
     bool ok = failure == NULL && make_durable(recall, &own);
     vnode_lock(vnode);
     ok = ok && install_copy(recall, &own);
-    if (!ok && vnode->content.id.value == recall->content.id.value &&
-        varve_ranges_cover(&recall->there, 0,
-                           vfs->head_bytes < recall->content.size ? vfs->head_bytes
-                                                                  : recall->content.size))
-        head_keep_part(vfs, vnode, recall->fd);
+    if (!ok)
+        keep_head(recall);
     vnode->filling = NULL;
     vnode_retire_fd(vnode, recall->fd);
     struct request *request = detach_if_for(vfs, vnode, recall->content.id);

@@ -10,6 +10,8 @@ slowmount=$(realpath "$2") || exit 1
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/archive.sh"
 needs_mounts
 needs setpriv python3 getfattr
+# Other users read in the mount: they must get there.
+setpriv --reuid 1234 --regid 1234 --clear-groups test -x "${TMPDIR:-/tmp}" || TMPDIR=/tmp
 make_work cold
 chmod 755 "$work"
 archive=$work/a
@@ -142,23 +144,20 @@ eta_is_number() { eta "$1" | grep -Eqx '[1-9][0-9]*'; }
 ok "user.varve.eta is a number of seconds" still eta_is_number "$mnt/movie/film"
 
 # --- the order asked for ---
-piece() { # piece FILE OFFSET: 64 KiB of it
-    python3 -c 'import os, sys
-fd = os.open(sys.argv[1], os.O_RDONLY)
-sys.stdout.buffer.write(os.pread(fd, 65536, int(sys.argv[2])))' "$@"
-}
-same_piece() { cmp <(piece "$src/$1" "$2") <(piece "$mnt/$1" "$2"); }
-end_first() {
-    exec 8<"$mnt/movie/film" # open: the recall goes on
-    same_piece movie/film 5000000 && state_is migrated "$mnt/movie/film" &&
-        same_piece movie/film 3000000 && state_is migrated "$mnt/movie/film"
+end_first() { # the recall is not over when a piece near the end is there, nor when one of the middle is
+    python3 - "$src/movie/film" "$mnt/movie/film" <<'END'
+import os, sys
+want, got = (os.open(name, os.O_RDONLY) for name in sys.argv[1:])
+for offset in 5000000, 2500000:
+    assert os.pread(got, 65536, offset) == os.pread(want, 65536, offset)
+    assert os.getxattr(sys.argv[2], "user.varve.state") == b"migrated", offset
+END
 }
 ok "bytes near the end come before those in the middle have been read" end_first
 whole() { cmp "$src/movie/film" "$mnt/movie/film"; }
 ok "then the rest" whole
 ok "a whole file is resident" until_true 5 state_is premigrated "$mnt/movie/film"
 ok "... and has no estimate" fails eta "$mnt/movie/film"
-exec 8<&-
 
 # --- interruption, with an arm that takes its time ---
 interrupted() { "$lib/interrupt" 0.3 0.5 "$@"; }
@@ -214,7 +213,6 @@ release_again() { # by the real daemon
 ok "all on discs again" release_again
 ok "two recalls at a time for each user" serve_limited
 ok "a storm of one user holds up no other" storm
-sed 's/^/# /' "$work/storm" | sort | uniq -c | head -n 3
 
 # --- rules ---
 serve_rules() { release_again && set_key recall again && set_key recall_users 1236 && set_key scan_commands grep && serve; }

@@ -258,6 +258,7 @@ static const struct act {
     {"delete", 5, act_delete},
     {"link", 3, act_link},
     {"make a directory", 3, act_make_dir},
+    {"peek", 12, act_peek},
     {"archive", 6, act_archive},
     {"flush", 3, act_flush},
     {"release", 9, act_release},

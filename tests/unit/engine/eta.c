@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An estimate grows with every disc and byte that comes before, and heads are dropped only when
- * there are too many. */
+/* An estimate grows with every disc and byte that comes before; nobody is held up by one who asks
+ * for more; heads are dropped only when there are too many. */
 #include "eta.h"
 #include "engine_internal.h"
 
@@ -43,6 +43,62 @@ test_eta(void **state)
 }
 
 static void
+test_who_comes_first(void **state)
+{
+    (void)state;
+    /* A minute a load; times in seconds. */
+    enum { NEVER = -1 };
+    static const struct {
+        const char *why;
+        struct {
+            int64_t since, turn;
+            bool reader, loaded, stay;
+        } first, second;
+    } cases[] = {
+        {"who has waited longer", {1, NEVER, true, 0, 0}, {2, NEVER, true, 0, 0}},
+        {"another user than the one who had a disc just now",
+         {50, NEVER, true, 0, 0},
+         {1, 60, true, 0, 0}},
+        {"but not one who came later than that", {1, 60, true, 0, 0}, {61, NEVER, true, 0, 0}},
+        {"a reader before a job", {1000, NEVER, true, 0, 0}, {1, NEVER, false, 0, 0}},
+        {"a job that has waited for twenty loads",
+         {1, NEVER, false, 0, 0},
+         {1300, NEVER, true, 0, 0}},
+        {"what is in the drive", {99, NEVER, false, 1, 1}, {1, NEVER, true, 0, 0}},
+        {"until its turn is over", {99, NEVER, false, 0, 0}, {1, NEVER, true, 1, 0}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rank_input inputs[2] = {
+            {cases[i].first.since, cases[i].first.turn, cases[i].first.reader,
+             cases[i].first.loaded, cases[i].first.stay, 60e9},
+            {cases[i].second.since, cases[i].second.turn, cases[i].second.reader,
+             cases[i].second.loaded, cases[i].second.stay, 60e9}};
+        for (size_t k = 0; k < 2; k++) {
+            inputs[k].since_ns *= 1000000000;
+            inputs[k].turn_ns = inputs[k].turn_ns < 0 ? INT64_MIN : inputs[k].turn_ns * 1000000000;
+        }
+        if (recall_rank(&inputs[0]) >= recall_rank(&inputs[1]))
+            fail_msg("not first: %s", cases[i].why);
+    }
+}
+
+static void
+test_when_nobody_wants_it(void **state)
+{
+    (void)state;
+    const int64_t second = 1000000000;
+    const uint64_t much = 1000 * MB;
+    int64_t since = 0;
+    assert_false(recall_is_abandoned(much, false, 100 * second, &since));
+    assert_false(recall_is_abandoned(much, false, 109 * second, &since));
+    assert_false(recall_is_abandoned(much, true, 110 * second, &since)); /* he came back */
+    assert_false(recall_is_abandoned(much, false, 111 * second, &since));
+    assert_false(recall_is_abandoned(much, false, 120 * second, &since));
+    assert_true(recall_is_abandoned(much, false, 121 * second, &since));
+    assert_false(recall_is_abandoned(100 * MB, false, 200 * second, &since)); /* soon done */
+}
+
+static void
 test_heads_to_free(void **state)
 {
     (void)state;
@@ -61,6 +117,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_eta),
+        cmocka_unit_test(test_who_comes_first),
+        cmocka_unit_test(test_when_nobody_wants_it),
         cmocka_unit_test(test_heads_to_free),
     };
     return cmocka_run_group_tests_name("engine eta", tests, NULL, NULL);

@@ -330,6 +330,58 @@ test_nobody_waits_any_more(void **state)
     expect_text(f, ino, TEXT);
 }
 
+static void
+test_abandoned_but_for_one_who_just_came(void **state)
+{
+    struct fixture *f = *state;
+    struct port port = {0};
+    struct varve_content content;
+    uint64_t ino = migrated_file(f, &content);
+    struct varve_recall *recall = NULL;
+    plug(f, &port);
+    struct told told = {0};
+    uint64_t ticket = await(f, ino, 0, 4, &told);
+    OK(varve_vfs_recall_begin(f->vfs, content.id, &recall, &f->err));
+    assert_true(varve_vfs_await_cancel(f->vfs, ticket));
+    varve_recall_abandon(recall);
+    assert_int_equal(count_files(f), 0);
+    assert_int_equal(port.asked, 1);
+    (void)await(f, ino, 8, 4, &told);
+    OK(varve_vfs_recall_begin(f->vfs, content.id, &recall, &f->err));
+    OK(varve_recall_write(recall, 0, TEXT, 4, &f->err));
+    varve_recall_abandon(recall);
+    assert_int_equal(told.count, 0); /* no failure: it is asked for anew */
+    assert_int_equal(port.asked, 3);
+    assert_int_equal(port.offset, 8);
+    recall_bytes(f, content.id, TEXT, 16);
+    assert_int_equal(told.count, 1);
+    assert_int_equal(told.err.kind, VARVE_ERROR_NONE);
+    expect_text(f, ino, TEXT);
+    expect_consistent(f);
+}
+
+static void
+test_a_reader_hurries_what_a_job_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    struct port port = {0};
+    struct varve_content content;
+    uint64_t ino = migrated_file(f, &content), ticket;
+    plug(f, &port);
+    struct told job = {0}, told[2] = {0};
+    const struct varve_reader reader = {.uid = 7};
+    (void)await(f, ino, 0, UINT64_MAX, &job);
+    assert_false(port.wish.reader);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct varve_await wanted = {ino, 4, 4, be_told, &told[i]};
+        OK(varve_vfs_await_for(f->vfs, &reader, &wanted, &ticket, &f->err));
+        assert_int_equal(port.asked, 2); /* once again for the first of them */
+        assert_true(port.wish.again && port.wish.reader && port.wish.uid == 7);
+    }
+    recall_bytes(f, content.id, TEXT, 16);
+    assert_int_equal(job.count + told[0].count + told[1].count, 3);
+}
+
 int
 main(void)
 {
@@ -345,6 +397,8 @@ main(void)
         T(test_closing_tells_who_still_waits),
         T(test_bytes_come_in_the_order_asked_for),
         T(test_nobody_waits_any_more),
+        T(test_abandoned_but_for_one_who_just_came),
+        T(test_a_reader_hurries_what_a_job_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ ask(void *context, const struct varve_recall_wish *wish, struct varve_error *err
     port->asked++;
     port->last = content;
     port->offset = wish->offset;
+    port->wish = *wish;
     if (port->recall_now != NULL)
         recall_bytes(port->recall_now, content, TEXT, 16);
     return !port->refuse || varve_error_set(err, VARVE_ERROR_OFFLINE, 0, "disc 'D1' is away");

@@ -18,6 +18,7 @@ struct port {
     unsigned asked;
     unsigned forgotten;
     struct varve_content_id last;
+    struct varve_recall_wish wish; /* the last one */
     uint64_t offset;
     bool refuse;
     struct fixture *recall_now; /* brings the bytes back before it returns */
