@@ -31,8 +31,8 @@ vfs_ns(struct timespec time)
     return (int64_t)time.tv_sec * VARVE_NS_PER_SECOND + time.tv_nsec;
 }
 
-static struct timespec
-timespec_of(int64_t ns)
+struct timespec
+vfs_timespec(int64_t ns)
 {
     struct timespec time = {.tv_sec = ns / VARVE_NS_PER_SECOND,
                             .tv_nsec = ns % VARVE_NS_PER_SECOND};
@@ -285,7 +285,7 @@ set_file_mtime(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_se
     if (!asked && !vfs->simulated)
         return true; /* ftruncate has set it */
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
-                                timespec_of(asked ? change->mtime_ns : vfs_now(vfs))};
+                                vfs_timespec(asked ? change->mtime_ns : vfs_now(vfs))};
     if (futimens(vnode->fd, times) != 0)
         return varve_error_system(err, errno, "set time of backing file");
     vnode->changes++;

@@ -221,6 +221,7 @@ bool vfs_wants_atime(struct varve_vfs *vfs, const struct varve_inode *inode, int
 /* Read time of what is read without being open: directories and symlinks. Best effort. */
 void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);
 int64_t vfs_ns(struct timespec time);
+struct timespec vfs_timespec(int64_t ns);
 
 /* --- origin.c --- */
 /* Inode, version, owner and path shall be written into the backing file's xattr. */

@@ -168,7 +168,7 @@ fsx_do_xattr(struct fsx *f)
 void
 fsx_do_chmod(struct fsx *f)
 {
-    static const uint32_t modes[] = {0644, 0600, 0755, 0444, 02755, 01777};
+    static const uint32_t modes[] = {0644, 0600, 0755, 0444, 02644, 01777};
     const struct fsx_handle *handle = fsx_pick(f, 0);
     if (handle == NULL)
         return;
