@@ -93,8 +93,8 @@ add_options(struct varve_mount *mount, const struct varve_mount_options *options
     return fuse_opt_add_opt(&all, "default_permissions,subtype=varve") == 0 &&
            fuse_opt_add_opt_escaped(&all, source) == 0 &&
            (!allow_other || fuse_opt_add_opt(&all, "allow_other") == 0) &&
-           (!options->read_only || fuse_opt_add_opt(&all, "ro") == 0) &&
-           add_uring(mount, &all) && fuse_opt_add_arg(args, "varve") == 0 && fuse_opt_add_arg(args, "-o") == 0 &&
+           (!options->read_only || fuse_opt_add_opt(&all, "ro") == 0) && add_uring(mount, &all) &&
+           fuse_opt_add_arg(args, "varve") == 0 && fuse_opt_add_arg(args, "-o") == 0 &&
            fuse_opt_add_arg(args, all) == 0;
 }
 
@@ -243,16 +243,18 @@ passthrough_why_not(const struct varve_mount *mount, char *ret, size_t size)
     if (features->no_passthrough)
         (void)snprintf(ret, size, "switched off by -o nopassthrough");
     else if (!features->killpriv)
-        (void)snprintf(ret, size, "libfuse %s or the kernel is too old (3.18 and Linux 6.9 are not)",
+        (void)snprintf(ret, size,
+                       "libfuse %s or the kernel is too old (3.18 and Linux 6.9 are not)",
                        fuse_pkgversion());
     else if (!features->kernel_passes)
         (void)snprintf(ret, size, "the kernel has none (Linux 6.9 and newer may)");
     else if (sys == EPERM || !features->privileged)
         (void)snprintf(ret, size, "the daemon is not privileged (CAP_SYS_ADMIN)");
     else if (!varve_vfs_passes(mount->vfs))
-        (void)snprintf(ret, size,
-                       "no tier is on a filesystem for it: leases, O_DIRECT, not on another one%s%s",
-                       sys == 0 ? "" : ": ", sys == 0 ? "" : strerror(sys));
+        (void)snprintf(
+            ret, size,
+            "no tier is on a filesystem for it: leases, O_DIRECT, not on another one%s%s",
+            sys == 0 ? "" : ": ", sys == 0 ? "" : strerror(sys));
 }
 
 void

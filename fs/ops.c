@@ -147,14 +147,20 @@ negotiate(void *userdata, struct fuse_conn_info *conn)
     want(conn, FUSE_CAP_READDIRPLUS);
     want(conn, FUSE_CAP_READDIRPLUS_AUTO);
     mount->features.readdirplus = (conn->capable & FUSE_CAP_READDIRPLUS) != 0;
-    want(conn, FUSE_CAP_SPLICE_READ);
     want(conn, FUSE_CAP_SPLICE_WRITE);
     want(conn, FUSE_CAP_SPLICE_MOVE);
+    /* Without opendir here libfuse then says that there is none: the kernel opens directories by
+     * itself, and keeps what it listed until a name in them changes, which only this mount does. */
+    want(conn, FUSE_CAP_NO_OPENDIR_SUPPORT);
     want(conn, FUSE_CAP_CACHE_SYMLINKS); /* a target never changes */
     want(conn, FUSE_CAP_EXPORT_SUPPORT); /* lookup knows "." and ".." of any inode */
 #ifdef FUSE_CAP_DIRECT_IO_ALLOW_MMAP
     want(conn, FUSE_CAP_DIRECT_IO_ALLOW_MMAP); /* migrated files are opened so: open.c */
 #endif
+    /* Most requests are small, and a pipe between costs each of them two more system calls; without
+     * CAP_SYS_RESOURCE libfuse even makes a new pipe for each, which doubled the price of a create.
+     */
+    refuse(conn, FUSE_CAP_SPLICE_READ);
     /* Data must be in the backing file when write(2) returns: freeze, move and fsync look there. */
     refuse(conn, FUSE_CAP_WRITEBACK_CACHE);
     /* Only this mount changes files; where it is otherwise, notify.c says so. */

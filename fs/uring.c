@@ -19,7 +19,8 @@ static bool
 libfuse_is_safe(void)
 {
 #ifdef HAVE_URING
-    return fuse_version() >= FUSE_MAKE_VERSION(3, 19) || strstr(fuse_pkgversion(), "+varve") != NULL;
+    return fuse_version() >= FUSE_MAKE_VERSION(3, 19) ||
+           strstr(fuse_pkgversion(), "+varve") != NULL;
 #else
     return false;
 #endif

@@ -44,7 +44,8 @@ parse_mount_options(struct cli *cli, const char *text, struct daemon_options *re
             ret->no_uring = true;
         } else if (strcmp(word, "rw") != 0 && word[0] != 0) {
             cli_usage(cli, err, "mount: unknown option '-o %s'", word);
-            return varve_error_hint(err, "there are ro, rw, allow_other, nopassthrough and nouring");
+            return varve_error_hint(err,
+                                    "there are ro, rw, allow_other, nopassthrough and nouring");
         }
     }
     return true;

@@ -241,7 +241,8 @@ VARVE_MUST_CHECK bool varve_vfs_release(struct varve_vfs *vfs, struct varve_cont
                                         struct varve_place *ret_old, struct varve_error *err);
 /* Removes the backing file after the next commit (INV-4). */
 void varve_vfs_remove_later(struct varve_vfs *vfs, struct varve_place place);
-/* Commits and removes now what waits. */
+/* Now what the reaper does each second: commits and removes what waits, and marks the backing files
+ * of files that were closed with whose they are. */
 VARVE_MUST_CHECK bool varve_vfs_reap(struct varve_vfs *vfs, struct varve_error *err);
 
 /* Tells the mount that the kernel's idea of an inode is old (size, times, data). NULL port: nobody

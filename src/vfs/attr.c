@@ -58,6 +58,10 @@ bool
 vfs_take_stat(struct varve_inode *inode, const struct stat *st)
 {
     int64_t mtime_ns = vfs_ns(st->st_mtim);
+    /* Who sets a time back says so in the row as well. Else an older time is that of the file's
+     * making, or of a clock that ticks more slowly than the one that the row's time is from. */
+    if (mtime_ns < inode->mtime_ns)
+        mtime_ns = inode->mtime_ns;
     if (inode->size == (uint64_t)st->st_size && inode->mtime_ns == mtime_ns)
         return false;
     inode->size = (uint64_t)st->st_size;

@@ -46,6 +46,7 @@ take_list(struct varve_vfs *vfs, struct varve_place **ret)
 bool
 varve_vfs_reap(struct varve_vfs *vfs, struct varve_error *err)
 {
+    origin_write_marks(vfs);
     VARVE_LOCKED(&vfs->reaping);
     VARVE_CLEANUP_FREE struct varve_place *places = NULL;
     size_t count = take_list(vfs, &places);

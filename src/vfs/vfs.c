@@ -76,6 +76,7 @@ init_locks(struct varve_vfs *vfs, struct varve_error *err)
     (void)pthread_mutex_init(&vfs->recall_lock, NULL);
     (void)pthread_mutex_init(&vfs->reap_lock, NULL);
     (void)pthread_mutex_init(&vfs->reaping, NULL);
+    (void)pthread_mutex_init(&vfs->mark_lock, NULL);
     int failed = pthread_condattr_init(&attributes);
     if (failed != 0)
         return varve_error_system(err, failed, "make a condition");
@@ -114,7 +115,8 @@ varve_vfs_new(const struct varve_vfs_options *options, struct varve_vfs **ret,
         free_memory(vfs);
         return false;
     }
-    if (!mark_open(vfs, err) || !delete_orphans(vfs, err) || !reap_start(vfs, err)) {
+    if (!mark_open(vfs, err) || !delete_orphans(vfs, err) || !reap_start(vfs, err) ||
+        !pool_start(vfs, err)) {
         reap_stop(vfs);
         free_memory(vfs);
         return false;
@@ -132,10 +134,12 @@ varve_vfs_free(struct varve_vfs *vfs)
     pass_sweep(vfs, true);
     for (size_t i = 0; i < VFS_BUCKETS; i++)
         assert(vfs->buckets[i] == NULL); /* the contract: all files are closed */
+    pool_stop(vfs);
     reap_stop(vfs);
     mark_closed(vfs);
     (void)pthread_cond_destroy(&vfs->reap_wake);
     (void)pthread_mutex_destroy(&vfs->reaping);
+    (void)pthread_mutex_destroy(&vfs->mark_lock);
     (void)pthread_mutex_destroy(&vfs->reap_lock);
     (void)pthread_mutex_destroy(&vfs->recall_lock);
     (void)pthread_mutex_destroy(&vfs->table_lock);
