@@ -9,9 +9,9 @@
  *                                     long as at most POINTS_MAX of them are there; EVERY 0: ends
  *   cutat TREE NEW LOSS SEED COUNT    cuts before the COUNTth operation from now
  *   drop TREE
- * LOSS: kill, all, some, mixed, bytes. With --logs the file NEW.logs lists "SIZE NAME" of the files
- * in DIR at that moment: what they said by then was said before the power went. syncfs(2) does not
- * reach a FUSE filesystem: sync_shim.c turns it into an ioctl. */
+ * LOSS: kill, all, some, mixed, bytes. With --logs the file NEW.logs lists time and loss, and "SIZE
+ * NAME" of the files in DIR at that moment: what they said by then was said before the power went.
+ * syncfs(2) does not reach a FUSE filesystem: sync_shim.c turns it into an ioctl. */
 #include "lossyfs.h"
 
 #include <assert.h>
@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define POINTS_MAX 4u
@@ -37,16 +38,21 @@ append(struct lossy_node *node, const char *text)
 }
 
 static void
-note_logs(const char *name)
+note_logs(const char *name, enum lossy_loss loss)
 {
     char path[512], line[512];
     struct dirent *entry;
+    struct timespec now;
     struct stat st;
     DIR *dir = lossy_fs.logs != NULL ? opendir(lossy_fs.logs) : NULL;
     if (dir == NULL)
         return;
     struct lossy_node *list = lossy_node_new(&lossy_fs.world, lossy_fs.root->tree, S_IFREG | 0644);
     assert(list != NULL);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)snprintf(line, sizeof line, "%lld.%09ld time %s\n", (long long)now.tv_sec, now.tv_nsec,
+                   loss_names[loss]);
+    append(list, line);
     while ((entry = readdir(dir)) != NULL) {
         if (fstatat(dirfd(dir), entry->d_name, &st, 0) != 0 || !S_ISREG(st.st_mode))
             continue;
@@ -65,7 +71,7 @@ make_point(struct lossy_node *tree, const char *name, enum lossy_loss loss, uint
     struct varve_random_seeded random;
     varve_random_seeded_init(&random, seed);
     struct lossy_node *left = lossy_crash(&lossy_fs.world, tree, loss, &random.random);
-    note_logs(name); /* before the name that others wait for */
+    note_logs(name, loss); /* before the name that others wait for */
     (void)lossy_place(&lossy_fs.world, lossy_fs.root, name, left);
     lossy_node_put(&lossy_fs.world, left, 1);
 }
