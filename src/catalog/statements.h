@@ -73,6 +73,8 @@
                       " phase = ?6, tier = ?7, path_id = ?8, file = ?9, is_current = ?10,"         \
                       " unsynced = ?11, head_tier = ?12, head_path_id = ?13, head_file = ?14,"     \
                       " head_bytes = ?15 WHERE id = ?1")                                           \
+    X(CONTENT_SYNCED, "UPDATE content SET unsynced = 0 WHERE id = ?1 AND size = ?2"                \
+                      " AND mtime_ns = ?3 AND unsynced <> 0")                                      \
     X(CONTENT_DELETE, "DELETE FROM content WHERE id = ?1")                                         \
     X(CONTENT_PIECES_DELETE, "DELETE FROM piece WHERE content = ?1")                               \
     X(CONTENTS, "SELECT " CONTENT_COLUMNS " FROM content WHERE id > ?1 ORDER BY id")               \

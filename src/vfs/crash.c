@@ -1,20 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vfs_internal.h"
 
+#include <fcntl.h>
 #include <string.h>
 
-/* After a crash the catalog may not know the last writes to files that were open then: their
- * backing files do. Each file is compared when it is first looked at, and all of them one after
- * another in the background, so that policies too see the right sizes. After a start that follows
- * an orderly end nothing is compared at all. */
+/* After a crash the catalog may not know the last writes to files that were open then.
+ *
+ * If only the daemon died, their backing files know them: size and mtime are taken from there. If
+ * the power went, a backing file may have lost bytes, or have a size without the bytes for it: of
+ * what the row does not call durable nothing is believed, so that the file is again what it was
+ * when it was last made durable, a second before at most (flush.c). Bytes that were overwritten in
+ * place since may be the old or the new ones.
+ *
+ * Each file is compared when it is first looked at, and all of them one after another in the
+ * background, so that policies too see the right sizes. After a start that follows an orderly end
+ * nothing is compared at all. */
 
 #define ROWS_AT_ONCE 64
 
-/* True the first time it is asked for this inode since the start after a crash. */
+/* True the first time it is asked for this inode since the start after a crash. Under crash_lock.
+ */
 static bool
 check_once(struct varve_vfs *vfs, uint64_t ino)
 {
-    VARVE_LOCKED(&vfs->table_lock);
     size_t byte = (size_t)(ino / 8);
     if (byte >= vfs->checked_bytes) {
         size_t bytes = byte + 1 > vfs->checked_bytes * 2 ? byte + 4096 : vfs->checked_bytes * 2;
@@ -31,23 +39,91 @@ check_once(struct varve_vfs *vfs, uint64_t ino)
     return first;
 }
 
+static void
+count_loss(struct varve_vfs *vfs, bool emptied)
+{
+    VARVE_LOCKED(&vfs->table_lock);
+    if (emptied)
+        vfs->losses.files_emptied++;
+    else
+        vfs->losses.files_cut++;
+}
+
+/* A file without a backing file: what every file is before its first write. */
+static void
+take_nothing(struct varve_vfs *vfs, struct varve_content *content)
+{
+    content->size = 0;
+    content->place = (struct varve_place){.tier = vfs->first_tier};
+    content->unsynced = false;
+    count_loss(vfs, true);
+}
+
+/* The power went. What is behind the durable bytes is cut off. */
+static bool
+take_durable(struct varve_vfs *vfs, struct varve_content *content, struct varve_error *err)
+{
+    struct stat st;
+    struct varve_error missing;
+    uint64_t durable = content->unsynced ? content->synced_bytes : content->size;
+    if (!varve_store_stat(vfs->store, &content->place, &st, &missing)) {
+        if (missing.kind == VARVE_ERROR_NOT_FOUND && content->unsynced && durable == 0) {
+            take_nothing(vfs, content);
+            return true;
+        }
+        *err = missing;
+        return false;
+    }
+    uint64_t found = (uint64_t)st.st_size;
+    if (found > durable) {
+        VARVE_CLEANUP_FD int fd = -1;
+        if (!varve_store_open_file(vfs->store, &content->place, O_RDWR, &fd, err))
+            return false;
+        if (ftruncate(fd, (off_t)durable) != 0)
+            return varve_error_system(err, errno, "cut off what the power cut left half done");
+        found = durable;
+    }
+    if (found < content->size)
+        count_loss(vfs, false);
+    content->size = found;
+    content->unsynced = false;
+    return true;
+}
+
+/* Only the daemon died, and mark_open() has made durable what the machine had in memory. */
+static bool
+take_file(struct varve_vfs *vfs, struct varve_inode *inode, struct varve_content *content,
+          struct varve_error *err)
+{
+    struct stat st;
+    if (!varve_store_stat(vfs->store, &content->place, &st, err))
+        return false;
+    content->unsynced = false;
+    /* An older mtime alone is no news: fdatasync does not make mtimes durable, the catalog does. */
+    if ((uint64_t)st.st_size == inode->size && vfs_ns(st.st_mtim) <= inode->mtime_ns)
+        return true;
+    (void)vfs_take_stat(inode, &st);
+    content->size = inode->size;
+    content->mtime_ns = inode->mtime_ns;
+    return true;
+}
+
 /* Inside a unit. */
 static bool
 catch_up_rows(struct varve_vfs *vfs, uint64_t ino, struct varve_inode *ret, struct varve_error *err)
 {
     struct varve_content content;
-    struct stat st;
     if (!varve_catalog_inode_get(vfs->catalog, ino, ret, err) || ret->content.value == 0 ||
         !varve_catalog_content_get(vfs->catalog, ret->content, &content, err) ||
-        content.phase != VARVE_PHASE_LIVE || content.place.file == 0 ||
-        !varve_store_stat(vfs->store, &content.place, &st, err))
+        content.phase != VARVE_PHASE_LIVE || content.place.file == 0)
         return false;
-    /* An older mtime alone is no news: fdatasync does not make mtimes durable, the catalog does. */
-    if ((uint64_t)st.st_size == ret->size && vfs_ns(st.st_mtim) <= ret->mtime_ns)
+    struct varve_content before = content;
+    if (!(vfs->power_lost ? take_durable(vfs, &content, err) : take_file(vfs, ret, &content, err)))
         return false;
-    (void)vfs_take_stat(ret, &st);
-    content.size = ret->size;
-    content.mtime_ns = ret->mtime_ns;
+    ret->size = content.size;
+    if (content.size == before.size && content.mtime_ns == before.mtime_ns &&
+        content.unsynced == before.unsynced)
+        return false;
     return varve_catalog_content_update(vfs->catalog, &content, err) &&
            varve_catalog_inode_update(vfs->catalog, ret, err);
 }
@@ -55,13 +131,18 @@ catch_up_rows(struct varve_vfs *vfs, uint64_t ino, struct varve_inode *ret, stru
 void
 crash_catch_up(struct varve_vfs *vfs, struct varve_inode *inode)
 {
-    if (!atomic_load(&vfs->unclean) || !check_once(vfs, inode->ino))
+    if (!atomic_load(&vfs->unclean))
         return;
-    struct varve_error unused; /* a file that cannot be looked at fails when it is opened */
+    VARVE_LOCKED(&vfs->crash_lock); /* who comes second finds it done */
+    struct varve_error unused;      /* a file that cannot be looked at fails when it is opened */
     struct varve_inode current;
+    bool first = check_once(vfs, inode->ino);
     varve_catalog_begin(vfs->catalog);
-    bool changed = catch_up_rows(vfs, inode->ino, &current, &unused);
-    if (varve_catalog_end(vfs->catalog, changed, &unused) && changed)
+    bool changed = first && catch_up_rows(vfs, inode->ino, &current, &unused);
+    /* Who was second may have read the row before it was changed. */
+    bool read = changed || varve_catalog_inode_get(vfs->catalog, inode->ino, &current, &unused);
+    bool ended = varve_catalog_end(vfs->catalog, changed, &unused);
+    if (read && ended == changed)
         *inode = current;
 }
 

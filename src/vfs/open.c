@@ -208,6 +208,7 @@ varve_open_write(struct varve_open *open, int *ret_fd, struct varve_error *err)
         vnode->dirty = true;
         vnode->changes++;
         vnode->ios++;
+        flush_wet(open->vfs, vnode);
         open->writes++;
         *ret_fd = vnode->fd;
     }
@@ -221,6 +222,7 @@ varve_open_done(struct varve_open *open)
     vnode_lock(open->vnode);
     if (open->writes > 0) {
         open->writes--;
+        flush_wet(open->vfs, open->vnode); /* a flush may have been under way */
         if (open->vfs->simulated)
             set_simulated_mtime(open->vfs, open->vnode);
     }
@@ -278,6 +280,7 @@ varve_open_pass(struct varve_open *open)
         if (open->writing) {
             vnode->dirty = true;
             vnode->changes++;
+            flush_wet(open->vfs, vnode);
         }
         if (open->reading)
             note_read(open);

@@ -80,11 +80,14 @@ version_reread(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *e
 bool
 version_sync_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 {
-    if (fsync(vnode->fd) != 0)
+    struct stat st;
+    if (fstat(vnode->fd, &st) != 0 || fsync(vnode->fd) != 0)
         return varve_error_system(err, errno, "sync backing file");
     if (vnode->name_fresh && !varve_store_sync_name(vfs->store, &vnode->content.place, err))
         return false;
     vnode->name_fresh = false;
+    vnode->named = true;
+    vnode->synced = (uint64_t)st.st_size;
     return true;
 }
 
@@ -143,7 +146,7 @@ insert_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content 
 /* Locked. A LIVE content at `place` with `size` bytes takes the place of the current one. */
 static bool
 install_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_place place, uint64_t size,
-                struct varve_error *err)
+                bool unsynced, struct varve_error *err)
 {
     struct varve_place unwanted = {.tier = VARVE_TIER_NONE};
     struct varve_content fresh = {.ino = vnode->ino,
@@ -152,12 +155,14 @@ install_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_place p
                                   .mtime_ns = vfs_now(vfs),
                                   .phase = VARVE_PHASE_LIVE,
                                   .place = place,
+                                  .unsynced = unsynced,
                                   .current = true};
     varve_catalog_begin(vfs->catalog);
     bool keep = insert_version(vfs, vnode, &fresh, &unwanted, err);
     if (!varve_catalog_end(vfs->catalog, keep, err))
         return varve_error_wrap(err, "new version of inode %" PRIu64, vnode->ino);
     vnode->content = fresh;
+    vnode_installed(vnode);
     vnode->changes++;
     vnode->ended = request_detach(vfs, vnode); /* who waits for the old bytes shall read the new */
     varve_vfs_remove_later(vfs, unwanted);
@@ -171,7 +176,7 @@ start_empty(struct varve_vfs *vfs, struct vnode *vnode, bool with_file, struct v
     int fd = -1;
     if (with_file && !version_create_file(vfs, vfs->first_tier, 0, &place, &fd, err))
         return false;
-    if (!install_version(vfs, vnode, place, 0, err))
+    if (!install_version(vfs, vnode, place, 0, with_file, err))
         return undo_file(vfs, &place, fd);
     vnode_replace_fd(vnode, fd);
     vnode->name_fresh = with_file;
@@ -186,9 +191,12 @@ version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error
     assert(row.phase == VARVE_PHASE_LIVE && row.place.file == 0);
     if (!version_create_file(vfs, row.place.tier, 0, &row.place, &fd, err))
         return false;
+    row.unsynced = true;
+    row.synced_bytes = 0;
     if (!varve_catalog_content_update(vfs->catalog, &row, err))
         return undo_file(vfs, &row.place, fd);
     vnode->content = row;
+    vnode_installed(vnode);
     vnode->name_fresh = true;
     vnode_replace_fd(vnode, fd);
     return true;
@@ -211,7 +219,7 @@ static bool
 adopt_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 {
     if (!vnode_need_fd(vfs, vnode, err) ||
-        !install_version(vfs, vnode, vnode->content.place, vnode->content.size, err))
+        !install_version(vfs, vnode, vnode->content.place, vnode->content.size, false, err))
         return false;
     vnode->adopted = true;
     return finish_adoption(vfs, vnode, err);
@@ -231,7 +239,7 @@ copy_file(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varv
     bool ok = varve_file_copy(vnode->fd, fd, bytes, err) &&
               varve_file_sync(fd, "new version", err) &&
               varve_store_sync_name(vfs->store, &place, err) &&
-              install_version(vfs, vnode, place, bytes, err);
+              install_version(vfs, vnode, place, bytes, false, err);
     if (!ok) {
         varve_error_wrap(err, "copy of inode %" PRIu64 " for writing", vnode->ino);
         return undo_file(vfs, &place, fd);
@@ -302,5 +310,7 @@ version_truncate(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, stru
     vnode->changes++;
     if (ftruncate(vnode->fd, (off_t)size) != 0)
         return varve_error_system(err, errno, "truncate backing file");
+    flush_cut(vnode, size);
+    flush_wet(vfs, vnode);
     return true;
 }

@@ -31,6 +31,7 @@ WORKERS = 3
 SQLITE = 9
 POINTS_A_LIFE = 40
 CLONE_NEWNS = 0x20000
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 RULES = """
 [rule down]
 from = ssd
@@ -213,12 +214,12 @@ class Campaign:
             sizes[log] = int(size)
         return float(lines[0].split()[0]), sizes
 
-    def compare(self, root, now, sizes, killed):
+    def compare(self, root, now, sizes):
         complaints = []
         for number in range(WORKERS):
             log = self.log(number)
             said, seen = power_model.check(self.folder(root, number), log, sizes.get(os.path.basename(log), 0), now,
-                                           self.options.late, killed, number)
+                                           self.options.late, number)
             complaints += [f"worker {number}: {word}" for word in said]
             self.operations += seen[0]
             self.files += seen[1]
@@ -257,7 +258,9 @@ class Campaign:
                     raise Failure("no mount namespace")
                 subprocess.run(["mount", "--make-rprivate", "/"], check=True)
                 self.bring_here(name)
-                result = self.check_here(name, loss), self.states, self.operations, self.files
+                if loss != "kill":
+                    self.start_machine()
+                result = self.check_here(name), self.states, self.operations, self.files
             finally:
                 os.write(theirs, json.dumps(result).encode())
                 os._exit(0)
@@ -271,7 +274,14 @@ class Campaign:
         self.files += files
         return complaints
 
-    def check_here(self, name, loss):
+    def start_machine(self):
+        """After a power cut the machine has another boot id."""
+        path = self.path("boot_id")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"{self.random.randrange(1 << 62):032x}\n")
+        subprocess.run(["mount", "--bind", path, BOOT_ID], check=True)
+
+    def check_here(self, name):
         """Mounts what is left, compares, unmounts, checks."""
         now, sizes = self.sizes(name)
         archive = self.archive
@@ -279,7 +289,7 @@ class Campaign:
         try:
             self.varve("mount", archive, self.path("point"))
             self.note_states(archive)
-            complaints = self.compare(self.path("point"), now, sizes, loss == "kill")
+            complaints = self.compare(self.path("point"), now, sizes)
             self.varve("umount", self.path("point"))
             complaints += self.check_archive(archive)
         except (Failure, OSError, subprocess.SubprocessError, KeyError, ValueError) as error:
@@ -384,7 +394,7 @@ class Campaign:
         subprocess.run(["umount", "-l", self.path("mnt")], check=True)
         with open(self.path("disk", "killed.logs"), "w", encoding="ascii") as file:
             file.write(f"{now} time kill\n" + "".join(f"{size} {name}\n" for name, size in sizes.items()))
-        self.point_done(f"kill {self.life}", "kill", self.check_here("killed", "kill"))
+        self.point_done(f"kill {self.life}", "kill", self.check_here("killed"))
         self.settle()
 
     def run(self):

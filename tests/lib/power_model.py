@@ -7,8 +7,7 @@ bytes come in units that tell who wrote them, in which operation, for which offs
 - names and attributes: the state after one of the worker's operations, none earlier than the last
   acknowledged sync of anything and than what was acknowledged LATE seconds before the power went;
 - bytes: of each file not older than its last acknowledged sync (or LATE); of later writes any part,
-  but only bytes that the file had at that place since, and a size that it had since;
-- after a mere kill: the same for names, and every acknowledged byte.
+  but only bytes that the file had at that place since, and a size that it had since.
 """
 import json
 import os
@@ -143,19 +142,17 @@ def same_inodes(model, inodes, log):
 class Bounds:
     """From which operation on the state may be, and what is the last one it may show."""
 
-    def __init__(self, log, acked_ops, now, late, killed):
-        self.last_acked = max(acked_ops, default=0)
+    def __init__(self, log, acked_ops, now, late):
         old = [s for s in acked_ops if log.acked[s][0] < now - late]
         synced = [op[0] for op in log.ops if op[2] in SYNCS and op[0] in acked_ops]
         self.late = max(old, default=0)
         self.names = max([self.late] + synced)
-        self.killed = killed
 
 
 def check_bytes(path, file, worker, content, bounds, acked_ops):
     """A complaint or None."""
     synced = [s for s, kind, _, _ in file.events if kind == "sync" and s in acked_ops]
-    least = bounds.last_acked if bounds.killed else max(synced + [bounds.late])
+    least = max(synced + [bounds.late])
     allowed, base = {}, {}  # offset of a unit -> stamps; 0 is a hole
     size = low = high = 0
     for seq, kind, offset, length in file.events:
@@ -194,14 +191,14 @@ def check_bytes(path, file, worker, content, bounds, acked_ops):
     return None
 
 
-def check(root, log_path, size, now, late, killed, worker):
+def check(root, log_path, size, now, late, worker):
     """Compares the tree at root with a worker's log of which `size` bytes were written before the crash. Returns
     complaints, and how much was there to lose: (operations after the bound, files compared)."""
     before = Log(log_path, size)
     log = Log(log_path)
     acked = set(before.acked)
-    bounds = Bounds(log, acked, now, late, killed)
-    # What was begun in the very moment may be there; with a kill the log may end in the middle of one.
+    bounds = Bounds(log, acked, now, late)
+    # What was begun in that very moment may be there.
     last = max([s[0] for s in before.ops], default=0) + 1
     found, inodes = walk(root)
     model = Model(worker)
