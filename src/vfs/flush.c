@@ -24,7 +24,7 @@
 struct wet {
     uint64_t ino; /* 0: closed */
     struct varve_content row;
-    struct vnode *vnode; /* of one that may be open, while it is flushed; with a reference */
+    bool looked; /* at the one that may be open; then these say what will be durable */
     unsigned cuts;
 };
 
@@ -102,11 +102,11 @@ look_at_open(struct varve_vfs *vfs, struct wet *wet)
     wet->row = vnode->content; /* it may be another version by now */
     wet->row.size = (uint64_t)st.st_size;
     wet->cuts = vnode->cuts;
-    wet->vnode = vnode;
-    vnode->ios++; /* so that the descriptor stays open */
+    wet->looked = true;
     if (vnode->passthroughs > 0 && vnode->writers > 0)
         flush_wet(vfs, vnode); /* the kernel writes without telling */
-    vnode_unlock(vfs, vnode);
+    vnode_release(vfs,
+                  vnode); /* no reference is kept: it would delay the end of an unlinked file */
     return true;
 }
 
@@ -133,24 +133,36 @@ sync_files(struct varve_vfs *vfs, const struct wet *wet, size_t count, struct va
     return true;
 }
 
-static void
-tell_open(struct varve_vfs *vfs, struct wet *wet, bool durable)
+/* False: it was closed during the sync, so its row still waits, in the list. */
+static bool
+tell_open(struct varve_vfs *vfs, const struct wet *wet)
 {
     struct varve_error unused; /* the row goes on saying that the bytes are not durable */
-    struct vnode *vnode = wet->vnode;
+    struct vnode *vnode = vnode_peek(vfs, wet->ino);
+    if (vnode == NULL)
+        return false;
     vnode_lock(vnode);
-    vnode_io_done(vnode);
-    if (!durable) {
-        flush_wet(vfs, vnode);
-    } else if (vnode->content.id.value == wet->row.id.value &&
-               vnode->content.place.file == wet->row.place.file && vnode_live_file(vnode)) {
+    if (vnode->content.id.value == wet->row.id.value &&
+        vnode->content.place.file == wet->row.place.file && vnode_live_file(vnode) &&
+        vnode->cuts == wet->cuts) {
         vnode->name_fresh = false;
         vnode->named = true;
-        if (vnode->cuts == wet->cuts && vnode->synced < wet->row.size)
+        if (vnode->synced < wet->row.size)
             vnode->synced = wet->row.size;
         VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));
     }
     vnode_release(vfs, vnode);
+    return true;
+}
+
+/* The sync failed: all of them wait again. */
+static void
+put_back(struct varve_vfs *vfs, struct wet *wet, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        wet[i].looked = false;
+        VARVE_IGNORE(note(vfs, &wet[i])); /* else its row goes on saying so */
+    }
 }
 
 static void
@@ -182,27 +194,30 @@ take_wet(struct varve_vfs *vfs, struct wet **ret)
     return count;
 }
 
-static void
+/* True: some that were closed meanwhile should not wait for the next time. */
+static bool
 flush(struct varve_vfs *vfs)
 {
     VARVE_CLEANUP_FREE struct wet *wet = NULL;
     struct varve_error unused; /* tried again after a while; who must know calls fsync */
     size_t taken = take_wet(vfs, &wet);
     size_t count = 0;
+    bool again = false;
     for (size_t i = 0; i < taken; i++) {
         if (wet[i].ino == 0 || look_at_open(vfs, &wet[i]))
             wet[count++] = wet[i];
     }
-    bool durable = sync_files(vfs, wet, count, &unused);
-    if (durable)
-        tell_closed(vfs, wet, count);
+    if (!sync_files(vfs, wet, count, &unused)) {
+        put_back(vfs, wet, count);
+        return false;
+    }
+    tell_closed(vfs, wet, count);
     for (size_t i = 0; i < count; i++) {
-        if (wet[i].vnode != NULL)
-            tell_open(vfs, &wet[i], durable);
-        else if (!durable)
-            VARVE_IGNORE(note(vfs, &wet[i])); /* else its row goes on saying so */
+        if (wet[i].looked && !tell_open(vfs, &wet[i]))
+            again = true;
     }
     VARVE_IGNORE(varve_catalog_sync(vfs->catalog, &unused));
+    return again;
 }
 
 /* False when it is time to stop. */
@@ -225,8 +240,10 @@ wait_for_wet(struct varve_vfs *vfs)
 static void *
 run_flusher(void *context)
 {
-    while (wait_for_wet(context))
-        flush(context);
+    while (wait_for_wet(context)) {
+        if (flush(context))
+            (void)flush(context);
+    }
     return NULL;
 }
 
@@ -251,5 +268,6 @@ flush_stop(struct varve_vfs *vfs)
         (void)pthread_cond_signal(&vfs->flush_wake);
     }
     (void)pthread_join(vfs->flusher, NULL);
-    flush(vfs);
+    if (flush(vfs))
+        (void)flush(vfs);
 }

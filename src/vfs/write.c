@@ -113,6 +113,10 @@ retire_row(struct varve_vfs *vfs, struct varve_content_id id, uint64_t adopted_f
     if (!varve_catalog_content_get(vfs->catalog, id, &old, err))
         return false;
     old.current = false;
+    if (old.phase == VARVE_PHASE_LIVE) {
+        *ret_place = old.place;
+        return varve_catalog_content_delete(vfs->catalog, id, err);
+    }
     if (old.phase == VARVE_PHASE_SEALED) {
         if (adopted_file == 0 || old.place.file != adopted_file)
             *ret_place = old.place;
@@ -294,6 +298,52 @@ is_file_of_size(const struct vnode *vnode, uint64_t size)
     return size == vnode->content.size;
 }
 
+/* Inside a unit. */
+static bool
+cut_rows(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, struct varve_content *ret,
+         struct varve_error *err)
+{
+    struct varve_inode inode;
+    if (!varve_catalog_inode_get(vfs->catalog, vnode->ino, &inode, err) ||
+        !varve_catalog_content_get(vfs->catalog, vnode->content.id, ret, err))
+        return false;
+    inode.size = ret->size = size;
+    inode.mtime_ns = inode.ctime_ns = ret->mtime_ns = vfs_now(vfs);
+    flush_mark(vnode, ret);
+    return varve_catalog_content_update(vfs->catalog, ret, err) &&
+           varve_catalog_inode_update(vfs->catalog, &inode, err);
+}
+
+/* Locked. Bytes that were durable are cut off: the row is, before they are. What is written behind
+ * the cut would else be taken for them after a power cut, whatever of it reached the disk. */
+static bool
+cut_durable(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, struct varve_error *err)
+{
+    struct varve_content row;
+    flush_cut(vnode, size);
+    varve_catalog_begin(vfs->catalog);
+    if (!varve_catalog_end(vfs->catalog, cut_rows(vfs, vnode, size, &row, err), err))
+        return false;
+    vnode->content = row;
+    vnode->dirty = true; /* if it fails now, the next flush tells the row the size again */
+    return varve_catalog_sync(vfs->catalog, err);
+}
+
+/* Locked. A LIVE file is emptied by taking another one, so that after a power cut it is the old one
+ * or the new one, without a wait for the disk. Not if somebody else has its descriptor, or if it is
+ * in line for discs. */
+static bool
+may_start_anew(struct varve_vfs *vfs, const struct vnode *vnode)
+{
+    struct varve_request request;
+    struct varve_error unused;
+    struct varve_content_id before = {vnode->content.id.value - 1};
+    size_t count = 0;
+    return vnode->passthroughs == 0 &&
+           varve_catalog_requests(vfs->catalog, before, &request, 1, &count, &unused) &&
+           (count == 0 || request.content.value != vnode->content.id.value);
+}
+
 bool
 version_truncate(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, struct varve_error *err)
 {
@@ -308,6 +358,10 @@ version_truncate(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, stru
     if (!version_for_write(vfs, vnode, size, err))
         return false;
     vnode->changes++;
+    if (size < vnode->synced && size == 0 && may_start_anew(vfs, vnode))
+        return start_empty(vfs, vnode, false, err);
+    if (size < vnode->synced && !cut_durable(vfs, vnode, size, err))
+        return false;
     if (ftruncate(vnode->fd, (off_t)size) != 0)
         return varve_error_system(err, errno, "truncate backing file");
     flush_cut(vnode, size);
