@@ -56,9 +56,10 @@ def arguments():
     parser.add_argument("--every", type=int, default=150, help="at most so many operations between two points")
     parser.add_argument("--late", type=float, default=4, help="seconds after which also the unsynced must be there")
     parser.add_argument("--journal", action="store_true", help="any sync makes all names durable, as on ext4")
-    parser.add_argument("--lie", action="store_true", help="the disk loses what was synced: must fail")
-    parser.add_argument("--skip", choices=("bytes", "names", "every", "all"), help="the daemon leaves out syncs: must fail")
+    parser.add_argument("--lie", action="store_true", help="the disk loses what was synced")
+    parser.add_argument("--skip", choices=("bytes", "names", "every", "all"), help="the daemon leaves out syncs")
     parser.add_argument("--plain", action="store_true", help="an ordinary disk and SIGKILL")
+    parser.add_argument("--must-fail", action="store_true", help="the test of the test: ends at the first loss")
     parser.add_argument("--keep", help="a directory for what is left of points that failed")
     options = parser.parse_args()
     options.varve = os.path.abspath(options.varve)
@@ -261,6 +262,8 @@ class Campaign:
                 if loss != "kill":
                     self.start_machine()
                 result = self.check_here(name), self.states, self.operations, self.files
+            except (Failure, OSError, subprocess.SubprocessError, ValueError) as error:
+                result = [f"{type(error).__name__}: {error}"], {}, 0, 0
             finally:
                 os.write(theirs, json.dumps(result).encode())
                 os._exit(0)
@@ -329,7 +332,7 @@ class Campaign:
         prefix = f"point{self.life}-"
         self.command(f"points {self.tree} {prefix} {self.options.every} {self.random.randrange(1 << 31)}")
         taken = 0
-        while taken < count and self.points < self.options.points:
+        while taken < count and self.points < self.options.points and not self.is_enough():
             name = f"{prefix}{taken + 1}"
             until(lambda name=name: os.path.exists(self.path("disk", name)), 60, f"point {name}")
             loss = self.loss_of(name)
@@ -339,6 +342,9 @@ class Campaign:
             self.command("drop kept")
             taken += 1
             self.complain_about_workers()
+
+    def is_enough(self):
+        return self.options.must_fail and self.failed
 
     def complain_about_workers(self):
         """Nothing fails while the power is there."""
@@ -400,7 +406,7 @@ class Campaign:
     def run(self):
         self.start()
         began = time.monotonic()
-        while self.points < self.options.points and time.monotonic() - began < self.options.seconds:
+        while self.points < self.options.points and not self.is_enough() and time.monotonic() - began < self.options.seconds:
             if self.options.plain:
                 self.kill_once()
             else:
@@ -468,8 +474,12 @@ def main():
     print(f"# {campaign.points} crash points in {seconds:.0f} s: {campaign.counts}; lives {campaign.life}")
     print(f"# seen at them: {campaign.states}")
     print(f"# compared {campaign.files} files, {campaign.operations} operations were not bound to be there")
-    good = not campaign.failed and error is None and campaign.points > 0
-    print(f"{'ok' if good else 'not ok'} 1 - nothing is lost at {campaign.points} crash points\n1..1")
+    if options.must_fail:
+        good, words = bool(campaign.failed), "a loss is seen"
+    else:
+        good = not campaign.failed and error is None and campaign.points > 0
+        words = f"nothing is lost at {campaign.points} crash points"
+    print(f"{'ok' if good else 'not ok'} 1 - {words}\n1..1")
     return 0 if good else 1
 
 

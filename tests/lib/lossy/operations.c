@@ -9,22 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
-#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
 #define LONG_S 3600.0 /* nobody changes anything but through the kernel */
 
-struct listing {
-    size_t size, capacity;
-    char bytes[];
-};
-
 static struct lossy_world *const world = &lossy_fs.world;
 
-static struct lossy_node *
-node_of(fuse_ino_t ino)
+struct lossy_node *
+lossy_node_of(fuse_ino_t ino)
 {
     return ino == FUSE_ROOT_ID ? lossy_fs.root : (struct lossy_node *)(uintptr_t)ino;
 }
@@ -67,8 +60,8 @@ entry_of(struct lossy_node *parent, struct lossy_node *node)
     return entry;
 }
 
-static bool
-is_off(fuse_req_t req, struct lossy_node *node)
+bool
+lossy_is_off(fuse_req_t req, struct lossy_node *node)
 {
     if (!node->tree->dead)
         return false;
@@ -76,9 +69,8 @@ is_off(fuse_req_t req, struct lossy_node *node)
     return true;
 }
 
-/* False: the request was answered. */
-static bool
-may_change(fuse_req_t req, struct lossy_node *node)
+bool
+lossy_may_change(fuse_req_t req, struct lossy_node *node)
 {
     if (node == lossy_fs.root || lossy_step(node))
         return true;
@@ -89,9 +81,9 @@ may_change(fuse_req_t req, struct lossy_node *node)
 static void
 fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    struct lossy_node *dir = node_of(parent);
+    struct lossy_node *dir = lossy_node_of(parent);
     struct lossy_node *node = lossy_find(dir, name);
-    if (is_off(req, dir))
+    if (lossy_is_off(req, dir))
         return;
     if (node == NULL) {
         (void)fuse_reply_err(req, ENOENT);
@@ -105,7 +97,7 @@ static void
 fs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
     if (ino != FUSE_ROOT_ID)
-        lossy_node_put(world, node_of(ino), (unsigned)count);
+        lossy_node_put(world, lossy_node_of(ino), (unsigned)count);
     fuse_reply_none(req);
 }
 
@@ -114,9 +106,9 @@ fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct stat st;
     (void)fi;
-    if (is_off(req, node_of(ino)))
+    if (lossy_is_off(req, lossy_node_of(ino)))
         return;
-    get_stat(node_of(ino), &st);
+    get_stat(lossy_node_of(ino), &st);
     (void)fuse_reply_attr(req, &st, LONG_S);
 }
 
@@ -141,9 +133,9 @@ set_attributes(struct lossy_state *state, const struct stat *attr, int which)
 static void
 fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int which, struct fuse_file_info *fi)
 {
-    struct lossy_node *node = node_of(ino);
+    struct lossy_node *node = lossy_node_of(ino);
     (void)fi;
-    if (!may_change(req, node))
+    if (!lossy_may_change(req, node))
         return;
     if ((which & FUSE_SET_ATTR_SIZE) != 0 && node != lossy_fs.control &&
         !lossy_truncate(world, node, (uint64_t)attr->st_size)) {
@@ -157,16 +149,16 @@ fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int which, struct 
 static void
 fs_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-    if (!is_off(req, node_of(ino)))
-        (void)fuse_reply_readlink(req, node_of(ino)->target);
+    if (!lossy_is_off(req, lossy_node_of(ino)))
+        (void)fuse_reply_readlink(req, lossy_node_of(ino)->target);
 }
 
 /* NULL: the request was answered. The caller has a reference. */
 static struct lossy_node *
 make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-    struct lossy_node *dir = node_of(parent);
-    if (!may_change(req, dir))
+    struct lossy_node *dir = lossy_node_of(parent);
+    if (!lossy_may_change(req, dir))
         return NULL;
     bool root = dir == lossy_fs.root;
     struct lossy_node *node = lossy_node_new(world, root ? NULL : dir->tree, mode);
@@ -190,7 +182,7 @@ reply_new(fuse_req_t req, fuse_ino_t parent, struct lossy_node *node)
 {
     if (node == NULL)
         return;
-    struct fuse_entry_param entry = entry_of(node_of(parent), node);
+    struct fuse_entry_param entry = entry_of(lossy_node_of(parent), node);
     lossy_node_put(world, node, 1);
     (void)fuse_reply_entry(req, &entry);
 }
@@ -222,14 +214,14 @@ fs_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *na
 static void
 remove_name(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    struct lossy_node *dir = node_of(parent);
+    struct lossy_node *dir = lossy_node_of(parent);
     struct lossy_node *node = lossy_find(dir, name);
     const struct lossy_set set = {.dir = dir, .name = name};
     if (dir == lossy_fs.root) { /* trees are dropped */
         (void)fuse_reply_err(req, EPERM);
         return;
     }
-    if (!may_change(req, dir))
+    if (!lossy_may_change(req, dir))
         return;
     if (node == NULL)
         (void)fuse_reply_err(req, ENOENT);
@@ -257,12 +249,12 @@ static void
 fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
           const char *newname, unsigned flags)
 {
-    struct lossy_node *from = node_of(parent), *to = node_of(newparent);
+    struct lossy_node *from = lossy_node_of(parent), *to = lossy_node_of(newparent);
     if (from == lossy_fs.root || to == lossy_fs.root || from->tree != to->tree) {
         (void)fuse_reply_err(req, EXDEV);
         return;
     }
-    if (!may_change(req, from))
+    if (!lossy_may_change(req, from))
         return;
     struct lossy_node *node = lossy_find(from, name);
     struct lossy_node *there = lossy_find(to, newname);
@@ -278,13 +270,13 @@ fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newpar
 static void
 fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
 {
-    struct lossy_node *node = node_of(ino), *dir = node_of(newparent);
+    struct lossy_node *node = lossy_node_of(ino), *dir = lossy_node_of(newparent);
     const struct lossy_set set = {.dir = dir, .name = newname, .node = node};
     if (node->tree != dir->tree) {
         (void)fuse_reply_err(req, EXDEV);
         return;
     }
-    if (!may_change(req, dir))
+    if (!lossy_may_change(req, dir))
         return;
     if (!lossy_change(world, &set, 1)) {
         (void)fuse_reply_err(req, ENOMEM);
@@ -299,10 +291,10 @@ fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newnam
 static void
 fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    if (is_off(req, node_of(ino)))
+    if (lossy_is_off(req, lossy_node_of(ino)))
         return;
-    fi->keep_cache = node_of(ino) != lossy_fs.control;
-    fi->direct_io = node_of(ino) == lossy_fs.control;
+    fi->keep_cache = lossy_node_of(ino) != lossy_fs.control;
+    fi->direct_io = lossy_node_of(ino) == lossy_fs.control;
     (void)fuse_reply_open(req, fi);
 }
 
@@ -313,7 +305,7 @@ fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     struct lossy_node *node = make(req, parent, name, S_IFREG | (mode & 07777));
     if (node == NULL)
         return;
-    struct fuse_entry_param entry = entry_of(node_of(parent), node);
+    struct fuse_entry_param entry = entry_of(lossy_node_of(parent), node);
     lossy_node_put(world, node, 1);
     fi->keep_cache = true;
     (void)fuse_reply_create(req, &entry, fi);
@@ -323,14 +315,14 @@ static void
 fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
     (void)fi;
-    if (is_off(req, node_of(ino)))
+    if (lossy_is_off(req, lossy_node_of(ino)))
         return;
     char *bytes = malloc(size);
     if (bytes == NULL) {
         (void)fuse_reply_err(req, ENOMEM);
         return;
     }
-    (void)fuse_reply_buf(req, bytes, lossy_read(node_of(ino), bytes, size, (uint64_t)offset));
+    (void)fuse_reply_buf(req, bytes, lossy_read(lossy_node_of(ino), bytes, size, (uint64_t)offset));
     free(bytes);
 }
 
@@ -354,13 +346,13 @@ static void
 fs_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
          struct fuse_file_info *fi)
 {
-    struct lossy_node *node = node_of(ino);
+    struct lossy_node *node = lossy_node_of(ino);
     (void)fi;
     if (node == lossy_fs.control) {
         take_command(req, bytes, size);
         return;
     }
-    if (!may_change(req, node))
+    if (!lossy_may_change(req, node))
         return;
     if (!lossy_write(world, node, bytes, size, (uint64_t)offset)) {
         (void)fuse_reply_err(req, ENOSPC);
@@ -374,9 +366,9 @@ static void
 fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
     (void)fi;
-    if (!may_change(req, node_of(ino)))
+    if (!lossy_may_change(req, lossy_node_of(ino)))
         return;
-    lossy_sync_node(world, node_of(ino), datasync != 0);
+    lossy_sync_node(world, lossy_node_of(ino), datasync != 0);
     (void)fuse_reply_err(req, 0);
 }
 
@@ -395,12 +387,12 @@ fs_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument,
          struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size, size_t out_size)
 {
     (void)argument, (void)fi, (void)flags, (void)in, (void)in_size, (void)out_size;
-    struct lossy_node *tree = tree_of(node_of(ino));
+    struct lossy_node *tree = tree_of(lossy_node_of(ino));
     if (command != LOSSY_SYNCFS || tree == NULL) {
         (void)fuse_reply_err(req, ENOTTY);
         return;
     }
-    if (!may_change(req, tree))
+    if (!lossy_may_change(req, tree))
         return;
     lossy_sync_tree(world, tree);
     (void)fuse_reply_ioctl(req, 0, NULL, 0);
@@ -410,14 +402,14 @@ static void
 fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t size,
              struct fuse_file_info *fi)
 {
-    struct lossy_node *node = node_of(ino);
+    struct lossy_node *node = lossy_node_of(ino);
     uint64_t end = (uint64_t)offset + (uint64_t)size;
     (void)fi;
     if ((mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0) {
         (void)fuse_reply_err(req, EOPNOTSUPP);
         return;
     }
-    if (!may_change(req, node))
+    if (!lossy_may_change(req, node))
         return;
     bool ok = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) == 0 ||
               lossy_zero(world, node, (uint64_t)offset, (uint64_t)size);
@@ -429,172 +421,15 @@ fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t size,
 static void
 fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
 {
-    struct lossy_node *node = node_of(ino);
+    struct lossy_node *node = lossy_node_of(ino);
     (void)fi;
-    if (is_off(req, node))
+    if (lossy_is_off(req, node))
         return;
     uint64_t found = lossy_seek(node, (uint64_t)offset, whence == SEEK_HOLE);
     if ((uint64_t)offset >= node->now.size || (whence == SEEK_DATA && found == node->now.size))
         (void)fuse_reply_err(req, ENXIO);
     else
         (void)fuse_reply_lseek(req, (off_t)found);
-}
-
-/* --- directories --- */
-
-static struct listing *
-add_name(fuse_req_t req, struct listing *listing, const char *name, const struct lossy_node *node)
-{
-    struct stat st = {.st_ino = node->id, .st_mode = node->now.mode};
-    size_t more = fuse_add_direntry(req, NULL, 0, name, NULL, 0);
-    if (listing->size + more > listing->capacity) {
-        size_t capacity = 2 * listing->capacity + more;
-        struct listing *grown = realloc(listing, sizeof *listing + capacity);
-        if (grown == NULL)
-            return listing; /* the test that lists sees it */
-        listing = grown;
-        listing->capacity = capacity;
-    }
-    (void)fuse_add_direntry(req, listing->bytes + listing->size, more, name, &st,
-                            (off_t)(listing->size + more));
-    listing->size += more;
-    return listing;
-}
-
-static void
-fs_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    struct lossy_node *dir = node_of(ino);
-    if (is_off(req, dir))
-        return;
-    struct listing *listing = calloc(1, sizeof *listing + 1024);
-    if (listing == NULL) {
-        (void)fuse_reply_err(req, ENOMEM);
-        return;
-    }
-    listing->capacity = 1024;
-    listing = add_name(req, listing, ".", dir);
-    listing = add_name(req, listing, "..", dir);
-    for (const struct lossy_entry *entry = dir->entries; entry != NULL; entry = entry->next) {
-        if (entry->now != NULL)
-            listing = add_name(req, listing, entry->name, entry->now);
-    }
-    fi->fh = (uint64_t)(uintptr_t)listing;
-    (void)fuse_reply_open(req, fi);
-}
-
-static void
-fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
-{
-    const struct listing *listing = (struct listing *)(uintptr_t)fi->fh;
-    size_t start = (size_t)offset < listing->size ? (size_t)offset : listing->size;
-    size_t end = start;
-    if (is_off(req, node_of(ino)))
-        return;
-    while (end < listing->size) { /* whole names: the struct begins with ino, off, namelen */
-        uint32_t name_bytes;
-        memcpy(&name_bytes, listing->bytes + end + 16, sizeof name_bytes);
-        size_t next = end + ((24 + (size_t)name_bytes + 7) & ~(size_t)7);
-        if (next - start > size)
-            break;
-        end = next;
-    }
-    (void)fuse_reply_buf(req, listing->bytes + start, end - start);
-}
-
-static void
-fs_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    (void)ino;
-    free((void *)(uintptr_t)fi->fh);
-    (void)fuse_reply_err(req, 0);
-}
-
-static void
-fs_statfs(fuse_req_t req, fuse_ino_t ino)
-{
-    uint64_t total = world->page_max, left = total - world->page_count;
-    (void)ino;
-    struct statvfs st = {.f_bsize = LOSSY_PAGE_BYTES,
-                         .f_frsize = LOSSY_PAGE_BYTES,
-                         .f_blocks = total,
-                         .f_bfree = left,
-                         .f_bavail = left,
-                         .f_files = 1000000,
-                         .f_ffree = 900000,
-                         .f_favail = 900000,
-                         .f_namemax = 255};
-    (void)fuse_reply_statfs(req, &st);
-}
-
-/* --- extended attributes --- */
-
-static void
-fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
-            int flags)
-{
-    struct lossy_node *node = node_of(ino);
-    bool there = lossy_xattr_find(node, name) != NULL;
-    if (!may_change(req, node))
-        return;
-    if ((flags & XATTR_CREATE) != 0 && there)
-        (void)fuse_reply_err(req, EEXIST);
-    else if ((flags & XATTR_REPLACE) != 0 && !there)
-        (void)fuse_reply_err(req, ENODATA);
-    else
-        (void)fuse_reply_err(req, lossy_xattr_set(node, name, value, size) ? 0 : ENOMEM);
-}
-
-static void
-reply_sized(fuse_req_t req, const void *bytes, size_t found, size_t size)
-{
-    if (size == 0)
-        (void)fuse_reply_xattr(req, found);
-    else if (found > size)
-        (void)fuse_reply_err(req, ERANGE);
-    else
-        (void)fuse_reply_buf(req, bytes, found);
-}
-
-static void
-fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
-{
-    if (is_off(req, node_of(ino)))
-        return;
-    const struct lossy_xattr *xattr = lossy_xattr_find(node_of(ino), name);
-    if (xattr == NULL)
-        (void)fuse_reply_err(req, ENODATA);
-    else
-        reply_sized(req, xattr->value, xattr->size, size);
-}
-
-static void
-fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
-{
-    char names[65536];
-    size_t found = 0;
-    if (is_off(req, node_of(ino)))
-        return;
-    for (const struct lossy_xattr *x = node_of(ino)->now.xattrs; x != NULL; x = x->next) {
-        size_t bytes = strlen(x->name) + 1;
-        if (found + bytes > sizeof names)
-            break;
-        memcpy(names + found, x->name, bytes);
-        found += bytes;
-    }
-    reply_sized(req, names, found, size);
-}
-
-static void
-fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
-{
-    struct lossy_node *node = node_of(ino);
-    if (!may_change(req, node))
-        return;
-    if (lossy_xattr_find(node, name) == NULL)
-        (void)fuse_reply_err(req, ENODATA);
-    else
-        (void)fuse_reply_err(req, lossy_xattr_set(node, name, NULL, 0) ? 0 : ENOMEM);
 }
 
 const struct fuse_lowlevel_ops lossy_operations = {
@@ -619,12 +454,12 @@ const struct fuse_lowlevel_ops lossy_operations = {
     .ioctl = fs_ioctl,
     .fallocate = fs_fallocate,
     .lseek = fs_lseek,
-    .opendir = fs_opendir,
-    .readdir = fs_readdir,
-    .releasedir = fs_releasedir,
-    .statfs = fs_statfs,
-    .setxattr = fs_setxattr,
-    .getxattr = fs_getxattr,
-    .listxattr = fs_listxattr,
-    .removexattr = fs_removexattr,
+    .opendir = lossy_fs_opendir,
+    .readdir = lossy_fs_readdir,
+    .releasedir = lossy_fs_releasedir,
+    .statfs = lossy_fs_statfs,
+    .setxattr = lossy_fs_setxattr,
+    .getxattr = lossy_fs_getxattr,
+    .listxattr = lossy_fs_listxattr,
+    .removexattr = lossy_fs_removexattr,
 };

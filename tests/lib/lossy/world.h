@@ -142,11 +142,14 @@ enum lossy_loss {
 struct lossy_node *lossy_crash(struct lossy_world *world, struct lossy_node *root,
                                enum lossy_loss loss, struct varve_random *random);
 
-/* --- shared by world.c and crash.c --- */
+/* --- shared by bytes.c, world.c and crash.c --- */
 struct lossy_page {
     unsigned refs;
     uint8_t bytes[LOSSY_PAGE_BYTES];
 };
+/* Without bytes; _free: without anything. */
+void lossy_state_clear(struct lossy_world *world, struct lossy_state *state);
+void lossy_state_free(struct lossy_world *world, struct lossy_state *state);
 struct lossy_page *lossy_page_new(struct lossy_world *world);
 void lossy_page_put(struct lossy_world *world, struct lossy_page *page);
 bool lossy_state_attributes(struct lossy_state *to, const struct lossy_state *from);
