@@ -16,7 +16,7 @@ fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     struct stat attr;
     fs_stat(&inode, &attr);
-    (void)fuse_reply_attr(req, &attr, FS_TIMEOUT_S);
+    (void)fuse_reply_attr(req, &attr, fs_attr_timeout(&inode));
 }
 
 static int64_t
@@ -33,6 +33,11 @@ static struct varve_setattr
 change_of(const struct stat *attr, int to_set)
 {
     struct varve_setattr change = {0};
+    /* A truncation or chown that must strip; without HANDLE_KILLPRIV_V2 the kernel sends the mode
+     * that is left instead. */
+#ifdef FUSE_SET_ATTR_KILL_SUID
+    change.clear_suid = (to_set & FUSE_SET_ATTR_KILL_SUID) != 0;
+#endif
     if (to_set & FUSE_SET_ATTR_MODE) {
         change.mask |= VARVE_SET_MODE;
         change.mode = attr->st_mode & 07777;
@@ -73,7 +78,7 @@ attempt_setattr(struct fs_job *job, struct varve_error *err)
         return false;
     struct stat attr;
     fs_stat(&inode, &attr);
-    (void)fuse_reply_attr(job->req, &attr, FS_TIMEOUT_S);
+    (void)fuse_reply_attr(job->req, &attr, fs_attr_timeout(&inode));
     return true;
 }
 
@@ -87,7 +92,6 @@ fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct
         .what = "setattr",
         .attempt = attempt_setattr,
         .ino = ino,
-        /* Setuid is stripped by the kernel, which sends the mode that is left (see ops.c). */
         .change = change_of(attr, to_set),
     });
 }

@@ -58,6 +58,10 @@ bool
 vfs_take_stat(struct varve_inode *inode, const struct stat *st)
 {
     int64_t mtime_ns = vfs_ns(st->st_mtim);
+    /* Who sets a time back says so in the row as well. Else an older time is that of the file's
+     * making, or of a clock that ticks more slowly than the one that the row's time is from. */
+    if (mtime_ns < inode->mtime_ns)
+        mtime_ns = inode->mtime_ns;
     if (inode->size == (uint64_t)st->st_size && inode->mtime_ns == mtime_ns)
         return false;
     inode->size = (uint64_t)st->st_size;
@@ -77,11 +81,10 @@ vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait)
     struct vnode *vnode = vnode_peek(vfs, inode->ino);
     if (vnode == NULL)
         return;
-    /* A listing does not wait for one file of it that is being copied: what the catalog says was
-     * true a moment ago. */
-    if (wait)
-        vnode_lock(vnode);
-    else if (pthread_mutex_trylock(&vnode->lock) != 0) {
+    /* Nobody waits for a file that is being copied or synced, and a listing for none at all: what
+     * the catalog says was true a moment ago. */
+    if (wait ? !vnode_try_lock(vnode) : pthread_mutex_trylock(&vnode->lock) != 0) {
+        inode->unsteady = true;
         vnode_put(vfs, vnode);
         return;
     }
@@ -90,6 +93,8 @@ vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait)
         (void)vfs_take_stat(inode, &st);
     if (vnode->atime_ns > inode->atime_ns)
         inode->atime_ns = vnode->atime_ns;
+    pass_settle_privileges(vfs, vnode, inode);
+    inode->unsteady = pass_unsteady(vnode);
     vnode_release(vfs, vnode);
 }
 
@@ -200,6 +205,13 @@ change_unit(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *cha
     return true;
 }
 
+bool
+vfs_change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *change,
+                struct varve_inode *ret, struct varve_error *err)
+{
+    return change_unit(vfs, ino, change, NULL, ret, err);
+}
+
 static bool
 set_file_mtime(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_setattr *change,
                struct varve_error *err)
@@ -221,6 +233,7 @@ change_file(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_setat
             struct varve_inode *ret, struct varve_error *err)
 {
     struct vnode *live = NULL;
+    pass_settle_privileges(vfs, vnode, NULL);
     if ((change->mask & VARVE_SET_SIZE) != 0 && !version_truncate(vfs, vnode, change->size, err))
         return false;
     if (vnode_live_file(vnode)) {
@@ -228,6 +241,7 @@ change_file(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_setat
             return false;
         live = vnode;
     }
+    pass_watch_from_now(vnode);
     if (!change_unit(vfs, vnode->ino, change, live, ret, err))
         return false;
     if (live != NULL && live->content.unsynced)
@@ -246,6 +260,8 @@ varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setatt
     if (!S_ISREG(inode.mode) || (change->mask & (VARVE_SET_SIZE | VARVE_SET_MTIME)) == 0) {
         if (!change_unit(vfs, ino, change, NULL, &inode, err))
             return false;
+        if ((inode.mode & (S_ISUID | S_ISGID)) != 0 && (change->mask & VARVE_SET_MODE) != 0)
+            pass_privileges_given(vfs, ino);
         vfs_refresh(vfs, &inode, true);
         *ret = inode;
         return true;
@@ -254,7 +270,11 @@ varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setatt
     if (!vnode_acquire(vfs, ino, &vnode, NULL, err))
         return false;
     bool ok = change_file(vfs, vnode, change, ret, err);
+    if (ok)
+        ret->unsteady = pass_unsteady(vnode);
     vnode_release(vfs, vnode);
+    if (ok && (ret->mode & (S_ISUID | S_ISGID)) != 0 && (change->mask & VARVE_SET_MODE) != 0)
+        pass_privileges_given(vfs, ino);
     return ok;
 }
 

@@ -3,20 +3,24 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <varve/file.h>
 
 /* After a crash the catalog may not know the last writes to files that were open then.
  *
  * If only the daemon died, their backing files know them: size and mtime are taken from there. If
- * the power went, a backing file may have lost bytes, or have a size without the bytes for it: of
- * what the row does not call durable nothing is believed, so that the file is again what it was
- * when it was last made durable, a second before at most (flush.c). Bytes that were overwritten in
- * place since may be the old or the new ones.
+ * the power went, a backing file may have lost bytes, or have a size without the bytes for it. What
+ * the row calls durable is there, a second old at most (flush.c). What the file has behind that is
+ * believed up to the first hole or sector of zeros, which is what a size without bytes looks like:
+ * it may have been synced past us (RWF_DSYNC in passthrough, sync(2)). Bytes that were overwritten
+ * in place since may be the old or the new ones.
  *
  * Each file is compared when it is first looked at, and all of them one after another in the
  * background, so that policies too see the right sizes. After a start that follows an orderly end
  * nothing is compared at all. */
 
 #define ROWS_AT_ONCE 64
+#define SECTOR_BYTES 512u
+#define CHUNK_BYTES 65536u
 
 /* True the first time it is asked for this inode since the start after a crash. Under crash_lock.
  */
@@ -59,7 +63,64 @@ take_nothing(struct varve_vfs *vfs, struct varve_content *content)
     count_loss(vfs, true);
 }
 
-/* The power went. What is behind the durable bytes is cut off. */
+/* The offset in `bytes`, which begin at `at` in the file, of the first sector of zeros. */
+static size_t
+find_zeros(const uint8_t *bytes, size_t count, uint64_t at)
+{
+    static const uint8_t zeros[SECTOR_BYTES];
+    size_t done = 0;
+    while (done < count) {
+        size_t sector = SECTOR_BYTES - (size_t)((at + done) % SECTOR_BYTES);
+        if (sector > count - done)
+            sector = count - done;
+        if (memcmp(bytes + done, zeros, sector) == 0)
+            return done;
+        done += sector;
+    }
+    return count;
+}
+
+/* Where the bytes of the file end, looking from `start` on. */
+static bool
+end_of_bytes(int fd, uint64_t start, uint64_t size, uint64_t *ret, struct varve_error *err)
+{
+    off_t hole = lseek(fd, (off_t)start, SEEK_HOLE);
+    uint64_t end = hole >= 0 && (uint64_t)hole < size ? (uint64_t)hole : size;
+    VARVE_CLEANUP_FREE uint8_t *chunk = malloc(CHUNK_BYTES);
+    if (chunk == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "look at backing file");
+    uint64_t at = start;
+    while (at < end) {
+        uint64_t want = CHUNK_BYTES - at % SECTOR_BYTES;
+        size_t count = (size_t)(want < end - at ? want : end - at);
+        if (!varve_file_pread(fd, chunk, count, at, err))
+            return false;
+        size_t good = find_zeros(chunk, count, at);
+        at += good;
+        if (good < count)
+            break;
+    }
+    *ret = at;
+    return true;
+}
+
+/* Cuts off what has a size, but not the bytes for it. */
+static bool
+cut_tail(struct varve_vfs *vfs, const struct varve_content *content, uint64_t durable,
+         uint64_t *size, struct varve_error *err)
+{
+    uint64_t end = *size;
+    VARVE_CLEANUP_FD int fd = -1;
+    if (!varve_store_open_file(vfs->store, &content->place, O_RDWR, &fd, err) ||
+        !end_of_bytes(fd, durable, *size, &end, err))
+        return false;
+    if (end < *size && ftruncate(fd, (off_t)end) != 0)
+        return varve_error_system(err, errno, "cut off what the power cut left half done");
+    *size = end;
+    return true;
+}
+
+/* The power went. */
 static bool
 take_durable(struct varve_vfs *vfs, struct varve_content *content, struct varve_error *err)
 {
@@ -75,14 +136,8 @@ take_durable(struct varve_vfs *vfs, struct varve_content *content, struct varve_
         return false;
     }
     uint64_t found = (uint64_t)st.st_size;
-    if (found > durable) {
-        VARVE_CLEANUP_FD int fd = -1;
-        if (!varve_store_open_file(vfs->store, &content->place, O_RDWR, &fd, err))
-            return false;
-        if (ftruncate(fd, (off_t)durable) != 0)
-            return varve_error_system(err, errno, "cut off what the power cut left half done");
-        found = durable;
-    }
+    if (found > durable && !cut_tail(vfs, content, durable, &found, err))
+        return false;
     if (found < content->size)
         count_loss(vfs, false);
     content->size = found;

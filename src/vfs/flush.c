@@ -76,8 +76,8 @@ flush_cut(struct vnode *vnode, uint64_t size)
 void
 flush_mark(const struct vnode *vnode, struct varve_content *row)
 {
-    row->unsynced = !vnode->named || row->size > vnode->synced;
-    row->synced_bytes = vnode->synced;
+    row->unsynced = !vnode->named || row->size > vnode->synced || vnode->believed;
+    row->synced_bytes = vnode->believed ? VFS_BELIEVED : vnode->synced;
 }
 
 /* --- the flusher --- */
@@ -103,7 +103,7 @@ look_at_open(struct varve_vfs *vfs, struct wet *wet)
     wet->row.size = (uint64_t)st.st_size;
     wet->cuts = vnode->cuts;
     wet->looked = true;
-    if (vnode->passthroughs > 0 && vnode->writers > 0)
+    if (vnode->passed_writers > 0 || vnode->mapped)
         flush_wet(vfs, vnode); /* the kernel writes without telling */
     vnode_release(vfs,
                   vnode); /* no reference is kept: it would delay the end of an unlinked file */
@@ -147,6 +147,7 @@ tell_open(struct varve_vfs *vfs, const struct wet *wet)
         vnode->cuts == wet->cuts) {
         vnode->name_fresh = false;
         vnode->named = true;
+        vnode->believed = vnode->passed_synchronous > 0;
         if (vnode->synced < wet->row.size)
             vnode->synced = wet->row.size;
         VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));

@@ -96,6 +96,7 @@ init_locks(struct varve_vfs *vfs, struct varve_error *err)
     (void)pthread_mutex_init(&vfs->reaping, NULL);
     (void)pthread_mutex_init(&vfs->crash_lock, NULL);
     (void)pthread_mutex_init(&vfs->flush_lock, NULL);
+    (void)pthread_mutex_init(&vfs->mark_lock, NULL);
     int failed = pthread_condattr_init(&attributes);
     if (failed != 0)
         return varve_error_system(err, failed, "make a condition");
@@ -154,6 +155,7 @@ varve_vfs_free(struct varve_vfs *vfs)
     if (vfs == NULL)
         return;
     recall_cancel_all(vfs);
+    pass_sweep(vfs, true);
     for (size_t i = 0; i < VFS_BUCKETS; i++)
         assert(vfs->buckets[i] == NULL); /* the contract: all files are closed */
     flush_stop(vfs);
@@ -164,6 +166,7 @@ varve_vfs_free(struct varve_vfs *vfs)
     (void)pthread_mutex_destroy(&vfs->flush_lock);
     (void)pthread_mutex_destroy(&vfs->crash_lock);
     (void)pthread_mutex_destroy(&vfs->reaping);
+    (void)pthread_mutex_destroy(&vfs->mark_lock);
     (void)pthread_mutex_destroy(&vfs->reap_lock);
     (void)pthread_mutex_destroy(&vfs->recall_lock);
     (void)pthread_mutex_destroy(&vfs->table_lock);

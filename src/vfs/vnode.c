@@ -5,6 +5,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 
+/* How often who waits for a vnode looks whether its holder has become slow. */
+#define LOCK_LOOK_NS 1000000
+
 static struct vnode **
 bucket_of(struct varve_vfs *vfs, uint64_t ino)
 {
@@ -100,6 +103,72 @@ vnode_lock(struct vnode *vnode)
     (void)varve_lock_enter(&vnode->lock);
 }
 
+/* Set in threads that serve many others. */
+static _Thread_local bool quick;
+
+void
+varve_vfs_be_quick(bool yes)
+{
+    quick = yes;
+}
+
+static bool
+would_take_long(uint64_t ino, struct varve_error *err)
+{
+    return varve_error_set(err, VARVE_ERROR_WAIT, EINPROGRESS,
+                           "inode %" PRIu64 " is being copied or synced", ino);
+}
+
+bool
+varve_vfs_takes_long(const struct varve_error *err)
+{
+    return err->kind == VARVE_ERROR_WAIT && varve_error_errno(err) == EINPROGRESS;
+}
+
+/* Others hold the lock for a moment only, unless they say that they are slow. */
+bool
+vnode_try_lock(struct vnode *vnode)
+{
+    if (pthread_mutex_trylock(&vnode->lock) == 0)
+        return true;
+    while (!atomic_load(&vnode->slow)) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail for this clock */
+        until.tv_nsec += LOCK_LOOK_NS;
+        if (until.tv_nsec >= VARVE_NS_PER_SECOND) {
+            until.tv_nsec -= VARVE_NS_PER_SECOND;
+            until.tv_sec++;
+        }
+        if (pthread_mutex_clocklock(&vnode->lock, CLOCK_MONOTONIC, &until) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool
+vnode_enter(struct vnode *vnode, struct varve_error *err)
+{
+    if (quick)
+        return vnode_try_lock(vnode) || would_take_long(vnode->ino, err);
+    vnode_lock(vnode);
+    return true;
+}
+
+bool
+vnode_slow_begin(struct vnode *vnode, struct varve_error *err)
+{
+    if (quick)
+        return would_take_long(vnode->ino, err);
+    atomic_store(&vnode->slow, true);
+    return true;
+}
+
+void
+vnode_slow_end(struct vnode *vnode)
+{
+    atomic_store(&vnode->slow, false);
+}
+
 void
 vnode_unlock(struct varve_vfs *vfs, struct vnode *vnode)
 {
@@ -114,7 +183,8 @@ void
 vnode_installed(struct vnode *vnode)
 {
     const struct varve_content *row = &vnode->content;
-    vnode->synced = row->unsynced ? row->synced_bytes : row->size;
+    vnode->believed = row->unsynced && row->synced_bytes == VFS_BELIEVED;
+    vnode->synced = !row->unsynced ? row->size : vnode->believed ? 0 : row->synced_bytes;
     vnode->named = !row->unsynced || row->synced_bytes > 0;
     vnode->cuts++;
 }
@@ -150,7 +220,10 @@ vnode_acquire(struct varve_vfs *vfs, uint64_t ino, struct vnode **ret,
     struct vnode *vnode = vnode_get(vfs, ino);
     if (vnode == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open inode %" PRIu64, ino);
-    vnode_lock(vnode);
+    if (!vnode_enter(vnode, err)) {
+        vnode_put(vfs, vnode);
+        return false;
+    }
     if (!vnode_load(vfs, vnode, ret_inode, err)) {
         vnode_release(vfs, vnode);
         return false;
@@ -285,8 +358,8 @@ vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
     vnode->opens = 0;
     vnode->heat = 0;
     vnode->atime_ns = 0;
-    /* With writers left, bytes may follow that this fstat has not seen. */
-    if (vnode->writers > 0)
+    /* With writers or mappings left, bytes may follow that this fstat has not seen. */
+    if (vnode->writers > 0 || vnode->mapped)
         return true;
     vnode->dirty = false;
     if (file && vnode->content.unsynced)

@@ -8,6 +8,7 @@
 /* After a crash numbers that were not committed may come again while their files are still there.
  */
 #define NUMBERS_TRIED_MAX 1000000u
+#define QUICK_CUT_BYTES_MAX (UINT64_C(64) << 20)
 
 static enum varve_tier
 other_tier(enum varve_tier tier)
@@ -213,9 +214,12 @@ finish_adoption(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *
 {
     if (!vnode->adopted)
         return true;
-    if (!varve_catalog_sync(vfs->catalog, err))
+    if (!vnode_slow_begin(vnode, err))
+        return false;
+    vnode->adopted = !varve_catalog_sync(vfs->catalog, err);
+    vnode_slow_end(vnode);
+    if (vnode->adopted)
         return varve_error_wrap(err, "new version of inode %" PRIu64, vnode->ino);
-    vnode->adopted = false;
     return true;
 }
 
@@ -232,7 +236,7 @@ adopt_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 /* The copy is durable before the row names it: until then the frozen bytes are the only good ones
  * (INV-2). */
 static bool
-copy_file(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varve_error *err)
+copy_and_install(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varve_error *err)
 {
     struct varve_place place;
     int fd;
@@ -251,6 +255,16 @@ copy_file(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varv
     vnode_replace_fd(vnode, fd);
     vnode->name_fresh = false;
     return true;
+}
+
+static bool
+copy_file(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varve_error *err)
+{
+    if (!vnode_slow_begin(vnode, err))
+        return false;
+    bool ok = copy_and_install(vfs, vnode, keep, err);
+    vnode_slow_end(vnode);
+    return ok;
 }
 
 static bool
@@ -326,7 +340,11 @@ cut_durable(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, struct va
         return false;
     vnode->content = row;
     vnode->dirty = true; /* if it fails now, the next flush tells the row the size again */
-    return varve_catalog_sync(vfs->catalog, err);
+    if (!vnode_slow_begin(vnode, err))
+        return false;
+    bool ok = varve_catalog_sync(vfs->catalog, err);
+    vnode_slow_end(vnode);
+    return ok;
 }
 
 /* Locked. A LIVE file is emptied by taking another one, so that after a power cut it is the old one
@@ -339,9 +357,26 @@ may_start_anew(struct varve_vfs *vfs, const struct vnode *vnode)
     struct varve_error unused;
     struct varve_content_id before = {vnode->content.id.value - 1};
     size_t count = 0;
-    return vnode->passthroughs == 0 &&
+    return vnode->passthroughs == 0 && !vnode->mapped &&
+           !pass_in_use(vfs, vnode, &vnode->content.place) &&
            varve_catalog_requests(vfs->catalog, before, &request, 1, &count, &unused) &&
            (count == 0 || request.content.value != vnode->content.id.value);
+}
+
+/* Locked. Giving back the blocks of a large file takes the filesystem below a while. */
+static bool
+cut_file(struct vnode *vnode, uint64_t size, struct varve_error *err)
+{
+    struct stat st;
+    if (fstat(vnode->fd, &st) != 0)
+        return varve_error_system(err, errno, "look at backing file");
+    bool slow = (uint64_t)st.st_size > size && (uint64_t)st.st_size - size > QUICK_CUT_BYTES_MAX;
+    if (slow && !vnode_slow_begin(vnode, err))
+        return false;
+    bool ok = ftruncate(vnode->fd, (off_t)size) == 0 ||
+              varve_error_system(err, errno, "truncate backing file");
+    vnode_slow_end(vnode);
+    return ok;
 }
 
 bool
@@ -360,10 +395,9 @@ version_truncate(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, stru
     vnode->changes++;
     if (size < vnode->synced && size == 0 && may_start_anew(vfs, vnode))
         return start_empty(vfs, vnode, false, err);
-    if (size < vnode->synced && !cut_durable(vfs, vnode, size, err))
+    if ((size < vnode->synced && !cut_durable(vfs, vnode, size, err)) ||
+        !cut_file(vnode, size, err))
         return false;
-    if (ftruncate(vnode->fd, (off_t)size) != 0)
-        return varve_error_system(err, errno, "truncate backing file");
     flush_cut(vnode, size);
     flush_wet(vfs, vnode);
     return true;
