@@ -106,7 +106,7 @@ class Campaign:
         return os.path.join(self.work, *names)
 
     def bring_here(self, tree):
-        if os.path.ismount(self.path("here")):
+        if is_mounted(self.path("here")):
             subprocess.run(["umount", "-l", self.path("here")], check=True)
         subprocess.run(["mount", "--bind", self.path("disk", tree), self.path("here")], check=True)
 
@@ -149,14 +149,14 @@ class Campaign:
     def stop(self):
         self.stop_workers()
         for name in ("mnt", "point", "here"):
-            if os.path.ismount(self.path(name)):
+            if is_mounted(self.path(name)):
                 if name != "here":
                     self.varve("umount", self.path(name), check=False)
-                if os.path.ismount(self.path(name)):
-                    subprocess.run(["umount", "-l", self.path(name)], check=False)
+                while is_mounted(self.path(name)):
+                    subprocess.run(["umount", "-l", self.path(name)], check=True)
         if self.disk is not None:
             until(lambda: subprocess.run(["umount", self.path("disk")], capture_output=True, check=False).returncode == 0
-                  or not os.path.ismount(self.path("disk")), 10, "the disk is unmounted")
+                  or not is_mounted(self.path("disk")), 10, "the disk is unmounted")
             self.disk.wait(20)
         shutil.rmtree(self.work)
 
@@ -297,7 +297,7 @@ class Campaign:
             complaints += self.check_archive(archive)
         except (Failure, OSError, subprocess.SubprocessError, KeyError, ValueError) as error:
             complaints.append(f"{type(error).__name__}: {error}: {traceback.format_exc()[-400:]}")
-        if os.path.ismount(self.path("point")):
+        if is_mounted(self.path("point")):
             self.varve("umount", self.path("point"), check=False)
         if complaints:
             complaints = complaints[:5] + tail(os.path.join(archive, "varve.log"))
@@ -422,6 +422,12 @@ def tail(path):
     return [f"log: {line}" for line in lines[-6:]]
 
 
+def is_mounted(path):
+    """os.path.ismount() does not see a bind mount on the same filesystem."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        return any(line.split()[4] == path for line in file)
+
+
 def describe(root):
     """Names, attributes and bytes below root."""
     found, inodes = power_model.walk(root)
@@ -466,7 +472,7 @@ def main():
     seconds = 0
     try:
         seconds = campaign.run()
-    except (Failure, OSError, subprocess.SubprocessError) as failure:
+    except (Failure, OSError, subprocess.SubprocessError, KeyError, ValueError) as failure:
         error = failure
         print(f"# life {campaign.life}: {type(failure).__name__}: {failure}"[:2000])
     finally:
