@@ -29,7 +29,8 @@ import power_model  # noqa: E402
 
 WORKERS = 3
 SQLITE = 9
-POINTS_A_LIFE = 40
+POINTS_A_LIFE = 60
+POINTS_AT_ONCE = 12  # fewer than lossyfs keeps
 CLONE_NEWNS = 0x20000
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 RULES = """
@@ -155,9 +156,12 @@ class Campaign:
                 while is_mounted(self.path(name)):
                     subprocess.run(["umount", "-l", self.path(name)], check=True)
         if self.disk is not None:
-            until(lambda: subprocess.run(["umount", self.path("disk")], capture_output=True, check=False).returncode == 0
-                  or not is_mounted(self.path("disk")), 10, "the disk is unmounted")
-            self.disk.wait(20)
+            subprocess.run(["umount", "-l", self.path("disk")], check=True)
+            try:
+                self.disk.wait(20)
+            except subprocess.TimeoutExpired:
+                self.disk.kill()  # somebody still has a file of it open: it holds nothing worth keeping
+                self.disk.wait()
         shutil.rmtree(self.work)
 
     # --- a life ---
@@ -332,9 +336,16 @@ class Campaign:
         prefix = f"point{self.life}-"
         self.command(f"points {self.tree} {prefix} {self.options.every} {self.random.randrange(1 << 31)}")
         taken = 0
+        last = f"{prefix}{min(count, POINTS_AT_ONCE)}"
+        until(lambda: os.path.exists(self.path("disk", last)), 60, f"point {last}")
         while taken < count and self.points < self.options.points and not self.is_enough():
             name = f"{prefix}{taken + 1}"
-            until(lambda name=name: os.path.exists(self.path("disk", name)), 60, f"point {name}")
+            # The work stands still while its points are compared: else it only adds to the logs.
+            if not os.path.exists(self.path("disk", name)):
+                self.signal_workers(signal.SIGCONT)
+                last = f"{prefix}{min(count, taken + POINTS_AT_ONCE)}"
+                until(lambda last=last: os.path.exists(self.path("disk", last)), 60, f"point {last}")
+            self.signal_workers(signal.SIGSTOP)
             loss = self.loss_of(name)
             self.command(f"crash {name} kept kill 1")
             self.point_done(name, loss, self.check_point(name, loss))
@@ -342,6 +353,11 @@ class Campaign:
             self.command("drop kept")
             taken += 1
             self.complain_about_workers()
+        self.signal_workers(signal.SIGCONT)
+
+    def signal_workers(self, number):
+        for worker in self.workers + [self.engine]:
+            worker.send_signal(number)
 
     def is_enough(self):
         return self.options.must_fail and self.failed

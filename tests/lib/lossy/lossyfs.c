@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define POINTS_MAX 4u
+#define POINTS_MAX 16u
 
 static const char *const loss_names[] = {"kill", "all", "some", "mixed", "bytes"};
 
