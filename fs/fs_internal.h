@@ -36,6 +36,7 @@
 struct fs_handle {
     struct varve_open *open;
     uint64_t ino;
+    bool direct; /* set before the kernel knows the handle */
     struct fs_node *node;
     bool passed; /* counts in its node's passes */
     atomic_uint uses;
@@ -71,14 +72,16 @@ struct fs_job {
     } need;
     struct fuse_bufvec *incoming; /* write: libfuse's, until the request waits */
     uint8_t *held;                /* then: our copy of `size` bytes */
+    bool may_cut;                 /* read: less than asked for will do */
     void *ring;                   /* over io_uring: where they stay until the answer */
     int mode;                     /* fallocate */
     struct fs_handle *to;         /* copy_file_range */
     uint64_t to_offset;
     struct varve_setattr change;
-    struct fuse_file_info fi; /* open */
-    bool slow;                /* known to take long: not even tried here */
-    bool strip;               /* setuid, setgid and capabilities must go with the change */
+    struct varve_reader reader; /* who asks */
+    struct fuse_file_info fi;   /* open */
+    bool slow;                  /* known to take long: not even tried here */
+    bool strip;                 /* setuid, setgid and capabilities must go with the change */
 };
 
 /* Before the device of a mount of plain type `fuse`; mount.fuse(8) runs what stands before the #.
@@ -181,6 +184,17 @@ static inline struct fs_handle *
 fs_handle_of(const struct fuse_file_info *fi)
 {
     return (struct fs_handle *)(uintptr_t)fi->fh;
+}
+
+/* `fi` may be NULL. */
+static inline struct varve_reader
+fs_reader_of(fuse_req_t req, const struct fuse_file_info *fi)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    return (struct varve_reader){.uid = ctx->uid,
+                                 .gid = ctx->gid,
+                                 .pid = ctx->pid,
+                                 .no_wait = fi != NULL && (fi->flags & O_NONBLOCK) != 0};
 }
 
 /* --- ops.c --- */

@@ -54,16 +54,13 @@ change_of(const struct stat *attr, int to_set)
         change.mask |= VARVE_SET_SIZE;
         change.size = (uint64_t)attr->st_size;
     }
-    struct timespec now = {0};
-    if (to_set & (FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW))
-        (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
     if (to_set & FUSE_SET_ATTR_ATIME) {
-        change.mask |= VARVE_SET_ATIME;
-        change.atime_ns = ns_of(to_set & FUSE_SET_ATTR_ATIME_NOW ? now : attr->st_atim);
+        change.mask |= to_set & FUSE_SET_ATTR_ATIME_NOW ? VARVE_SET_ATIME_NOW : VARVE_SET_ATIME;
+        change.atime_ns = ns_of(attr->st_atim);
     }
     if (to_set & FUSE_SET_ATTR_MTIME) {
-        change.mask |= VARVE_SET_MTIME;
-        change.mtime_ns = ns_of(to_set & FUSE_SET_ATTR_MTIME_NOW ? now : attr->st_mtim);
+        change.mask |= to_set & FUSE_SET_ATTR_MTIME_NOW ? VARVE_SET_MTIME_NOW : VARVE_SET_MTIME;
+        change.mtime_ns = ns_of(attr->st_mtim);
     }
     return change;
 }
@@ -91,6 +88,7 @@ fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct
         .mount = fs_mount_of(req),
         .req = req,
         .what = "setattr",
+        .reader = fs_reader_of(req, NULL),
         .attempt = attempt_setattr,
         .ino = ino,
         .change = change_of(attr, to_set),

@@ -36,6 +36,12 @@ finding(struct checking *checking, const char *format, ...)
 }
 
 static void
+head_finding(void *context, const char *text)
+{
+    finding(context, "%s", text);
+}
+
+static void
 catalog_finding(void *context, const char *text)
 {
     finding(context, "catalog: %s", text);
@@ -275,6 +281,8 @@ check(struct checking *checking, struct varve_error *err)
            varve_catalog_verify(engine->catalog, catalog_finding, checking, err) &&
            check_contents(checking, true, err) &&
            varve_store_each(engine->store, check_file, checking, err) &&
+           heads_compare(engine, checking->repair, head_finding, checking,
+                         &checking->report.repaired, err) &&
            check_libraries(checking, err) && check_sets(checking, err);
 }
 
@@ -307,8 +315,10 @@ static bool
 sweep_files(struct varve_engine *engine, struct varve_error *err)
 {
     struct checking checking = {.engine = engine, .repair = true};
+    uint64_t heads = 0; /* of a cache: nobody needs to know */
     bool ok = varve_catalog_sync(engine->catalog, err) && check_contents(&checking, false, err) &&
-              varve_store_each(engine->store, check_file, &checking, err);
+              varve_store_each(engine->store, check_file, &checking, err) &&
+              heads_compare(engine, true, NULL, NULL, &heads, err);
     number_set_done(&checking.named);
     if (ok && checking.report.repaired > 0)
         varve_log(VARVE_LOG_NOTICE, "%" PRIu64 " backing files without a content removed",

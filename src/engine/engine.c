@@ -70,6 +70,8 @@ tiers_open(const struct varve_config *config, struct varve_catalog *catalog,
 static bool
 open_vfs(struct varve_engine *engine, struct varve_error *err)
 {
+    if (!readers_make(engine->config, &engine->readers, err))
+        return false;
     const struct varve_vfs_options options = {
         .catalog = engine->catalog,
         .store = engine->store,
@@ -78,6 +80,8 @@ open_vfs(struct varve_engine *engine, struct varve_error *err)
         .first_tier =
             varve_store_has_tier(engine->store, VARVE_TIER_SSD) ? VARVE_TIER_SSD : VARVE_TIER_HDD,
         .heat_half_life_ns = engine->config->half_life_ns,
+        .readers = engine->readers,
+        .head_bytes = engine->config->head_bytes,
     };
     return varve_vfs_new(&options, &engine->vfs, err);
 }
@@ -222,6 +226,7 @@ varve_engine_close(struct varve_engine *engine)
     varve_store_close(engine->store);
     varve_catalog_close(engine->catalog);
     varve_policy_free(engine->policy);
+    readers_done(&engine->readers);
     varve_config_free(engine->config);
     if (engine->lock_fd >= 0)
         (void)close(engine->lock_fd); /* the lock goes with it */

@@ -78,7 +78,8 @@ struct drive {
     bool recalls_only;
     bool busy;
     struct varve_barcode
-        disc; /* while busy: what it works with, in it, on its way or out for a reload */
+        disc;        /* while busy: what it works with, in it, on its way or out for a reload */
+    int64_t turn_ns; /* since when it reads the disc for recalls; its own thread's */
     pthread_t thread;
     bool running;
 };
@@ -324,6 +325,13 @@ bool recalls_wait_for(struct varve_engine *engine, const struct varve_barcode *b
 void recalls_serve(struct varve_engine *engine, struct drive *drive,
                    const struct varve_barcode *barcode, const struct varve_error *failure);
 uint64_t recalls_waiting(struct varve_engine *engine);
+/* Those that asked first. */
+size_t recalls_list(struct varve_engine *engine, struct varve_engine_recall *ret, size_t max);
+/* A disc was brought in so much time. */
+void recalls_note_load(struct varve_engine *engine, int64_t ns);
+/* What the drive holds now (NULL: nothing), for estimates: asking the library could take as long as
+ * a move. */
+void recalls_note_drive(const struct drive *drive, const struct varve_barcode *barcode);
 
 /* Clusters of one set member got back from the other discs, in a staging file. */
 struct gather_want {
@@ -338,7 +346,22 @@ VARVE_MUST_CHECK bool gather_run(struct varve_engine *engine, const struct varve
                                  const struct gather_want *wants, size_t count, struct job *job,
                                  gather_fn *each, void *context, struct varve_error *err);
 
+/* --- heads (heads.c) --- */
+/* Drops heads when there are too many for `head_total` or the tier is above its high mark. */
+void heads_trim(struct varve_engine *engine);
+/* Pure: of so many bytes of heads. */
+uint64_t heads_to_free(uint64_t bytes, uint64_t total, bool full);
+/* Heads without a row and rows without their head: told, or removed with `repair`. */
+typedef void heads_finding_fn(void *context, const char *text);
+VARVE_MUST_CHECK bool
+heads_compare(struct varve_engine *engine, bool repair, heads_finding_fn *each, void *context,
+              uint64_t *ret_repaired, struct varve_error *err);
+
 /* --- the rest --- */
+/* What the configuration says of readers, with numbers for names (readers.c). */
+VARVE_MUST_CHECK bool readers_make(const struct varve_config *config,
+                                   struct varve_reader_rules *ret, struct varve_error *err);
+void readers_done(struct varve_reader_rules *rules);
 /* Calls `each` for every inode below the paths (paths.c). */
 typedef bool inode_fn(struct varve_engine *engine, const struct varve_inode *inode, void *context,
                       struct varve_error *err);
@@ -401,6 +424,7 @@ struct varve_engine {
     struct varve_random *random;
     struct varve_config *config;
     struct varve_policy *policy;
+    struct varve_reader_rules readers;
     struct varve_catalog *catalog;
     struct varve_store *store;
     struct varve_vfs *vfs;

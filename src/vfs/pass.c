@@ -101,7 +101,8 @@ pass_settle_privileges(struct varve_vfs *vfs, struct vnode *vnode, struct varve_
     if (!vnode->watched && inode != NULL &&
         varve_catalog_inode_get(vfs->catalog, vnode->ino, &stripped, &unused)) {
         inode->mode = stripped.mode;
-        inode->ctime_ns = stripped.ctime_ns;
+        if (inode->ctime_ns < stripped.ctime_ns) /* the file's may be later */
+            inode->ctime_ns = stripped.ctime_ns;
     }
 }
 
