@@ -62,7 +62,7 @@ inode_read(struct varve_catalog *catalog, uint64_t ino, struct varve_inode *ret,
            struct varve_error *err)
 {
     VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_row_reader(catalog, SQL_INODE_GET, err);
+    sqlite3_stmt *statement = catalog_row_statement(catalog, SQL_INODE_GET, err);
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, ino);
@@ -79,7 +79,7 @@ inode_write(struct varve_catalog *catalog, const struct varve_inode *inode, bool
 {
     VARVE_CLEANUP(catalog_reset)
     sqlite3_stmt *statement =
-        catalog_row_writer(catalog, stored ? SQL_INODE_UPDATE : SQL_INODE_INSERT, err);
+        catalog_row_statement(catalog, stored ? SQL_INODE_UPDATE : SQL_INODE_INSERT, err);
     if (statement == NULL)
         return false;
     bind_inode(statement, inode->ino, inode);
@@ -91,7 +91,7 @@ put_tombstone(struct varve_catalog *catalog, uint64_t ino, int64_t deleted_ns,
               struct varve_error *err)
 {
     VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_row_writer(catalog, SQL_TOMBSTONE_PUT, err);
+    sqlite3_stmt *statement = catalog_row_statement(catalog, SQL_TOMBSTONE_PUT, err);
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, ino);
@@ -248,15 +248,18 @@ varve_catalog_inodes(struct varve_catalog *catalog, uint64_t after, struct varve
  * and there may be millions of them. */
 #define UNRECORDED_STEP 1024
 
-/* True for an inode that can be recorded now. */
+/* True for an inode that can be recorded now: its content is on discs, or will never be, as nothing
+ * is in it (any more). */
 static bool
 is_recordable(sqlite3_stmt *statement, const struct varve_inode *inode)
 {
     int phase_column = INODE_COLUMN_COUNT; /* behind INODE_COLUMNS; NULL if there is no content */
     if (inode->content.value == 0)
         return true;
-    return sqlite3_column_type(statement, phase_column) != SQLITE_NULL &&
-           sqlite3_column_int(statement, phase_column) == VARVE_PHASE_SEALED;
+    if (sqlite3_column_type(statement, phase_column) == SQLITE_NULL)
+        return false;
+    int phase = sqlite3_column_int(statement, phase_column);
+    return phase == VARVE_PHASE_SEALED || (phase == VARVE_PHASE_LIVE && inode->size == 0);
 }
 
 /* Goes on behind *after for at most UNRECORDED_STEP rows; *ret_more is false at the end. */
@@ -307,7 +310,8 @@ record(struct varve_catalog *catalog, uint64_t ino, int64_t ctime_ns, struct var
         /* Deleted while its record was being burned: without a tombstone a rebuild would bring it
          * back. */
         catalog_note_change(catalog);
-        return put_tombstone(catalog, ino, varve_clock_realtime(catalog->clock), err);
+        return catalog_open_transaction(catalog, err) &&
+               put_tombstone(catalog, ino, varve_clock_realtime(catalog->clock), err);
     }
     if (row->now.inode.recorded_ctime_ns >= ctime_ns)
         return true;

@@ -157,7 +157,7 @@ take_file(struct varve_vfs *vfs, struct varve_inode *inode, struct varve_content
     /* An older mtime alone is no news: fdatasync does not make mtimes durable, the catalog does. */
     if ((uint64_t)st.st_size == inode->size && vfs_ns(st.st_mtim) <= inode->mtime_ns)
         return true;
-    (void)vfs_take_stat(inode, &st);
+    (void)vfs_take_stat(vfs, inode, &st);
     content->size = inode->size;
     content->mtime_ns = inode->mtime_ns;
     return true;

@@ -53,7 +53,10 @@ mark_open(struct varve_vfs *vfs, struct varve_error *err)
     if (asprintf(&value, "%s %s", vfs->power_lost ? "lost" : "open", varve_buffer_string(&boot)) <
         0)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "new vfs");
-    if (atomic_load(&vfs->unclean) && !vfs->power_lost && !varve_store_sync_all(vfs->store, err))
+    /* Twice: the first one also tells of errors that are over, of anybody on that filesystem. */
+    struct varve_error earlier;
+    if (atomic_load(&vfs->unclean) && !vfs->power_lost &&
+        !varve_store_sync_all(vfs->store, &earlier) && !varve_store_sync_all(vfs->store, err))
         return false;
     return varve_catalog_setting_put(vfs->catalog, CLEAN_KEY, value, err) &&
            varve_catalog_sync(vfs->catalog, err);
@@ -132,6 +135,8 @@ varve_vfs_new(const struct varve_vfs_options *options, struct varve_vfs **ret,
     vfs->simulated = options->clock != varve_clock_system();
     vfs->first_tier = options->first_tier;
     vfs->heat_half_life_ns = options->heat_half_life_ns;
+    vfs->readers = options->readers;
+    vfs->head_bytes = options->head_bytes;
     vfs->archive_dir = strdup(options->archive_dir);
     bool ok = vfs->archive_dir != NULL || varve_error_set(err, VARVE_ERROR_NOMEM, 0, "new vfs");
     if (!ok || !init_locks(vfs, err)) {
@@ -139,8 +144,9 @@ varve_vfs_new(const struct varve_vfs_options *options, struct varve_vfs **ret,
         return false;
     }
     if (!mark_open(vfs, err) || !delete_orphans(vfs, err) || !reap_start(vfs, err) ||
-        !flush_start(vfs, err)) {
+        !pool_start(vfs, err) || !flush_start(vfs, err)) {
         flush_stop(vfs);
+        pool_stop(vfs);
         reap_stop(vfs);
         free_memory(vfs);
         return false;
@@ -159,6 +165,7 @@ varve_vfs_free(struct varve_vfs *vfs)
     for (size_t i = 0; i < VFS_BUCKETS; i++)
         assert(vfs->buckets[i] == NULL); /* the contract: all files are closed */
     flush_stop(vfs);
+    pool_stop(vfs);
     reap_stop(vfs);
     mark_closed(vfs);
     (void)pthread_cond_destroy(&vfs->flush_wake);

@@ -6,11 +6,11 @@
  *                     synced, never while a recall is awaited, a port or a `ready` is called.
  *   2. catalog unit   varve_catalog_begin .. _end; short. Every change of an inode or content row
  *                     reads the row again inside its unit: the engine changes phases beside us.
- *   3. recall_lock, then table_lock; reap_lock; flush_lock; mark_lock: leaves, held for a few
- * instructions. crash_lock is taken between 1 and 2 while the start after a crash is still looking
- * at files. Names need no lock of their own: the unit is it. That a file is open is known by its
- * vnode being in the table, so unlink asks the table inside its unit, and an opener that comes too
- * late finds no inode row.
+ *   3. recall_lock, then table_lock; reap_lock; flush_lock; mark_lock; pool.lock: leaves, held for
+ * a few instructions. crash_lock is taken between 1 and 2 while the start after a crash is still
+ * looking at files. Names need no lock of their own: the unit is it. That a file is open is known
+ * by its vnode being in the table, so unlink asks the table inside its unit, and an opener that
+ * comes too late finds no inode row.
  *
  * The catalog has the truth of everything but size and mtime of LIVE contents that are or were
  * open for writing: there the backing file has it. */
@@ -50,6 +50,7 @@
 struct request;
 struct waiter;
 struct wet;
+struct recall_user;
 
 struct vnode {
     struct vnode *next; /* in its bucket; this and the next four under table_lock */
@@ -62,12 +63,14 @@ struct vnode {
     bool loaded;
     struct varve_content content; /* id 0: none */
     int fd;                       /* backing file, O_RDWR; -1: not opened yet or none */
-    unsigned readers, writers;    /* opens without and with write access */
-    unsigned passthroughs;        /* of them, with the descriptor given to the kernel */
-    unsigned passed_writers;      /* of these, those that write */
-    unsigned passed_mappables;    /* of these, those through which mappings can write */
-    bool mapped;                  /* may be mapped for writing by who closed it; in vfs->mapped */
-    bool watched;                 /* got privileges while the kernel writes it; not yet written */
+    int head_fd;                  /* head of content `head_of`; -1: not opened yet or none */
+    uint64_t head_of;
+    unsigned readers, writers; /* opens without and with write access */
+    unsigned passthroughs;     /* of them, with the descriptor given to the kernel */
+    unsigned passed_writers;   /* of these, those that write */
+    unsigned passed_mappables; /* of these, those through which mappings can write */
+    bool mapped;               /* may be mapped for writing by who closed it; in vfs->mapped */
+    bool watched;              /* got privileges while the kernel writes it; not yet written */
     int64_t watched_mtime_ns;
     atomic_bool plain; /* known to have no setuid, setgid, capabilities; without the lock */
     atomic_bool slow;  /* whoever has the lock copies or syncs; without the lock */
@@ -93,6 +96,23 @@ struct vnode {
     struct request *ended;   /* to be told by vnode_unlock() */
 };
 
+#define POOL_FILES_MAX 128u
+
+struct pooled_file {
+    struct varve_place place;
+    int fd;
+};
+
+struct file_pool {
+    pthread_mutex_t lock; /* a leaf */
+    pthread_cond_t wake;
+    struct pooled_file files[POOL_FILES_MAX];
+    size_t count, wanted;
+    bool taken; /* since the thread last looked */
+    bool filling, stopping, started;
+    pthread_t thread;
+};
+
 /* A backing file that shall say whose it is. */
 struct origin_mark {
     uint64_t ino;
@@ -107,6 +127,12 @@ struct varve_vfs {
     char *archive_dir;
     enum varve_tier first_tier;
     int64_t heat_half_life_ns;
+    atomic_int file_atime, dir_atime; /* enum varve_atime */
+    struct varve_reader_rules readers;
+    uint64_t head_bytes;
+    atomic_bool heads_stopped;
+    atomic_uint_least64_t flushes; /* of sizes and times from backing files to the catalog */
+    atomic_int_least64_t seen_ns;  /* latest time of change of a backing file */
     bool simulated; /* the clock is not the machine's, so backing files get its times by hand */
 
     pthread_mutex_t table_lock;
@@ -123,6 +149,7 @@ struct varve_vfs {
     struct request *requests[VFS_BUCKETS];
     struct waiter *waiters[VFS_BUCKETS];
     uint64_t last_ticket;
+    struct recall_user *recall_users;
     struct varve_recall_port recall_port;
     struct varve_notify_port notify_port;
 
@@ -138,6 +165,7 @@ struct varve_vfs {
     pthread_mutex_t reaping; /* one at a time; taken before reap_lock and any unit */
     struct varve_place *doomed;
     size_t doomed_count, doomed_capacity;
+    struct file_pool pool;
     pthread_mutex_t mark_lock; /* a leaf */
     struct origin_mark *marks;
     size_t mark_count, mark_capacity;
@@ -150,6 +178,7 @@ struct varve_open {
     struct vnode *vnode;
     bool writing, reading, passthrough;
     bool synchronous; /* O_DSYNC */
+    bool no_atime;    /* O_NOATIME */
     bool privileged;  /* opened for writing, and the file has setuid, setgid or capabilities */
     bool atime_done;  /* these two under the vnode's lock */
     unsigned writes;
@@ -198,15 +227,24 @@ vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 bool vnode_orphan(struct varve_vfs *vfs, uint64_t ino);
 
 /* --- attr.c --- */
-int64_t vfs_now(const struct varve_vfs *vfs);
-/* Corrects size and times of a regular file from its backing file where that knows better. */
-void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait);
+/* The time to stamp files with: not before that of any backing file seen so far, not ahead of the
+ * clock they are stamped by. */
+int64_t vfs_now(struct varve_vfs *vfs);
+/* To be asked before an inode is read that vfs_refresh() gets. */
+uint64_t vfs_flushes(struct varve_vfs *vfs);
+/* Corrects size and times of a regular file from its backing file where that knows better. What it
+ * gives was true at some moment of this request: the kernel keeps it for a day, so an answer that
+ * is older than a close would be a wrong size for a day. */
+void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, uint64_t flushes);
 /* Takes size and mtime from `st`; true if that changed anything. */
-bool vfs_take_stat(struct varve_inode *inode, const struct stat *st);
-bool vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns);
-/* relatime of what is read without being open: directories and symlinks. Best effort. */
+bool vfs_take_stat(struct varve_vfs *vfs, struct varve_inode *inode, const struct stat *st);
+/* By the rule of relatime. */
+bool vfs_atime_is_old(const struct varve_inode *inode, int64_t now_ns);
+bool vfs_wants_atime(struct varve_vfs *vfs, const struct varve_inode *inode, int64_t now_ns);
+/* Read time of what is read without being open: directories and symlinks. Best effort. */
 void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);
 int64_t vfs_ns(struct timespec time);
+struct timespec vfs_timespec(int64_t ns);
 
 /* --- flush.c --- */
 /* Locked: bytes of the file are changing. Within a second they are made durable. */
@@ -277,6 +315,10 @@ names_delete_inode(struct varve_vfs *vfs, const struct varve_inode *inode, int64
 /* The inode had no name left and nobody has it open any more. */
 void names_delete_orphan(struct varve_vfs *vfs, uint64_t ino);
 
+/* --- open.c --- */
+/* Locked: the read time, as the mount wants it. */
+void open_note_read(struct varve_open *open);
+
 /* --- write.c --- */
 /* Locked: afterwards the content is LIVE and has a backing file with at least the first `keep`
  * bytes of what it was. WAIT: they are on discs. */
@@ -288,10 +330,15 @@ VARVE_MUST_CHECK bool version_truncate(struct varve_vfs *vfs, struct vnode *vnod
 /* Locked: gives a resident, empty content without backing file one. */
 VARVE_MUST_CHECK bool
 version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
-/* A new backing file on `tier`, or on the other one when that is full. */
+/* A new backing file on `tier`, or on the other one when that is full; an empty one from the pool
+ * if that has one. */
 VARVE_MUST_CHECK bool
 version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
                     struct varve_place *ret, int *ret_fd, struct varve_error *err);
+/* The same, never from the pool. */
+VARVE_MUST_CHECK bool
+version_new_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
+                 struct varve_place *ret, int *ret_fd, struct varve_error *err);
 /* Locked: what was read of the content row may be old if it is not LIVE. */
 VARVE_MUST_CHECK bool
 version_reread(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
@@ -299,15 +346,40 @@ version_reread(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *e
 VARVE_MUST_CHECK bool
 version_sync_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
 
-/* --- recall.c --- */
+/* --- reader.c --- */
+/* False: EAGAIN or EACCES instead of a recall. */
+VARVE_MUST_CHECK bool reader_may_wait(const struct varve_vfs *vfs,
+                                      const struct varve_reader *reader, struct varve_error *err);
+bool reader_scans(const struct varve_vfs *vfs, const struct varve_reader *reader);
+
+/* --- await.c --- */
 /* Locked: takes the vnode's request away, as it is over; NULL if there is none. */
 struct request *request_detach(struct varve_vfs *vfs, struct vnode *vnode);
 /* No locks held. Tells all who waited and frees. */
 void
 request_tell(struct varve_vfs *vfs, struct request *request, const struct varve_error *failure);
-/* Locked: the descriptor of a recall under way if it has [0, end), else -1. */
-int recall_partial_fd(const struct vnode *vnode, uint64_t end);
 void recall_cancel_all(struct varve_vfs *vfs);
+struct varve_recall_port recall_port(struct varve_vfs *vfs);
+
+/* --- recall.c --- */
+/* Locked: the descriptor of a recall under way if it has [start, end), else -1. */
+int recall_partial_fd(const struct vnode *vnode, uint64_t start, uint64_t end);
+
+/* --- head.c --- */
+/* Before the resident copy is released: makes a head if there is none; the caller names it. */
+void head_keep(struct varve_vfs *vfs, struct varve_content *content);
+/* Locked, of a recall that ends early: `from` has the beginning. Makes a head and names it. */
+void head_keep_part(struct varve_vfs *vfs, struct vnode *vnode, int from);
+/* The row is about to be written without it. */
+void head_remove(struct varve_vfs *vfs, struct varve_content *content);
+/* Locked: the descriptor of the head if there is one that proves itself, else -1. */
+int head_fd(struct varve_vfs *vfs, struct vnode *vnode, uint64_t *ret_bytes);
+
+/* --- pool.c --- */
+VARVE_MUST_CHECK bool pool_start(struct varve_vfs *vfs, struct varve_error *err);
+void pool_stop(struct varve_vfs *vfs);
+/* False: none is ready. */
+bool pool_take(struct varve_vfs *vfs, enum varve_tier tier, struct varve_place *ret, int *ret_fd);
 
 /* --- reap.c --- */
 VARVE_MUST_CHECK bool reap_start(struct varve_vfs *vfs, struct varve_error *err);

@@ -44,6 +44,7 @@ vnode_get(struct varve_vfs *vfs, uint64_t ino)
             return NULL;
         vnode->ino = ino;
         vnode->fd = -1;
+        vnode->head_fd = -1;
         (void)pthread_mutex_init(&vnode->lock, NULL); /* cannot fail with default attributes */
         vnode->next = *bucket_of(vfs, ino);
         *bucket_of(vfs, ino) = vnode;
@@ -59,6 +60,8 @@ free_vnode(struct vnode *vnode)
     assert(vnode->filling == NULL);
     if (vnode->fd >= 0)
         (void)close(vnode->fd); /* who cares about write errors has called fsync */
+    if (vnode->head_fd >= 0)
+        (void)close(vnode->head_fd);
     for (size_t i = 0; i < vnode->retired_count; i++)
         (void)close(vnode->retired[i]);
     free(vnode->retired);
@@ -335,7 +338,7 @@ flush_rows(struct varve_vfs *vfs, struct vnode *vnode, const struct stat *st,
     if (vnode->atime_ns > inode.atime_ns)
         inode.atime_ns = vnode->atime_ns;
     if (st != NULL) {
-        (void)vfs_take_stat(&inode, st);
+        (void)vfs_take_stat(vfs, &inode, st);
         if (!flush_content(vfs, vnode, &inode, err))
             return false;
     }
@@ -355,6 +358,7 @@ vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
     varve_catalog_begin(vfs->catalog);
     if (!varve_catalog_end(vfs->catalog, flush_rows(vfs, vnode, file ? &st : NULL, err), err))
         return varve_error_wrap(err, "bring inode %" PRIu64 " up to date", vnode->ino);
+    (void)atomic_fetch_add(&vfs->flushes, 1);
     vnode->opens = 0;
     vnode->heat = 0;
     vnode->atime_ns = 0;

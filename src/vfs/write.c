@@ -33,8 +33,8 @@ choose_path(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes, struct 
 }
 
 bool
-version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
-                    struct varve_place *ret, int *ret_fd, struct varve_error *err)
+version_new_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
+                 struct varve_place *ret, int *ret_fd, struct varve_error *err)
 {
     struct varve_place place;
     struct varve_error failure;
@@ -52,6 +52,14 @@ version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
     }
     *err = failure;
     return false;
+}
+
+bool
+version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
+                    struct varve_place *ret, int *ret_fd, struct varve_error *err)
+{
+    return (bytes == 0 && pool_take(vfs, tier, ret, ret_fd)) ||
+           version_new_file(vfs, tier, bytes, ret, ret_fd, err);
 }
 
 /* The file has no row yet, so nothing names it. */
@@ -122,6 +130,7 @@ retire_row(struct varve_vfs *vfs, struct varve_content_id id, uint64_t adopted_f
         if (adopted_file == 0 || old.place.file != adopted_file)
             *ret_place = old.place;
         old.place = (struct varve_place){.tier = VARVE_TIER_NONE};
+        head_remove(vfs, &old);
         if (!forget_request(vfs, id, err))
             return false;
     }
@@ -139,33 +148,49 @@ insert_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content 
         return false;
     if (old.value != 0 && !retire_row(vfs, old, fresh->place.file, ret_place, err))
         return false;
+    fresh->mtime_ns = inode.mtime_ns;
     if (!varve_catalog_content_insert(vfs->catalog, fresh, &fresh->id, err))
         return false;
     inode.content = fresh->id;
     inode.size = fresh->size;
-    inode.mtime_ns = fresh->mtime_ns;
-    inode.ctime_ns = vfs_now(vfs);
     return varve_catalog_inode_update(vfs->catalog, &inode, err);
 }
 
-/* Locked. A LIVE content at `place` with `size` bytes takes the place of the current one. */
+/* That a file got another backing file is no change of it: until it is written it has the time that
+ * it had. A time that is too new is no reason to fail. */
+static void
+keep_mtime(int fd, int64_t mtime_ns)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, vfs_timespec(mtime_ns)};
+    if (fd >= 0)
+        (void)futimens(fd, times);
+}
+
+/* fd -1: none, only a tier. */
+struct new_file {
+    struct varve_place place;
+    int fd;
+    bool unsynced; /* neither its name nor its bytes are durable */
+};
+
+/* Locked. A LIVE content in `file` with `size` bytes takes the place of the current one. */
 static bool
-install_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_place place, uint64_t size,
-                bool unsynced, struct varve_error *err)
+install_version(struct varve_vfs *vfs, struct vnode *vnode, struct new_file file, uint64_t size,
+                struct varve_error *err)
 {
     struct varve_place unwanted = {.tier = VARVE_TIER_NONE};
     struct varve_content fresh = {.ino = vnode->ino,
                                   .version = vnode->content.version + 1,
                                   .size = size,
-                                  .mtime_ns = vfs_now(vfs),
                                   .phase = VARVE_PHASE_LIVE,
-                                  .place = place,
-                                  .unsynced = unsynced,
+                                  .place = file.place,
+                                  .unsynced = file.unsynced,
                                   .current = true};
     varve_catalog_begin(vfs->catalog);
     bool keep = insert_version(vfs, vnode, &fresh, &unwanted, err);
     if (!varve_catalog_end(vfs->catalog, keep, err))
         return varve_error_wrap(err, "new version of inode %" PRIu64, vnode->ino);
+    keep_mtime(file.fd, fresh.mtime_ns);
     vnode->content = fresh;
     vnode_installed(vnode);
     vnode->changes++;
@@ -181,7 +206,7 @@ start_empty(struct varve_vfs *vfs, struct vnode *vnode, bool with_file, struct v
     int fd = -1;
     if (with_file && !version_create_file(vfs, vfs->first_tier, 0, &place, &fd, err))
         return false;
-    if (!install_version(vfs, vnode, place, 0, with_file, err))
+    if (!install_version(vfs, vnode, (struct new_file){place, fd, with_file}, 0, err))
         return undo_file(vfs, &place, fd);
     vnode_replace_fd(vnode, fd);
     vnode->name_fresh = with_file;
@@ -192,14 +217,17 @@ bool
 version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 {
     struct varve_content row = vnode->content;
+    struct varve_inode inode;
     int fd;
     assert(row.phase == VARVE_PHASE_LIVE && row.place.file == 0);
-    if (!version_create_file(vfs, row.place.tier, 0, &row.place, &fd, err))
+    if (!varve_catalog_inode_get(vfs->catalog, vnode->ino, &inode, err) ||
+        !version_create_file(vfs, row.place.tier, 0, &row.place, &fd, err))
         return false;
     row.unsynced = true;
     row.synced_bytes = 0;
     if (!varve_catalog_content_update(vfs->catalog, &row, err))
         return undo_file(vfs, &row.place, fd);
+    keep_mtime(fd, inode.mtime_ns);
     vnode->content = row;
     vnode_installed(vnode);
     vnode->name_fresh = true;
@@ -227,7 +255,8 @@ static bool
 adopt_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 {
     if (!vnode_need_fd(vfs, vnode, err) ||
-        !install_version(vfs, vnode, vnode->content.place, vnode->content.size, false, err))
+        !install_version(vfs, vnode, (struct new_file){vnode->content.place, vnode->fd, false},
+                         vnode->content.size, err))
         return false;
     vnode->adopted = true;
     return finish_adoption(vfs, vnode, err);
@@ -247,7 +276,7 @@ copy_and_install(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, stru
     bool ok = varve_file_copy(vnode->fd, fd, bytes, err) &&
               varve_file_sync(fd, "new version", err) &&
               varve_store_sync_name(vfs->store, &place, err) &&
-              install_version(vfs, vnode, place, bytes, false, err);
+              install_version(vfs, vnode, (struct new_file){place, fd, false}, bytes, err);
     if (!ok) {
         varve_error_wrap(err, "copy of inode %" PRIu64 " for writing", vnode->ino);
         return undo_file(vfs, &place, fd);
