@@ -53,7 +53,10 @@ mark_open(struct varve_vfs *vfs, struct varve_error *err)
     if (asprintf(&value, "%s %s", vfs->power_lost ? "lost" : "open", varve_buffer_string(&boot)) <
         0)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "new vfs");
-    if (atomic_load(&vfs->unclean) && !vfs->power_lost && !varve_store_sync_all(vfs->store, err))
+    /* Twice: the first one also tells of errors that are over, of anybody on that filesystem. */
+    struct varve_error earlier;
+    if (atomic_load(&vfs->unclean) && !vfs->power_lost &&
+        !varve_store_sync_all(vfs->store, &earlier) && !varve_store_sync_all(vfs->store, err))
         return false;
     return varve_catalog_setting_put(vfs->catalog, CLEAN_KEY, value, err) &&
            varve_catalog_sync(vfs->catalog, err);

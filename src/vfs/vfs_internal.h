@@ -49,8 +49,8 @@
 
 struct request;
 struct waiter;
-struct recall_user;
 struct wet;
+struct recall_user;
 
 struct vnode {
     struct vnode *next; /* in its bucket; this and the next four under table_lock */
@@ -177,8 +177,8 @@ struct varve_open {
     struct varve_vfs *vfs;
     struct vnode *vnode;
     bool writing, reading, passthrough;
-    bool no_atime;    /* O_NOATIME */
     bool synchronous; /* O_DSYNC */
+    bool no_atime;    /* O_NOATIME */
     bool privileged;  /* opened for writing, and the file has setuid, setgid or capabilities */
     bool atime_done;  /* these two under the vnode's lock */
     unsigned writes;

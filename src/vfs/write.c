@@ -170,7 +170,7 @@ keep_mtime(int fd, int64_t mtime_ns)
 struct new_file {
     struct varve_place place;
     int fd;
-    bool unsynced; /* neither its name nor its bytes are durable yet */
+    bool unsynced; /* neither its name nor its bytes are durable */
 };
 
 /* Locked. A LIVE content in `file` with `size` bytes takes the place of the current one. */
@@ -255,8 +255,7 @@ static bool
 adopt_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 {
     if (!vnode_need_fd(vfs, vnode, err) ||
-        !install_version(vfs, vnode,
-                         (struct new_file){vnode->content.place, vnode->fd, .unsynced = false},
+        !install_version(vfs, vnode, (struct new_file){vnode->content.place, vnode->fd, false},
                          vnode->content.size, err))
         return false;
     vnode->adopted = true;
@@ -274,10 +273,10 @@ copy_and_install(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, stru
     if (!vnode_need_fd(vfs, vnode, err) ||
         !version_create_file(vfs, vnode->content.place.tier, bytes, &place, &fd, err))
         return false;
-    bool ok =
-        varve_file_copy(vnode->fd, fd, bytes, err) && varve_file_sync(fd, "new version", err) &&
-        varve_store_sync_name(vfs->store, &place, err) &&
-        install_version(vfs, vnode, (struct new_file){place, fd, .unsynced = false}, bytes, err);
+    bool ok = varve_file_copy(vnode->fd, fd, bytes, err) &&
+              varve_file_sync(fd, "new version", err) &&
+              varve_store_sync_name(vfs->store, &place, err) &&
+              install_version(vfs, vnode, (struct new_file){place, fd, false}, bytes, err);
     if (!ok) {
         varve_error_wrap(err, "copy of inode %" PRIu64 " for writing", vnode->ino);
         return undo_file(vfs, &place, fd);

@@ -17,6 +17,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -242,11 +243,15 @@ class Campaign:
         copy = self.path("sqlite")
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(self.folder(root, SQLITE), copy)
-        words = ["sqlite3", os.path.join(copy, "base.sqlite"), "PRAGMA integrity_check; SELECT max(n) FROM t"]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        lines = done.stdout.split()
-        if len(lines) != 2 or lines[0] != "ok" or int(lines[1]) < max(acked):
-            return [f"SQLite in the mount: {done.stdout}{done.stderr}, {max(acked)} was committed"]
+        try:
+            database = sqlite3.connect(os.path.join(copy, "base.sqlite"))
+            state = database.execute("PRAGMA integrity_check").fetchone()[0]
+            last = database.execute("SELECT max(n) FROM t").fetchone()[0] or 0
+            database.close()
+        except sqlite3.Error as error:
+            return [f"SQLite in the mount: {error}; {max(acked)} was committed"]
+        if state != "ok" or last < max(acked):
+            return [f"SQLite in the mount: {state}, has {last}, {max(acked)} was committed"]
         return []
 
     def check_point(self, name, loss):
@@ -482,6 +487,8 @@ def main():
         print("1..0 # SKIP needs root and /dev/fuse")
         return 0
     options = arguments()
+    for number in (signal.SIGTERM, signal.SIGINT):  # what was mounted is unmounted
+        signal.signal(number, lambda *_: sys.exit(130))
     campaign = Campaign(options)
     print(f"# seed {campaign.seed}", flush=True)
     error = None
