@@ -71,7 +71,8 @@ attempt_setattr(struct fs_job *job, struct varve_error *err)
     job->need.ino = job->ino;
     job->need.size = UINT64_MAX;
     struct varve_inode inode;
-    if (!varve_vfs_setattr(job->mount->vfs, job->ino, &job->change, &inode, err))
+    if (!varve_vfs_setattr(job->mount->vfs, job->ino, &job->change, &inode, err) ||
+        !fs_settle(job->mount, 0, err))
         return false;
     struct stat attr;
     fs_stat(&inode, &attr);
@@ -87,6 +88,7 @@ fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct
         .mount = fs_mount_of(req),
         .req = req,
         .what = "setattr",
+        .reader = fs_reader_of(req, NULL),
         .attempt = attempt_setattr,
         .ino = ino,
         .change = change_of(attr, to_set),
@@ -122,7 +124,8 @@ fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
     if (refuse_acl(req, name))
         return;
     struct varve_error err = {0};
-    if (varve_vfs_xattr_set(fs_mount_of(req)->vfs, ino, name, value, size, flags, &err))
+    if (varve_vfs_xattr_set(fs_mount_of(req)->vfs, ino, name, value, size, flags, &err) &&
+        fs_settle(fs_mount_of(req), 0, &err))
         (void)fuse_reply_err(req, 0);
     else
         fs_reply_error(req, "setxattr", ino, &err);
@@ -170,7 +173,8 @@ fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
     if (refuse_acl(req, name))
         return;
     struct varve_error err = {0};
-    if (varve_vfs_xattr_remove(fs_mount_of(req)->vfs, ino, name, &err))
+    if (varve_vfs_xattr_remove(fs_mount_of(req)->vfs, ino, name, &err) &&
+        fs_settle(fs_mount_of(req), 0, &err))
         (void)fuse_reply_err(req, 0);
     else
         fs_reply_error(req, "removexattr", ino, &err);

@@ -157,6 +157,7 @@ static bool
 open_path(struct store_path *path, const struct varve_uuid *archive, struct varve_error *err)
 {
     if (!write_mark(path, archive, err) || !open_dir(path, "objects", &path->objects_fd, err) ||
+        !open_dir(path, "heads", &path->heads_fd, err) ||
         !open_dir(path, "tmp", &path->tmp_fd, err) || !make_shards(path, err) ||
         !empty_tmp(path, err))
         return false;
@@ -182,7 +183,7 @@ copy_paths(struct varve_store *store, const struct varve_store_path *paths, size
         struct store_path *path = &store->paths[i];
         path->tier = paths[i].tier;
         path->path_id = paths[i].path_id;
-        path->objects_fd = path->tmp_fd = -1;
+        path->objects_fd = path->heads_fd = path->tmp_fd = -1;
         path->path = strdup(paths[i].path);
         if (path->path == NULL)
             return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open tiers");
@@ -224,6 +225,8 @@ varve_store_close(struct varve_store *store)
         struct store_path *path = &store->paths[i];
         if (path->path != NULL && path->objects_fd >= 0)
             (void)close(path->objects_fd); /* directories, opened for reading: nothing to lose */
+        if (path->path != NULL && path->heads_fd >= 0)
+            (void)close(path->heads_fd);
         if (path->path != NULL && path->tmp_fd >= 0)
             (void)close(path->tmp_fd);
         free(path->staging);

@@ -43,8 +43,30 @@ vfs_timespec(int64_t ns)
     return time;
 }
 
+void
+varve_vfs_set_atime(struct varve_vfs *vfs, enum varve_atime files, enum varve_atime directories)
+{
+    atomic_store(&vfs->file_atime, (int)files);
+    atomic_store(&vfs->dir_atime, (int)directories);
+}
+
 bool
-vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns)
+vfs_wants_atime(struct varve_vfs *vfs, const struct varve_inode *inode, int64_t now_ns)
+{
+    switch (
+        (enum varve_atime)atomic_load(S_ISDIR(inode->mode) ? &vfs->dir_atime : &vfs->file_atime)) {
+    case VARVE_ATIME_NEVER:
+        return false;
+    case VARVE_ATIME_STRICT:
+        return true;
+    case VARVE_ATIME_RELATIVE:
+        break;
+    }
+    return vfs_atime_is_old(inode, now_ns);
+}
+
+bool
+vfs_atime_is_old(const struct varve_inode *inode, int64_t now_ns)
 {
     return inode->atime_ns <= inode->mtime_ns || inode->atime_ns <= inode->ctime_ns ||
            now_ns - inode->atime_ns >= DAY_NS;
@@ -58,7 +80,7 @@ vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino)
     int64_t now_ns = vfs_now(vfs);
     varve_catalog_begin(vfs->catalog);
     bool keep = varve_catalog_inode_get(vfs->catalog, ino, &inode, &unused) &&
-                vfs_wants_atime(&inode, now_ns);
+                vfs_wants_atime(vfs, &inode, now_ns);
     if (keep) {
         inode.atime_ns = now_ns;
         keep = varve_catalog_inode_update(vfs->catalog, &inode, &unused);

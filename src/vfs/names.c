@@ -60,6 +60,7 @@ drop_content(struct varve_vfs *vfs, struct varve_content_id id, struct varve_pla
     if (content.phase == VARVE_PHASE_SEALED) {
         *ret_place = content.place;
         content.place = (struct varve_place){.tier = VARVE_TIER_NONE};
+        head_remove(vfs, &content);
     }
     content.current = false;
     return varve_catalog_content_update(vfs->catalog, &content, err);
@@ -256,7 +257,7 @@ varve_vfs_readlink(struct varve_vfs *vfs, uint64_t ino, struct varve_buffer *ret
         return false;
     if (!S_ISLNK(inode.mode))
         return varve_error_set(err, VARVE_ERROR_INVALID, EINVAL, "inode %" PRIu64, ino);
-    if (vfs_wants_atime(&inode, vfs_now(vfs)))
+    if (vfs_wants_atime(vfs, &inode, vfs_now(vfs)))
         vfs_touch_atime(vfs, ino);
     return varve_catalog_symlink_get(vfs->catalog, ino, ret, err);
 }

@@ -44,6 +44,7 @@ vnode_get(struct varve_vfs *vfs, uint64_t ino)
             return NULL;
         vnode->ino = ino;
         vnode->fd = -1;
+        vnode->head_fd = -1;
         (void)pthread_mutex_init(&vnode->lock, NULL); /* cannot fail with default attributes */
         vnode->next = *bucket_of(vfs, ino);
         *bucket_of(vfs, ino) = vnode;
@@ -59,6 +60,8 @@ free_vnode(struct vnode *vnode)
     assert(vnode->filling == NULL);
     if (vnode->fd >= 0)
         (void)close(vnode->fd); /* who cares about write errors has called fsync */
+    if (vnode->head_fd >= 0)
+        (void)close(vnode->head_fd);
     for (size_t i = 0; i < vnode->retired_count; i++)
         (void)close(vnode->retired[i]);
     free(vnode->retired);

@@ -123,6 +123,7 @@ retire_row(struct varve_vfs *vfs, struct varve_content_id id, uint64_t adopted_f
         if (adopted_file == 0 || old.place.file != adopted_file)
             *ret_place = old.place;
         old.place = (struct varve_place){.tier = VARVE_TIER_NONE};
+        head_remove(vfs, &old);
         if (!forget_request(vfs, id, err))
             return false;
     }

@@ -149,6 +149,18 @@ show_discs(struct view *view, struct varve_error *err)
     return view->ret->size > 0 || no_data("user.varve.discs", err);
 }
 
+/* Seconds until the file would be here if somebody read it now. */
+static bool
+show_eta(struct view *view, struct varve_error *err)
+{
+    if (view->content.id.value == 0 || view->content.place.tier != VARVE_TIER_NONE)
+        return no_data("user.varve.eta", err);
+    struct varve_recall_port port = recall_port(view->vfs);
+    if (port.eta == NULL)
+        return no_data("user.varve.eta", err);
+    return port.eta(port.context, view->content.id, view->ret, err);
+}
+
 static bool
 show_archive(struct view *view, struct varve_error *err)
 {
@@ -170,7 +182,7 @@ static const struct {
 } own[] = {
     {"state", true, show_state}, {"tier", true, show_tier},        {"heat", true, show_heat},
     {"opens", true, show_opens}, {"set", true, show_set},          {"discs", true, show_discs},
-    {"path", false, show_path},  {"archive", false, show_archive},
+    {"path", false, show_path},  {"archive", false, show_archive}, {"eta", true, show_eta},
 };
 
 static bool
