@@ -84,6 +84,10 @@ struct fs_job {
     bool strip;                 /* setuid, setgid and capabilities must go with the change */
 };
 
+/* Before the device of a mount of plain type `fuse`; mount.fuse(8) runs what stands before the #.
+ */
+#define VARVE_FUSE_PREFIX "varve#"
+
 struct fs_wait; /* wait.c */
 struct fs_work; /* work.c */
 
@@ -103,6 +107,7 @@ struct varve_mount {
     char *mountpoint;
     unsigned threads_max;
     unsigned device_minor; /* of the mount: names its connection under /sys/fs/fuse */
+    atomic_ulong flags;    /* MS_*, as the kernel has them */
     struct fs_features features;
 
     bool passthrough;             /* negotiated */
@@ -137,8 +142,9 @@ struct varve_mount {
     size_t note_count, note_capacity;
     bool notes_quit, stop_wanted, served;
     pthread_cond_t note_event, stop_event;
-    pthread_t notifier, stopper;
-    bool has_notifier, has_stopper;
+    pthread_t notifier, stopper, watcher;
+    bool has_notifier, has_stopper, has_watcher;
+    int watch_quit;   /* eventfd */
     pthread_t looker; /* uring.c */
     pthread_cond_t look_event;
     bool has_looker;
@@ -305,17 +311,28 @@ void fs_waits_finish(struct varve_mount *mount);
 VARVE_MUST_CHECK bool fs_notify_start(struct varve_mount *mount, struct varve_error *err);
 void fs_notify_finish(struct varve_mount *mount);
 
-/* --- mounted.c --- */
-struct fs_mounted {
-    bool mounted;
-    unsigned device_minor;
-    char type[64];
-    char source[256];
-};
-/* What the kernel has mounted last at `path` (absolute, resolved), from /proc/self/mountinfo:
- * nothing at `path` itself is touched, so a dead mount cannot hang us. */
+/* --- mount_flags.c --- */
+/* Flags of a list of words as mountinfo has it; other words are skipped. */
+unsigned long fs_flags_of_words(const char *text);
 VARVE_MUST_CHECK bool
-fs_mounted_at(const char *path, struct fs_mounted *ret, struct varve_error *err);
+fs_flags_finish(const char *mountpoint, unsigned long flags, struct varve_error *err);
+
+/* --- watch.c --- */
+/* From here on the vfs and `flags` follow what the kernel says of the mount. */
+VARVE_MUST_CHECK bool fs_watch_start(struct varve_mount *mount, struct varve_error *err);
+void fs_watch_finish(struct varve_mount *mount);
+/* Before an operation that changed something is answered: makes it durable if the mount has `sync`,
+ * or the option that `flag` is: MS_DIRSYNC for names, else 0. Bytes are the kernel's to fsync. */
+VARVE_MUST_CHECK bool
+fs_settle(struct varve_mount *mount, unsigned long flag, struct varve_error *err);
+
+/* --- mounted.c --- */
+/* As varve_mounted_at(), for a path that is absolute and resolved. */
+VARVE_MUST_CHECK bool
+fs_mounted_at(const char *path, struct varve_mounted *ret, struct varve_error *err);
+/* False with the reason unless it is a mount of varve. */
+VARVE_MUST_CHECK bool
+fs_is_ours(const char *path, const struct varve_mounted *mounted, struct varve_error *err);
 /* Absolute path without symlinks, also if the last part is a dead mount. Malloc'd. */
 VARVE_MUST_CHECK bool fs_resolve(const char *path, char **ret, struct varve_error *err);
 

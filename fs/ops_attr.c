@@ -54,16 +54,13 @@ change_of(const struct stat *attr, int to_set)
         change.mask |= VARVE_SET_SIZE;
         change.size = (uint64_t)attr->st_size;
     }
-    struct timespec now = {0};
-    if (to_set & (FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW))
-        (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
     if (to_set & FUSE_SET_ATTR_ATIME) {
-        change.mask |= VARVE_SET_ATIME;
-        change.atime_ns = ns_of(to_set & FUSE_SET_ATTR_ATIME_NOW ? now : attr->st_atim);
+        change.mask |= to_set & FUSE_SET_ATTR_ATIME_NOW ? VARVE_SET_ATIME_NOW : VARVE_SET_ATIME;
+        change.atime_ns = ns_of(attr->st_atim);
     }
     if (to_set & FUSE_SET_ATTR_MTIME) {
-        change.mask |= VARVE_SET_MTIME;
-        change.mtime_ns = ns_of(to_set & FUSE_SET_ATTR_MTIME_NOW ? now : attr->st_mtim);
+        change.mask |= to_set & FUSE_SET_ATTR_MTIME_NOW ? VARVE_SET_MTIME_NOW : VARVE_SET_MTIME;
+        change.mtime_ns = ns_of(attr->st_mtim);
     }
     return change;
 }
@@ -74,7 +71,8 @@ attempt_setattr(struct fs_job *job, struct varve_error *err)
     job->need.ino = job->ino;
     job->need.size = UINT64_MAX;
     struct varve_inode inode;
-    if (!varve_vfs_setattr(job->mount->vfs, job->ino, &job->change, &inode, err))
+    if (!varve_vfs_setattr(job->mount->vfs, job->ino, &job->change, &inode, err) ||
+        !fs_settle(job->mount, 0, err))
         return false;
     struct stat attr;
     fs_stat(&inode, &attr);
@@ -126,7 +124,8 @@ fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
     if (refuse_acl(req, name))
         return;
     struct varve_error err = {0};
-    if (varve_vfs_xattr_set(fs_mount_of(req)->vfs, ino, name, value, size, flags, &err))
+    if (varve_vfs_xattr_set(fs_mount_of(req)->vfs, ino, name, value, size, flags, &err) &&
+        fs_settle(fs_mount_of(req), 0, &err))
         (void)fuse_reply_err(req, 0);
     else
         fs_reply_error(req, "setxattr", ino, &err);
@@ -174,7 +173,8 @@ fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
     if (refuse_acl(req, name))
         return;
     struct varve_error err = {0};
-    if (varve_vfs_xattr_remove(fs_mount_of(req)->vfs, ino, name, &err))
+    if (varve_vfs_xattr_remove(fs_mount_of(req)->vfs, ino, name, &err) &&
+        fs_settle(fs_mount_of(req), 0, &err))
         (void)fuse_reply_err(req, 0);
     else
         fs_reply_error(req, "removexattr", ino, &err);

@@ -218,7 +218,8 @@ fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t lengt
     });
 }
 
-/* What is not in a backing file as a whole counts as all data, which lseek(2) allows. */
+/* What is not in a backing file as a whole, or may be newer in the page cache, counts as all data,
+ * which lseek(2) allows. */
 static bool
 seek_plain(struct varve_vfs *vfs, uint64_t ino, off_t offset, int whence, off_t *ret,
            struct varve_error *err)
@@ -240,7 +241,7 @@ seek_backing(struct varve_open *open, off_t offset, int whence, off_t *ret)
     uint64_t rest = UINT64_MAX;
     int fd = -1;
     struct varve_error err = {0}; /* WAIT, or open for writing only: all data then */
-    if (!varve_open_read(open, (uint64_t)offset, &rest, &fd, &err))
+    if (varve_open_hides_data(open) || !varve_open_read(open, (uint64_t)offset, &rest, &fd, &err))
         return false;
     *ret = -ENXIO;
     if (fd < 0)

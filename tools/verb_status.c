@@ -68,9 +68,10 @@ print_recalls(const json_t *recalls)
 static void
 print_feature(const json_t *kernel, const char *name, const char *why)
 {
-    const char *reason = why == NULL ? "" : show_string(kernel, why);
+    bool on = json_is_true(json_object_get(kernel, name));
+    const char *reason = on || why == NULL ? "" : show_string(kernel, why);
     (void)printf("          %-12s %s%s%s\n", name,
-                 json_is_true(json_object_get(kernel, name)) ? "yes" : "no",
+                 on ? "yes" : "no",
                  reason[0] == '\0' ? "" : ": ", reason);
 }
 
@@ -95,9 +96,9 @@ print_status(const json_t *status)
     (void)printf("archive   %s (%s)\n", show_string(status, "name"),
                  show_string(status, "archive"));
     if (running)
-        (void)printf("mounted   at %s since %s, process %" PRIu64 "\n",
-                     show_string(status, "mountpoint"), show_string(status, "started"),
-                     show_integer(status, "pid"));
+        (void)printf("mounted   at %s (%s) since %s, process %" PRIu64 "\n",
+                     show_string(status, "mountpoint"), show_string(status, "mount_options"),
+                     show_string(status, "started"), show_integer(status, "pid"));
     else
         (void)printf("mounted   no\n");
     print_kernel(json_object_get(status, "kernel"));

@@ -62,6 +62,11 @@ VARVE_MUST_CHECK bool varve_vfs_new(const struct varve_vfs_options *options, str
 void varve_vfs_free(struct varve_vfs *vfs);
 VARVE_DEFINE_CLEANUP(struct varve_vfs, varve_vfs_free)
 
+/* When reading changes read times. At first RELATIVE: after a change, or once a day. */
+enum varve_atime { VARVE_ATIME_RELATIVE, VARVE_ATIME_STRICT, VARVE_ATIME_NEVER };
+void
+varve_vfs_set_atime(struct varve_vfs *vfs, enum varve_atime files, enum varve_atime directories);
+
 /* Who reads: for limits and for the rules above. */
 struct varve_reader {
     uint32_t uid, gid;
@@ -90,6 +95,8 @@ enum {
     VARVE_SET_SIZE = 8,
     VARVE_SET_ATIME = 16,
     VARVE_SET_MTIME = 32,
+    VARVE_SET_ATIME_NOW = 64, /* whatever atime_ns is */
+    VARVE_SET_MTIME_NOW = 128,
 };
 struct varve_setattr {
     unsigned mask;
@@ -178,6 +185,9 @@ VARVE_MUST_CHECK bool varve_open_read_some(struct varve_open *open, uint64_t off
 VARVE_MUST_CHECK bool
 varve_open_write(struct varve_open *open, int *ret_fd, struct varve_error *err);
 void varve_open_done(struct varve_open *open);
+/* May the kernel have pages written through a mapping that did not come here yet? Then a hole of
+ * the backing file may be none. */
+bool varve_open_hides_data(struct varve_open *open);
 /* Reading would have to wait for a disc. */
 bool varve_open_on_discs(struct varve_open *open);
 /* A write by somebody who may not keep setuid, setgid and capabilities: they go. *ret_stripped:

@@ -262,8 +262,10 @@ VARVE_MUST_CHECK bool
 pipeline_run(struct varve_engine *engine, struct job *job, struct varve_error *err);
 bool pipeline_resume_job(struct varve_engine *engine, struct job *job, void *context,
                          struct varve_error *err);
-/* Undoes what a crash left between freezing and planning. */
+/* Goes on with the set that the last run did not finish. */
 VARVE_MUST_CHECK bool pipeline_recover(struct varve_engine *engine, struct varve_error *err);
+/* Undoes what a crash left between freezing and planning. Holding `pipeline`. */
+VARVE_MUST_CHECK bool pipeline_thaw_stranded(struct varve_engine *engine, struct varve_error *err);
 /* Goes on with repairs that the last run began: sealed sets with a disc half-way (repair.c). */
 VARVE_MUST_CHECK bool repairs_resume(struct varve_engine *engine, struct varve_error *err);
 
@@ -434,6 +436,8 @@ struct varve_engine {
     uint64_t file_limit; /* backing files from here on belong to this run: no sweep touches them */
     atomic_bool stopping;
     bool started;
+    bool clean_start;  /* the last run ended in order: it left no backing file without a name */
+    atomic_bool swept; /* nor did one before it */
 
     pthread_mutex_t jobs_lock;
     pthread_cond_t jobs_changed;

@@ -115,6 +115,7 @@ varve_vfs_lookup(struct varve_vfs *vfs, uint64_t parent, const char *name, struc
                  struct varve_error *err)
 {
     struct varve_dentry dentry;
+    uint64_t flushes = vfs_flushes(vfs);
     if (strcmp(name, ".") == 0)
         return varve_vfs_getattr(vfs, parent, ret, err);
     if (strcmp(name, "..") == 0) {
@@ -132,7 +133,7 @@ varve_vfs_lookup(struct varve_vfs *vfs, uint64_t parent, const char *name, struc
             return varve_error_set(err, VARVE_ERROR_INVALID, ENOTDIR, "inode %" PRIu64, parent);
         return false;
     }
-    vfs_refresh(vfs, &dentry.inode, true);
+    vfs_refresh(vfs, &dentry.inode, flushes);
     *ret = dentry.inode;
     return true;
 }
@@ -160,10 +161,11 @@ varve_vfs_readdir(struct varve_vfs *vfs, uint64_t ino, uint64_t after, struct va
 {
     if (after == 0)
         vfs_touch_atime(vfs, ino);
+    uint64_t flushes = vfs_flushes(vfs);
     if (!varve_catalog_readdir(vfs->catalog, ino, after, ret, max, ret_count, err))
         return false;
     for (size_t i = 0; i < *ret_count; i++)
-        vfs_refresh(vfs, &ret[i].inode, false);
+        vfs_refresh(vfs, &ret[i].inode, flushes);
     return true;
 }
 
@@ -255,7 +257,7 @@ varve_vfs_readlink(struct varve_vfs *vfs, uint64_t ino, struct varve_buffer *ret
         return false;
     if (!S_ISLNK(inode.mode))
         return varve_error_set(err, VARVE_ERROR_INVALID, EINVAL, "inode %" PRIu64, ino);
-    if (vfs_wants_atime(&inode, vfs_now(vfs)))
+    if (vfs_wants_atime(vfs, &inode, vfs_now(vfs)))
         vfs_touch_atime(vfs, ino);
     return varve_catalog_symlink_get(vfs->catalog, ino, ret, err);
 }
@@ -287,13 +289,14 @@ varve_vfs_link(struct varve_vfs *vfs, uint64_t ino, uint64_t parent, const char 
                struct varve_inode *ret, struct varve_error *err)
 {
     struct varve_inode inode;
+    uint64_t flushes = vfs_flushes(vfs);
     if (!names_check(name, err))
         return false;
     varve_catalog_begin(vfs->catalog);
     bool keep = link_rows(vfs, ino, parent, name, &inode, err);
     if (!varve_catalog_end(vfs->catalog, keep, err))
         return varve_error_wrap(err, "link '%s'", name);
-    vfs_refresh(vfs, &inode, true);
+    vfs_refresh(vfs, &inode, flushes);
     *ret = inode;
     return true;
 }

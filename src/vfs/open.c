@@ -75,7 +75,8 @@ varve_vfs_open_by(struct varve_vfs *vfs, const struct varve_reader *reader, uint
     open->writing = (flags & O_ACCMODE) != O_RDONLY;
     open->reading = (flags & O_ACCMODE) != O_WRONLY;
     open->privileged = open->writing && pass_has_privileges(vfs, &inode);
-    open->atime_done = scans || (flags & O_NOATIME) != 0 || !vfs_wants_atime(&inode, vfs_now(vfs));
+    open->no_atime = scans || (flags & O_NOATIME) != 0;
+    open->atime_done = !vfs_atime_is_old(&inode, vfs_now(vfs));
     vnode_unlock(vfs, vnode);
     *ret = VARVE_TAKE(open);
     return true;
@@ -171,10 +172,12 @@ varve_open_try_close(struct varve_open *open)
     return true;
 }
 
-static void
-note_read(struct varve_open *open)
+void
+open_note_read(struct varve_open *open)
 {
-    if (open->atime_done)
+    int mode = atomic_load(&open->vfs->file_atime);
+    if (open->no_atime || mode == VARVE_ATIME_NEVER ||
+        (open->atime_done && mode != VARVE_ATIME_STRICT))
         return;
     open->atime_done = true;
     open->vnode->atime_ns = vfs_now(open->vfs);
@@ -261,7 +264,7 @@ read_open(struct varve_open *open, uint64_t offset, bool cut, uint64_t *size, in
         return false;
     bool ok = read_vnode(open, offset, cut, size, ret_fd, err);
     if (ok)
-        note_read(open);
+        open_note_read(open);
     vnode_unlock(open->vfs, open->vnode);
     return ok;
 }
@@ -311,6 +314,15 @@ varve_open_done(struct varve_open *open)
     }
     vnode_io_done(open->vnode);
     vnode_unlock(open->vfs, open->vnode);
+}
+
+bool
+varve_open_hides_data(struct varve_open *open)
+{
+    vnode_lock(open->vnode);
+    bool hides = open->vnode->writers > 0 && open->vnode->passthroughs == 0;
+    vnode_unlock(open->vfs, open->vnode);
+    return hides;
 }
 
 bool

@@ -10,6 +10,14 @@
 /* After a close the kernel drops its own file a moment later than it tells us. */
 #define SETTLE_TRIES 3
 
+/* Locked. Tells only while nobody has it open through the kernel. */
+static bool
+is_mapped(struct varve_vfs *vfs, const struct vnode *vnode)
+{
+    return vnode->fd >= 0 && vnode->content.place.tier != VARVE_TIER_NONE &&
+           varve_store_in_use(vfs->store, &vnode->content.place, vnode->fd);
+}
+
 /* --- setuid, setgid and capabilities --- */
 
 static bool
@@ -78,7 +86,8 @@ pass_privileges_given(struct varve_vfs *vfs, uint64_t ino)
     atomic_store(&vnode->plain, false);
     /* A vnode that is busy for long has no file with the kernel. */
     if (vnode_try_lock(vnode)) {
-        vnode->watched = vnode->passed_writers > 0 || vnode->mapped;
+        bool mapped = vnode->mapped && (vnode->passthroughs > 0 || is_mapped(vfs, vnode));
+        vnode->watched = vnode->passed_writers > 0 || mapped;
         pass_watch_from_now(vnode);
         vnode_unlock(vfs, vnode);
     }
@@ -101,18 +110,12 @@ pass_settle_privileges(struct varve_vfs *vfs, struct vnode *vnode, struct varve_
     if (!vnode->watched && inode != NULL &&
         varve_catalog_inode_get(vfs->catalog, vnode->ino, &stripped, &unused)) {
         inode->mode = stripped.mode;
-        inode->ctime_ns = stripped.ctime_ns;
+        if (inode->ctime_ns < stripped.ctime_ns) /* the file's may be later */
+            inode->ctime_ns = stripped.ctime_ns;
     }
 }
 
 /* --- mappings that are left --- */
-
-static bool
-is_mapped(struct varve_vfs *vfs, const struct vnode *vnode)
-{
-    return vnode->fd >= 0 && vnode->content.place.tier != VARVE_TIER_NONE &&
-           varve_store_in_use(vfs->store, &vnode->content.place, vnode->fd);
-}
 
 bool
 pass_in_use(struct varve_vfs *vfs, const struct vnode *vnode, const struct varve_place *place)
@@ -266,10 +269,8 @@ account(struct varve_open *open, struct varve_pass *pass)
     }
     if (open->writing && open->reading)
         vnode->passed_mappables++;
-    else if (open->reading && !open->atime_done) {
-        open->atime_done = true; /* nobody tells us of the first read */
-        vnode->atime_ns = vfs_now(open->vfs);
-    }
+    else if (open->reading)
+        open_note_read(open); /* nobody tells us of the first read */
     pass->unsteady = steady && pass_unsteady(vnode);
 }
 

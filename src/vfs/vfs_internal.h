@@ -117,9 +117,12 @@ struct varve_vfs {
     char *archive_dir;
     enum varve_tier first_tier;
     int64_t heat_half_life_ns;
+    atomic_int file_atime, dir_atime; /* enum varve_atime */
     struct varve_reader_rules readers;
     uint64_t head_bytes;
     atomic_bool heads_stopped;
+    atomic_uint_least64_t flushes; /* of sizes and times from backing files to the catalog */
+    atomic_int_least64_t seen_ns;  /* latest time of change of a backing file */
     bool simulated; /* the clock is not the machine's, so backing files get its times by hand */
 
     pthread_mutex_t table_lock;
@@ -154,6 +157,7 @@ struct varve_open {
     struct varve_vfs *vfs;
     struct vnode *vnode;
     bool writing, reading, passthrough;
+    bool no_atime;   /* O_NOATIME */
     bool privileged; /* opened for writing, and the file has setuid, setgid or capabilities */
     bool atime_done; /* these two under the vnode's lock */
     unsigned writes;
@@ -200,15 +204,24 @@ vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 bool vnode_orphan(struct varve_vfs *vfs, uint64_t ino);
 
 /* --- attr.c --- */
-int64_t vfs_now(const struct varve_vfs *vfs);
-/* Corrects size and times of a regular file from its backing file where that knows better. */
-void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait);
+/* The time to stamp files with: not before that of any backing file seen so far, not ahead of the
+ * clock they are stamped by. */
+int64_t vfs_now(struct varve_vfs *vfs);
+/* To be asked before an inode is read that vfs_refresh() gets. */
+uint64_t vfs_flushes(struct varve_vfs *vfs);
+/* Corrects size and times of a regular file from its backing file where that knows better. What it
+ * gives was true at some moment of this request: the kernel keeps it for a day, so an answer that
+ * is older than a close would be a wrong size for a day. */
+void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, uint64_t flushes);
 /* Takes size and mtime from `st`; true if that changed anything. */
-bool vfs_take_stat(struct varve_inode *inode, const struct stat *st);
-bool vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns);
-/* relatime of what is read without being open: directories and symlinks. Best effort. */
+bool vfs_take_stat(struct varve_vfs *vfs, struct varve_inode *inode, const struct stat *st);
+/* By the rule of relatime. */
+bool vfs_atime_is_old(const struct varve_inode *inode, int64_t now_ns);
+bool vfs_wants_atime(struct varve_vfs *vfs, const struct varve_inode *inode, int64_t now_ns);
+/* Read time of what is read without being open: directories and symlinks. Best effort. */
 void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);
 int64_t vfs_ns(struct timespec time);
+struct timespec vfs_timespec(int64_t ns);
 
 /* --- origin.c --- */
 /* Inode, version, owner and path shall be written into the backing file's xattr. */
@@ -266,6 +279,10 @@ names_delete_inode(struct varve_vfs *vfs, const struct varve_inode *inode, int64
                    struct varve_place *ret_place, struct varve_error *err);
 /* The inode had no name left and nobody has it open any more. */
 void names_delete_orphan(struct varve_vfs *vfs, uint64_t ino);
+
+/* --- open.c --- */
+/* Locked: the read time, as the mount wants it. */
+void open_note_read(struct varve_open *open);
 
 /* --- write.c --- */
 /* Locked: afterwards the content is LIVE and has a backing file with at least the first `keep`

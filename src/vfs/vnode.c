@@ -321,7 +321,7 @@ flush_rows(struct varve_vfs *vfs, struct vnode *vnode, const struct stat *st,
     if (vnode->atime_ns > inode.atime_ns)
         inode.atime_ns = vnode->atime_ns;
     if (st != NULL) {
-        (void)vfs_take_stat(&inode, st);
+        (void)vfs_take_stat(vfs, &inode, st);
         if (!flush_content(vfs, vnode, &inode, err))
             return false;
     }
@@ -340,6 +340,7 @@ vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
     varve_catalog_begin(vfs->catalog);
     if (!varve_catalog_end(vfs->catalog, flush_rows(vfs, vnode, file ? &st : NULL, err), err))
         return varve_error_wrap(err, "bring inode %" PRIu64 " up to date", vnode->ino);
+    (void)atomic_fetch_add(&vfs->flushes, 1);
     vnode->opens = 0;
     vnode->heat = 0;
     vnode->atime_ns = 0;

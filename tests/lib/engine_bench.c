@@ -39,7 +39,8 @@ hurried_sleep(struct varve_clock *clock, int64_t duration_ns)
     atomic_fetch_add(&skipped_ns, duration_ns - duration_ns / 64);
 }
 
-static struct varve_clock hurried = {hurried_realtime, hurried_monotonic, hurried_sleep};
+static struct varve_clock hurried = {hurried_realtime, hurried_realtime, hurried_monotonic,
+                                     hurried_sleep};
 
 /* --- life --- */
 
