@@ -205,6 +205,8 @@ void
 fs_run(struct fs_job *job)
 {
     struct varve_error err = {0};
+    if (job->reader.pid == 0) /* else the caller knows more of him */
+        job->reader = fs_reader_of(job->req, NULL);
     bool slow = job->slow;
     if (!slow) {
         varve_vfs_be_quick(true);
