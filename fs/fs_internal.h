@@ -82,6 +82,7 @@ struct fs_job {
     struct varve_setattr change;
     struct varve_reader reader; /* who asks */
     struct fuse_file_info fi;   /* open */
+    bool uring;                 /* came over io_uring; fs_run sets it */
     bool slow;                  /* known to take long: not even tried here */
     bool strip;                 /* setuid, setgid and capabilities must go with the change */
 };

@@ -207,6 +207,7 @@ fs_run(struct fs_job *job)
     struct varve_error err = {0};
     if (job->reader.pid == 0) /* else the caller knows more of him */
         job->reader = fs_reader_of(job->req, NULL);
+    job->uring = fs_over_uring(job->req);
     bool slow = job->slow;
     if (!slow) {
         varve_vfs_be_quick(true);
@@ -261,6 +262,15 @@ redo(struct fs_wait *wait)
     ask(wait);
 }
 
+/* The kernel has cut the connection and libfuse has freed its rings: the memory of a request that
+ * came through one is gone, and nobody is there to be answered. */
+static bool
+request_is_gone(const struct fs_wait *wait)
+{
+    VARVE_LOCKED(&wait->job.mount->lock);
+    return wait->job.uring && wait->job.mount->served;
+}
+
 static void
 handle_event(struct fs_wait *wait, bool ready, bool interrupted)
 {
@@ -270,6 +280,11 @@ handle_event(struct fs_wait *wait, bool ready, bool interrupted)
         wait->handled = false;
         if (wait->ready) /* else `ready` is on its way and will queue the request */
             queue_event(wait);
+        return;
+    }
+    if (request_is_gone(wait)) {
+        fs_job_done(&wait->job);
+        leave_and_free(wait);
         return;
     }
     /* Takes libfuse's lock of the request, so no interrupt can be in the middle of it after. */
