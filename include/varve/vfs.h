@@ -73,6 +73,12 @@ struct varve_reader {
     int32_t pid;  /* of the thread; 0: not known */
     bool no_wait; /* O_NONBLOCK: EAGAIN instead of waiting */
 };
+/* What the start after a power cut had to take back; grows while files are looked at. */
+struct varve_vfs_losses {
+    uint64_t files_emptied; /* their backing files had never become durable */
+    uint64_t files_cut;     /* lost bytes at their end that had not become durable */
+};
+void varve_vfs_losses(struct varve_vfs *vfs, struct varve_vfs_losses *ret);
 
 /* Who calls: owner of what is made, and (privileged or not) for setgid and sticky rules that the
  * kernel leaves to us. */

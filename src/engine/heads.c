@@ -4,31 +4,44 @@
 
 #include <inttypes.h>
 
+#include "number_set.h"
+
 static enum varve_tier
 tier_of_heads(const struct varve_engine *engine)
 {
     return varve_store_has_tier(engine->store, VARVE_TIER_SSD) ? VARVE_TIER_SSD : VARVE_TIER_HDD;
 }
 
-static bool
-tier_is_full(struct varve_engine *engine)
+/* Of a hundred heads so many go at a tick. Above the high mark rules make room too, and shall not
+ * find the cache empty each time; halfway from there to full they have come too late. */
+unsigned
+heads_share_to_drop(unsigned percent_used, unsigned high_percent)
+{
+    if (percent_used <= high_percent)
+        return 0;
+    return 2 * percent_used > high_percent + 100 ? 10 : 1;
+}
+
+uint64_t
+heads_to_free(uint64_t bytes, uint64_t total, unsigned share)
+{
+    uint64_t free_for_tier = share > 0 ? bytes / 100 * share + 1 : 0;
+    uint64_t free_for_total = total > 0 && bytes > total ? bytes - total + total / 10 : 0;
+    return free_for_tier > free_for_total ? free_for_tier : free_for_total;
+}
+
+static unsigned
+share_now(struct varve_engine *engine)
 {
     unsigned high;
     unsigned low;
     struct varve_tier_usage usage;
-    struct varve_error ignored = {0}; /* a tier that does not answer gets no heads */
+    struct varve_error ignored = {0}; /* a tier that does not answer is left alone */
     enum varve_tier tier = tier_of_heads(engine);
-    if (!varve_store_usage(engine->store, tier, &usage, &ignored))
-        return true;
-    return varve_policy_marks(engine->policy, tier, &high, &low) && usage.percent_used > high;
-}
-
-uint64_t
-heads_to_free(uint64_t bytes, uint64_t total, bool full)
-{
-    uint64_t free_for_tier = full ? bytes / 10 + 1 : 0;
-    uint64_t free_for_total = total > 0 && bytes > total ? bytes - total + total / 10 : 0;
-    return free_for_tier > free_for_total ? free_for_tier : free_for_total;
+    if (!varve_store_usage(engine->store, tier, &usage, &ignored) ||
+        !varve_policy_marks(engine->policy, tier, &high, &low))
+        return 0;
+    return heads_share_to_drop(usage.percent_used, high);
 }
 
 void
@@ -36,11 +49,11 @@ heads_trim(struct varve_engine *engine)
 {
     struct varve_catalog_totals totals;
     struct varve_error err = {0};
-    bool full = tier_is_full(engine);
-    varve_vfs_stop_heads(engine->vfs, full);
+    unsigned share = share_now(engine);
+    varve_vfs_stop_heads(engine->vfs, share > 0);
     if (!varve_catalog_totals(engine->catalog, &totals, &err) || totals.heads == 0)
         return;
-    uint64_t wanted = heads_to_free(totals.head_bytes, engine->config->head_total, full);
+    uint64_t wanted = heads_to_free(totals.head_bytes, engine->config->head_total, share);
     uint64_t freed = 0;
     if (wanted == 0)
         return;
@@ -52,55 +65,14 @@ heads_trim(struct varve_engine *engine)
 
 /* --- heads and rows --- */
 
-struct head_set {
-    uint64_t *files;
-    size_t count, capacity;
-};
-
 struct comparing {
     struct varve_engine *engine;
-    struct head_set named, there;
+    struct number_set named, there;
     bool repair;
     heads_finding_fn *each;
     void *context;
     uint64_t repaired;
 };
-
-static bool
-set_add(struct head_set *set, uint64_t file, struct varve_error *err)
-{
-    if (set->count == set->capacity) {
-        size_t capacity = set->capacity == 0 ? 1024 : set->capacity * 2;
-        uint64_t *files = realloc(set->files, capacity * sizeof *files);
-        if (files == NULL)
-            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "check heads");
-        set->files = files;
-        set->capacity = capacity;
-    }
-    set->files[set->count++] = file;
-    return true;
-}
-
-static int
-compare_files(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static bool
-set_has(const struct head_set *set, uint64_t file)
-{
-    return set->count > 0 && bsearch(&file, set->files, set->count, sizeof file, compare_files);
-}
-
-static void
-set_sort(struct head_set *set)
-{
-    if (set->count > 0)
-        qsort(set->files, set->count, sizeof *set->files, compare_files);
-}
 
 static bool
 note_head(void *context, const struct varve_place *place, uint64_t bytes, int64_t used_ns,
@@ -109,7 +81,7 @@ note_head(void *context, const struct varve_place *place, uint64_t bytes, int64_
     struct comparing *comparing = context;
     (void)bytes;
     (void)used_ns;
-    return set_add(&comparing->there, place->file, err);
+    return number_set_add(&comparing->there, place->file, err);
 }
 
 /* A row whose head is gone loses its name for it. */
@@ -130,9 +102,9 @@ clear_row(struct varve_engine *engine, const struct varve_content *seen, struct 
 static bool
 check_row(struct comparing *comparing, const struct varve_content *content, struct varve_error *err)
 {
-    if (!set_add(&comparing->named, content->head.file, err))
+    if (!number_set_add(&comparing->named, content->head.file, err))
         return false;
-    if (set_has(&comparing->there, content->head.file) ||
+    if (number_set_has(&comparing->there, content->head.file) ||
         content->head.file >= comparing->engine->file_limit)
         return true;
     if (comparing->repair) {
@@ -175,7 +147,7 @@ check_head_file(void *context, const struct varve_place *place, uint64_t bytes, 
     struct comparing *comparing = context;
     char text[160];
     (void)used_ns;
-    if (set_has(&comparing->named, place->file) ||
+    if (number_set_has(&comparing->named, place->file) ||
         place->file >= comparing->engine->file_limit) /* of this run: named soon, or removed */
         return true;
     if (comparing->repair) {
@@ -196,12 +168,10 @@ heads_compare(struct varve_engine *engine, bool repair, heads_finding_fn *each, 
     struct comparing comparing = {
         .engine = engine, .repair = repair, .each = each, .context = context};
     bool ok = varve_store_each_head(engine->store, note_head, &comparing, err);
-    set_sort(&comparing.there);
     ok = ok && check_rows(&comparing, err);
-    set_sort(&comparing.named);
     ok = ok && varve_store_each_head(engine->store, check_head_file, &comparing, err);
-    free(comparing.named.files);
-    free(comparing.there.files);
+    number_set_done(&comparing.named);
+    number_set_done(&comparing.there);
     *ret_repaired += comparing.repaired;
     return ok;
 }
