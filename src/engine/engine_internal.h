@@ -349,8 +349,9 @@ VARVE_MUST_CHECK bool gather_run(struct varve_engine *engine, const struct varve
 /* --- heads (heads.c) --- */
 /* Drops heads when there are too many for `head_total` or the tier is above its high mark. */
 void heads_trim(struct varve_engine *engine);
-/* Pure: of so many bytes of heads. */
-uint64_t heads_to_free(uint64_t bytes, uint64_t total, bool full);
+/* Pure: what a tier so full takes off the heads, in percent; and in bytes. */
+unsigned heads_share_to_drop(unsigned percent_used, unsigned high_percent);
+uint64_t heads_to_free(uint64_t bytes, uint64_t total, unsigned share);
 /* Heads without a row and rows without their head: told, or removed with `repair`. */
 typedef void heads_finding_fn(void *context, const char *text);
 VARVE_MUST_CHECK bool
