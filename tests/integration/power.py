@@ -225,7 +225,7 @@ class Campaign:
         for number in range(WORKERS):
             log = self.log(number)
             said, seen = power_model.check(self.folder(root, number), log, sizes.get(os.path.basename(log), 0), now,
-                                           self.options.late, number)
+                                           self.options.late, number, not self.options.plain)
             complaints += [f"worker {number}: {word}" for word in said]
             self.operations += seen[0]
             self.files += seen[1]
