@@ -9,6 +9,14 @@
 #include <stdatomic.h>
 #include <varve/fuse.h>
 
+/* Operations that libfuse learned later. */
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+#define FUSE_HAS_TMPFILE
+#endif
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
+#define FUSE_HAS_STATX
+#endif
+
 #define FS_RESUME_THREADS 2
 /* Bytes of write requests that wait for a recall; more are refused with EAGAIN. */
 #define FS_HELD_BYTES_MAX (UINT64_C(256) << 20)
@@ -57,6 +65,7 @@ struct varve_mount {
     char *mountpoint;
     unsigned threads_max;
     unsigned device_minor; /* of the mount: names its connection under /sys/fs/fuse */
+    bool acls;             /* the kernel enforces POSIX ACLs: set once, before the first request */
 
     pthread_mutex_t lock;
     struct fs_handle *handles;
@@ -84,6 +93,12 @@ fs_mount_of(fuse_req_t req)
 {
     return fuse_req_userdata(req);
 }
+static inline struct varve_caller
+fs_caller_of(fuse_req_t req)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    return (struct varve_caller){.uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask};
+}
 static inline struct fs_handle *
 fs_handle_of(const struct fuse_file_info *fi)
 {
@@ -95,6 +110,7 @@ extern const struct fuse_lowlevel_ops fs_ops;
 /* Replies with the error's errno; logs it if it tells of damage rather than of a wrong call. */
 void fs_reply_error(fuse_req_t req, const char *what, uint64_t ino, const struct varve_error *err);
 void fs_stat(const struct varve_inode *inode, struct stat *ret);
+struct timespec fs_time(int64_t ns);
 void fs_entry(const struct varve_inode *inode, struct fuse_entry_param *ret);
 
 /* --- ops_names.c --- */
@@ -115,6 +131,9 @@ void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                 struct fuse_file_info *fi);
+#ifdef FUSE_HAS_STATX
+void fs_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_file_info *fi);
+#endif
 void fs_statfs(fuse_req_t req, fuse_ino_t ino);
 void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
                  int flags);
@@ -133,6 +152,9 @@ void fs_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                struct fuse_file_info *fi);
+#ifdef FUSE_HAS_TMPFILE
+void fs_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi);
+#endif
 void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 /* Drops one use; the last one closes the file. */
 void fs_handle_drop(struct fs_handle *handle);

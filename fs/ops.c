@@ -42,8 +42,8 @@ fs_reply_error(fuse_req_t req, const char *what, uint64_t ino, const struct varv
                          varve_error_errno(err)); /* the kernel may have given up the request */
 }
 
-static struct timespec
-time_of(int64_t ns)
+struct timespec
+fs_time(int64_t ns)
 {
     int64_t seconds = ns / 1000000000;
     int64_t rest = ns % 1000000000;
@@ -67,9 +67,9 @@ fs_stat(const struct varve_inode *inode, struct stat *ret)
         .st_size = (off_t)inode->size,
         .st_blksize = 4096,
         .st_blocks = (blkcnt_t)(inode->size / 512 + (inode->size % 512 != 0)),
-        .st_atim = time_of(inode->atime_ns),
-        .st_mtim = time_of(inode->mtime_ns),
-        .st_ctim = time_of(inode->ctime_ns),
+        .st_atim = fs_time(inode->atime_ns),
+        .st_mtim = fs_time(inode->mtime_ns),
+        .st_ctim = fs_time(inode->ctime_ns),
     };
 }
 
@@ -85,13 +85,15 @@ fs_entry(const struct varve_inode *inode, struct fuse_entry_param *ret)
     fs_stat(inode, &ret->attr);
 }
 
-static void
+/* False: this kernel has it not. */
+static bool
 want(struct fuse_conn_info *conn, uint64_t flag)
 {
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
-    (void)fuse_set_feature_flag(conn, flag); /* false: this kernel has it not */
+    return fuse_set_feature_flag(conn, flag);
 #else
     conn->want |= conn->capable & (unsigned)flag;
+    return (conn->capable & flag) != 0;
 #endif
 }
 
@@ -108,19 +110,21 @@ refuse(struct fuse_conn_info *conn, uint64_t flag)
 static void
 negotiate(void *userdata, struct fuse_conn_info *conn)
 {
-    (void)userdata;
-    want(conn, FUSE_CAP_ASYNC_READ);
-    want(conn, FUSE_CAP_ASYNC_DIO);
-    want(conn, FUSE_CAP_PARALLEL_DIROPS);
-    want(conn, FUSE_CAP_READDIRPLUS);
-    want(conn, FUSE_CAP_READDIRPLUS_AUTO);
-    want(conn, FUSE_CAP_SPLICE_READ);
-    want(conn, FUSE_CAP_SPLICE_WRITE);
-    want(conn, FUSE_CAP_SPLICE_MOVE);
-    want(conn, FUSE_CAP_CACHE_SYMLINKS); /* a target never changes */
-    want(conn, FUSE_CAP_EXPORT_SUPPORT); /* lookup knows "." and ".." of any inode */
+    struct varve_mount *mount = userdata;
+    /* The umask is ours to apply, as a default ACL takes its place. */
+    mount->acls = want(conn, FUSE_CAP_DONT_MASK) && want(conn, FUSE_CAP_POSIX_ACL);
+    (void)want(conn, FUSE_CAP_ASYNC_READ);
+    (void)want(conn, FUSE_CAP_ASYNC_DIO);
+    (void)want(conn, FUSE_CAP_PARALLEL_DIROPS);
+    (void)want(conn, FUSE_CAP_READDIRPLUS);
+    (void)want(conn, FUSE_CAP_READDIRPLUS_AUTO);
+    (void)want(conn, FUSE_CAP_SPLICE_READ);
+    (void)want(conn, FUSE_CAP_SPLICE_WRITE);
+    (void)want(conn, FUSE_CAP_SPLICE_MOVE);
+    (void)want(conn, FUSE_CAP_CACHE_SYMLINKS); /* a target never changes */
+    (void)want(conn, FUSE_CAP_EXPORT_SUPPORT); /* lookup knows "." and ".." of any inode */
 #ifdef FUSE_CAP_DIRECT_IO_ALLOW_MMAP
-    want(conn, FUSE_CAP_DIRECT_IO_ALLOW_MMAP); /* migrated files are opened so: open.c */
+    (void)want(conn, FUSE_CAP_DIRECT_IO_ALLOW_MMAP); /* migrated files are opened so: open.c */
 #endif
     /* Data must be in the backing file when write(2) returns: freeze, move and fsync look there. */
     refuse(conn, FUSE_CAP_WRITEBACK_CACHE);
@@ -177,4 +181,10 @@ const struct fuse_lowlevel_ops fs_ops = {
     .fallocate = fs_fallocate,
     .lseek = fs_lseek,
     .copy_file_range = fs_copy_file_range,
+#ifdef FUSE_HAS_TMPFILE
+    .tmpfile = fs_tmpfile,
+#endif
+#ifdef FUSE_HAS_STATX
+    .statx = fs_statx,
+#endif
 };

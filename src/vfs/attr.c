@@ -54,6 +54,12 @@ vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino)
     (void)varve_catalog_end(vfs->catalog, keep, &unused);
 }
 
+int64_t
+vfs_later(int64_t before_ns, int64_t now_ns)
+{
+    return now_ns >= before_ns ? now_ns : before_ns + 1;
+}
+
 bool
 vfs_take_stat(struct varve_inode *inode, const struct stat *st)
 {
@@ -62,8 +68,7 @@ vfs_take_stat(struct varve_inode *inode, const struct stat *st)
         return false;
     inode->size = (uint64_t)st->st_size;
     inode->mtime_ns = mtime_ns;
-    if (inode->ctime_ns < mtime_ns)
-        inode->ctime_ns = mtime_ns;
+    inode->ctime_ns = vfs_later(inode->ctime_ns, mtime_ns);
     return true;
 }
 
@@ -87,7 +92,7 @@ vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait)
     }
     struct stat st;
     if (vnode->dirty && vnode_live_file(vnode) && vnode->fd >= 0 && fstat(vnode->fd, &st) == 0)
-        (void)vfs_take_stat(inode, &st);
+        (void)vnode_take_stat(vnode, inode, &st);
     if (vnode->atime_ns > inode->atime_ns)
         inode->atime_ns = vnode->atime_ns;
     vnode_release(vfs, vnode);
@@ -165,7 +170,8 @@ change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *cha
     if (!varve_catalog_inode_get(vfs->catalog, ino, ret, err) || !check_change(ret, change, err))
         return false;
     apply_change(ret, change, vfs_now(vfs));
-    if (change->clear_suid && !drop_capabilities(vfs, ino, err))
+    if ((change->clear_suid && !drop_capabilities(vfs, ino, err)) ||
+        ((change->mask & VARVE_SET_MODE) != 0 && !acl_follow_mode(vfs, ret, err)))
         return false;
     if (live == NULL)
         return varve_catalog_inode_update(vfs->catalog, ret, err);

@@ -6,7 +6,7 @@
  *                     synced, never while a recall is awaited, a port or a `ready` is called.
  *   2. catalog unit   varve_catalog_begin .. _end; short. Every change of an inode or content row
  *                     reads the row again inside its unit: the engine changes phases beside us.
- *   3. recall_lock, then table_lock; reap_lock: leaves, held for a few instructions.
+ *   3. recall_lock, then table_lock; reap_lock; ghost_lock: leaves, held for a few instructions.
  * Names need no lock of their own: the unit is it. That a file is open is known by its vnode being
  * in the table, so unlink asks the table inside its unit, and an opener that comes too late finds
  * no inode row.
@@ -21,11 +21,14 @@
 #include <varve/heat.h>
 #include <varve/vfs.h>
 
+#include "acl_codec.h"
+
 #define VFS_BUCKETS 4096u
 #define VFS_LINKS_MAX INT32_MAX
 /* A file that waits for removal costs 24 bytes; beyond this many the caller removes them itself. */
 #define VFS_REAP_MAX 65536u
 #define VFS_REAP_SOON 1000u
+#define VFS_GHOSTS 1024u
 
 struct request;
 struct waiter;
@@ -34,7 +37,8 @@ struct vnode {
     struct vnode *next; /* in its bucket; this and the next three under table_lock */
     uint64_t ino;
     unsigned refs; /* opens, requests, recalls and calls under way */
-    bool orphan;   /* the last name is gone: whoever drops the last ref deletes the inode */
+    bool orphan;   /* no name is left: whoever drops the last ref deletes the inode */
+    bool nameless; /* made without a name (O_TMPFILE), so link(2) may give it one */
 
     pthread_mutex_t lock; /* all below */
     bool loaded;
@@ -46,8 +50,12 @@ struct vnode {
     bool dirty;                   /* written since there was no writer */
     bool name_fresh;              /* the backing file's name is not durable yet */
     bool adopted;                 /* took a sealed content's file; that commit is not durable yet */
-    uint64_t changes;             /* counts what could make a copy under way out of date */
-    double heat;                  /* opens not yet in the catalog, decayed to heat_ns */
+    struct {
+        uint64_t size;
+        int64_t mtime_ns, ctime_ns;
+    } seen;           /* of the backing file when it was last looked at; ctime is ours */
+    uint64_t changes; /* counts what could make a copy under way out of date */
+    double heat;      /* opens not yet in the catalog, decayed to heat_ns */
     int64_t heat_ns;
     uint64_t opens;
     int64_t atime_ns; /* of a read not yet in the catalog; 0: none */
@@ -80,6 +88,10 @@ struct varve_vfs {
     struct varve_recall_port recall_port;
     struct varve_notify_port notify_port;
 
+    pthread_mutex_t ghost_lock;
+    struct varve_inode ghosts[VFS_GHOSTS]; /* a ring */
+    size_t ghost_next;
+
     pthread_mutex_t reap_lock;
     pthread_cond_t reap_wake;
     pthread_mutex_t reaping; /* one at a time; taken before reap_lock and any unit */
@@ -96,6 +108,36 @@ struct varve_open {
     bool atime_done; /* these two under the vnode's lock */
     unsigned writes;
 };
+
+/* What a new inode gets from its directory's default ACL. */
+struct acl_inheritance {
+    bool found; /* there is a default ACL */
+    bool plain; /* the mode bits say all of `access` */
+    struct acl access, defaults;
+};
+
+/* --- acl.c; all inside a unit --- */
+bool acl_is_name(const char *name);
+/* Before the inode is inserted: the mode that it gets, by the default ACL of `dir` or the umask. */
+VARVE_MUST_CHECK bool
+acl_plan_inheritance(struct varve_vfs *vfs, uint64_t dir, uint32_t umask, struct varve_inode *inode,
+                     struct acl_inheritance *ret, struct varve_error *err);
+/* After it. */
+VARVE_MUST_CHECK bool
+acl_give_inheritance(struct varve_vfs *vfs, const struct varve_inode *inode,
+                     const struct acl_inheritance *plan, struct varve_error *err);
+/* After a chmod: the access ACL, if there is one, says what the mode bits say. */
+VARVE_MUST_CHECK bool
+acl_follow_mode(struct varve_vfs *vfs, const struct varve_inode *inode, struct varve_error *err);
+/* Stores an ACL under its name, or nothing where the mode bits say all of it; changes
+ * inode->mode, which the caller stores. *ret_changed: it said something new. */
+VARVE_MUST_CHECK bool
+acl_set(struct varve_vfs *vfs, const char *name, const struct acl *acl, struct varve_inode *inode,
+        bool *ret_changed, struct varve_error *err);
+
+/* --- ghost.c --- */
+/* Any time; a unit that is undone after it does no harm: living inodes are found first. */
+void ghost_remember(struct varve_vfs *vfs, const struct varve_inode *inode);
 
 /* --- vnode.c --- */
 /* One more reference, made if it was not there; NULL: out of memory. Not loaded yet. */
@@ -123,11 +165,16 @@ void vnode_retire_fd(struct vnode *vnode, int fd);
 void vnode_io_done(struct vnode *vnode);
 /* Locked: is there a backing file whose size and mtime count more than the catalog's? */
 bool vnode_live_file(const struct vnode *vnode);
+/* Locked: as vfs_take_stat, of the vnode's backing file; each state of it that is seen has its
+ * ctime. */
+bool vnode_take_stat(struct vnode *vnode, struct varve_inode *inode, const struct stat *st);
 /* Locked: opens, read times, size and mtime to the catalog. */
 VARVE_MUST_CHECK bool
 vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
 /* Inside a unit that takes away the last name: true if the file is open (then it is an orphan). */
 bool vnode_orphan(struct varve_vfs *vfs, uint64_t ino);
+/* Open since it was made without a name. */
+bool vnode_nameless(struct varve_vfs *vfs, uint64_t ino);
 
 /* --- attr.c --- */
 int64_t vfs_now(const struct varve_vfs *vfs);
@@ -138,6 +185,9 @@ vfs_mark_origin(struct varve_vfs *vfs, uint64_t ino, uint32_t version, struct va
 void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait);
 /* Takes size and mtime from `st`; true if that changed anything. */
 bool vfs_take_stat(struct varve_inode *inode, const struct stat *st);
+/* The ctime of a change at `now_ns`: the backing filesystem's clock may be coarser than ours and
+ * lag behind a chmod of just now, but a change must show. */
+int64_t vfs_later(int64_t before_ns, int64_t now_ns);
 bool vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns);
 /* relatime of what is read without being open: directories and symlinks. Best effort. */
 void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);

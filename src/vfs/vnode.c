@@ -94,6 +94,14 @@ vnode_orphan(struct varve_vfs *vfs, uint64_t ino)
     return vnode != NULL;
 }
 
+bool
+vnode_nameless(struct varve_vfs *vfs, uint64_t ino)
+{
+    VARVE_LOCKED(&vfs->table_lock);
+    struct vnode *vnode = find_vnode(vfs, ino);
+    return vnode != NULL && vnode->nameless;
+}
+
 void
 vnode_lock(struct vnode *vnode)
 {
@@ -210,6 +218,23 @@ vnode_live_file(const struct vnode *vnode)
            vnode->content.place.tier != VARVE_TIER_NONE && vnode->content.place.file != 0;
 }
 
+bool
+vnode_take_stat(struct vnode *vnode, struct varve_inode *inode, const struct stat *st)
+{
+    uint64_t size = (uint64_t)st->st_size;
+    int64_t mtime_ns = vfs_ns(st->st_mtim);
+    if (inode->size == size && inode->mtime_ns == mtime_ns)
+        return false;
+    if (vnode->seen.ctime_ns < inode->ctime_ns)
+        vnode->seen.ctime_ns = inode->ctime_ns;
+    if (vnode->seen.size != size || vnode->seen.mtime_ns != mtime_ns)
+        vnode->seen.ctime_ns = vfs_later(vnode->seen.ctime_ns, mtime_ns);
+    vnode->seen.size = inode->size = size;
+    vnode->seen.mtime_ns = inode->mtime_ns = mtime_ns;
+    inode->ctime_ns = vnode->seen.ctime_ns;
+    return true;
+}
+
 /* Inside a unit. */
 static bool
 flush_content(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_inode *inode,
@@ -246,7 +271,7 @@ flush_rows(struct varve_vfs *vfs, struct vnode *vnode, const struct stat *st,
     if (vnode->atime_ns > inode.atime_ns)
         inode.atime_ns = vnode->atime_ns;
     if (st != NULL) {
-        (void)vfs_take_stat(&inode, st);
+        (void)vnode_take_stat(vnode, &inode, st);
         if (!flush_content(vfs, vnode, &inode, err))
             return false;
     }
