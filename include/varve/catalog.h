@@ -21,7 +21,7 @@
 #include <varve/random.h>
 #include <varve/types.h>
 
-#define VARVE_CATALOG_SCHEMA 1 /* PRAGMA user_version */
+#define VARVE_CATALOG_SCHEMA 2 /* PRAGMA user_version */
 
 struct varve_catalog;
 
@@ -84,6 +84,7 @@ struct varve_inode {
     int64_t pinned_until_ns; /* 0 not pinned, INT64_MAX for ever */
     int64_t
         recorded_ctime_ns; /* ctime of the newest record of this inode on a sealed disc; 0 none */
+    uint64_t blocks; /* of 512 bytes that its backing file took when last looked at; 0: not known */
 };
 struct varve_dentry {
     uint64_t cookie; /* > 0, unique, ascending in order of creation: the readdir offset, stable for
@@ -169,6 +170,12 @@ struct varve_content {
     enum varve_phase phase;
     struct varve_place place;
     bool current; /* false: an older version, or its inode is gone */
+    /* The backing file's bytes and name were never made durable: after a power cut it may be
+     * missing or short without being lost. Of LIVE contents only. */
+    bool unsynced;
+    /* The first bytes of a content without resident copy, kept in a file of their own. */
+    struct varve_place head; /* tier NONE: none */
+    uint64_t head_bytes;
 };
 VARVE_MUST_CHECK bool
 varve_catalog_content_get(struct varve_catalog *catalog, struct varve_content_id id,
@@ -189,6 +196,10 @@ VARVE_MUST_CHECK bool
 varve_catalog_contents(struct varve_catalog *catalog, struct varve_content_id after, bool resident,
                        struct varve_content *ret, size_t max, size_t *ret_count,
                        struct varve_error *err);
+/* Contents that have a head, id > after, ascending. */
+VARVE_MUST_CHECK bool varve_catalog_heads(struct varve_catalog *catalog,
+                                          struct varve_content_id after, struct varve_content *ret,
+                                          size_t max, size_t *ret_count, struct varve_error *err);
 /* A new number for a backing file; never used before, nor handed out before a crash. */
 VARVE_MUST_CHECK bool
 varve_catalog_file_number(struct varve_catalog *catalog, uint64_t *ret, struct varve_error *err);
@@ -348,6 +359,7 @@ struct varve_catalog_totals {
     } by_state[4],
         by_tier[3]; /* indexed by enum varve_state and enum varve_tier; current contents only */
     uint64_t requests, request_bytes;
+    uint64_t heads, head_bytes;
     uint64_t sets_by_state[5], discs_by_state[10];
 };
 VARVE_MUST_CHECK bool

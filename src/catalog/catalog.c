@@ -36,10 +36,22 @@ insert_root(sqlite3 *db, const char *path, const struct varve_inode *root, struc
     char sql[512];
     (void)snprintf(sql, sizeof sql,
                    "INSERT INTO inode VALUES (%d, %u, %u, %u, 2, 0, 0, %lld, %lld, %lld, %lld, 0, "
-                   "0, 0, 0, 0, 0)",
+                   "0, 0, 0, 0, 0, 0)",
                    (int)VARVE_ROOT_INO, root->mode, root->uid, root->gid, (long long)root->ctime_ns,
                    (long long)root->ctime_ns, (long long)root->ctime_ns, (long long)root->ctime_ns);
     return execute(db, path, sql, err);
+}
+
+bool
+catalog_take_steps(sqlite3 *db, const char *path, int64_t from, struct varve_error *err)
+{
+    char version[64];
+    (void)snprintf(version, sizeof version, "PRAGMA user_version = %d", VARVE_CATALOG_SCHEMA);
+    for (int64_t step = from; step < VARVE_CATALOG_SCHEMA; step++) {
+        if (!execute(db, path, catalog_steps[step], err))
+            return false;
+    }
+    return execute(db, path, version, err);
 }
 
 static bool
@@ -48,12 +60,11 @@ fill_new(const char *path, const struct varve_inode *root, struct varve_error *e
     VARVE_CLEANUP(catalog_disconnect) sqlite3 *db = NULL;
     if (!catalog_connect(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &db, err))
         return false;
-    char versions[128];
-    (void)snprintf(versions, sizeof versions,
-                   "PRAGMA application_id = %d; PRAGMA user_version = %d;", CATALOG_APPLICATION_ID,
-                   VARVE_CATALOG_SCHEMA);
+    char application[64];
+    (void)snprintf(application, sizeof application, "PRAGMA application_id = %d",
+                   CATALOG_APPLICATION_ID);
     return execute(db, path, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE", err) &&
-           execute(db, path, versions, err) && execute(db, path, catalog_schema, err) &&
+           execute(db, path, application, err) && catalog_take_steps(db, path, 0, err) &&
            insert_root(db, path, root, err) && execute(db, path, "COMMIT", err);
 }
 
@@ -95,7 +106,7 @@ varve_catalog_create(const char *path, uint32_t uid, uint32_t gid, struct varve_
 /* --- opening one --- */
 
 static bool
-check_versions(const struct varve_catalog *catalog, struct varve_error *err)
+check_versions(const struct varve_catalog *catalog, int64_t *ret, struct varve_error *err)
 {
     int64_t application = 0;
     int64_t version = 0;
@@ -121,7 +132,23 @@ check_versions(const struct varve_catalog *catalog, struct varve_error *err)
         return varve_error_set(err, VARVE_ERROR_CORRUPT, 0,
                                "catalog '%s' is damaged: schema version %lld", catalog->path,
                                (long long)version);
+    *ret = version;
     return true;
+}
+
+/* A catalog of an older varve; a crash in here leaves it as it was. */
+static bool
+upgrade(const struct varve_catalog *catalog, int64_t version, struct varve_error *err)
+{
+    if (version == VARVE_CATALOG_SCHEMA)
+        return true;
+    bool ok = execute(catalog->db, catalog->path, "BEGIN IMMEDIATE", err) &&
+              catalog_take_steps(catalog->db, catalog->path, version, err) &&
+              execute(catalog->db, catalog->path, "COMMIT", err);
+    if (ok)
+        return true;
+    (void)sqlite3_exec(catalog->db, "ROLLBACK", NULL, NULL, NULL); /* the first error tells */
+    return varve_error_wrap(err, "upgrade from schema %lld", (long long)version);
 }
 
 static bool
@@ -173,9 +200,10 @@ static bool
 open_parts(struct varve_catalog *catalog, struct varve_error *err)
 {
     struct varve_inode root;
+    int64_t version = 0;
     if (!catalog_connect(catalog->path, SQLITE_OPEN_READWRITE, &catalog->db, err) ||
-        !check_versions(catalog, err) || !configure(catalog, err) ||
-        !catalog_statements_prepare(catalog, err) ||
+        !check_versions(catalog, &version, err) || !configure(catalog, err) ||
+        !upgrade(catalog, version, err) || !catalog_statements_prepare(catalog, err) ||
         !catalog_connect(catalog->path, SQLITE_OPEN_READWRITE, &catalog->checkpointer, err))
         return false;
     if (!varve_catalog_inode_get(catalog, VARVE_ROOT_INO, &root, err))

@@ -17,7 +17,8 @@
 #define CATALOG_COMMIT_NS_MAX VARVE_NS_PER_SECOND
 #define CATALOG_INTEGER_MAX ((uint64_t)INT64_MAX)
 
-extern const char catalog_schema[];
+/* The SQL that makes schema i + 1 of schema i. */
+extern const char *const catalog_steps[VARVE_CATALOG_SCHEMA];
 
 /* Numbers never handed out twice: those below `reserved` are durably taken before any of them is
  * used, so that a crash cannot bring one back. */
@@ -53,6 +54,8 @@ struct varve_catalog {
 };
 
 /* --- catalog.c --- */
+/* Inside a transaction: brings a catalog of schema `from` (0: empty) to the newest one. */
+bool catalog_take_steps(sqlite3 *db, const char *path, int64_t from, struct varve_error *err);
 /* Makes the name `path` durable: fsync of its directory. */
 bool catalog_sync_parent(const char *path, struct varve_error *err);
 

@@ -7,8 +7,10 @@ content_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
     struct varve_content *ret = row;
     int phase;
     int tier;
+    int head_tier;
     if (!column_enum(statement, 5, VARVE_PHASE_SEALED, &phase, err) ||
-        !column_enum(statement, 6, VARVE_TIER_HDD, &tier, err))
+        !column_enum(statement, 6, VARVE_TIER_HDD, &tier, err) ||
+        !column_enum(statement, 11, VARVE_TIER_HDD, &head_tier, err))
         return false;
     *ret = (struct varve_content){
         .id = {column_u64(statement, 0)},
@@ -21,6 +23,11 @@ content_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
                   .path_id = column_u32(statement, 7),
                   .file = column_u64(statement, 8)},
         .current = sqlite3_column_int(statement, 9) != 0,
+        .unsynced = sqlite3_column_int(statement, 10) != 0,
+        .head = {.tier = (enum varve_tier)head_tier,
+                 .path_id = column_u32(statement, 12),
+                 .file = column_u64(statement, 13)},
+        .head_bytes = column_u64(statement, 14),
     };
     return true;
 }
@@ -38,6 +45,11 @@ bind_content(sqlite3_stmt *statement, uint64_t id, const struct varve_content *c
     bind_u64(statement, 8, content->place.path_id);
     bind_u64(statement, 9, content->place.file);
     bind_i64(statement, 10, content->current);
+    bind_i64(statement, 11, content->unsynced);
+    bind_i64(statement, 12, content->head.tier);
+    bind_u64(statement, 13, content->head.path_id);
+    bind_u64(statement, 14, content->head.file);
+    bind_u64(statement, 15, content->head_bytes);
 }
 
 bool
@@ -121,20 +133,35 @@ varve_catalog_content_delete(struct varve_catalog *catalog, struct varve_content
     return varve_catalog_end(catalog, ok, err);
 }
 
+/* Contents that `sql` finds behind `after`, its parameter. */
+static bool
+list_contents(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_content_id after,
+              const struct catalog_page *page, struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    VARVE_CLEANUP(catalog_reset) sqlite3_stmt *statement = catalog_reader(catalog, sql, err);
+    if (statement == NULL)
+        return false;
+    bind_u64(statement, 1, after.value);
+    return catalog_collect(catalog, statement, content_from_row, page, err);
+}
+
 bool
 varve_catalog_contents(struct varve_catalog *catalog, struct varve_content_id after, bool resident,
                        struct varve_content *ret, size_t max, size_t *ret_count,
                        struct varve_error *err)
 {
-    VARVE_LOCKED(&catalog->lock);
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement =
-        catalog_reader(catalog, resident ? SQL_CONTENTS_RESIDENT : SQL_CONTENTS, err);
-    if (statement == NULL)
-        return false;
-    bind_u64(statement, 1, after.value);
-    return catalog_collect(catalog, statement, content_from_row,
-                           &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
+    return list_contents(catalog, resident ? SQL_CONTENTS_RESIDENT : SQL_CONTENTS, after,
+                         &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
+}
+
+bool
+varve_catalog_heads(struct varve_catalog *catalog, struct varve_content_id after,
+                    struct varve_content *ret, size_t max, size_t *ret_count,
+                    struct varve_error *err)
+{
+    return list_contents(catalog, SQL_CONTENTS_HEADS, after,
+                         &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
 }
 
 bool

@@ -22,6 +22,7 @@ inode_from_row(sqlite3_stmt *statement, int first, struct varve_inode *ret)
         .opens = column_u64(statement, first + 14),
         .pinned_until_ns = sqlite3_column_int64(statement, first + 15),
         .recorded_ctime_ns = sqlite3_column_int64(statement, first + 16),
+        .blocks = column_u64(statement, first + 17),
     };
 }
 
@@ -45,6 +46,7 @@ bind_inode(sqlite3_stmt *statement, uint64_t ino, const struct varve_inode *inod
     bind_u64(statement, 15, inode->opens);
     bind_i64(statement, 16, inode->pinned_until_ns);
     bind_i64(statement, 17, inode->recorded_ctime_ns);
+    bind_u64(statement, 18, inode->blocks);
 }
 
 bool
@@ -215,7 +217,7 @@ varve_catalog_inodes(struct varve_catalog *catalog, uint64_t after, struct varve
 static bool
 is_recordable(sqlite3_stmt *statement, const struct varve_inode *inode)
 {
-    int phase_column = 17; /* behind INODE_COLUMNS; NULL if there is no content */
+    int phase_column = INODE_COLUMN_COUNT; /* behind INODE_COLUMNS; NULL if there is no content */
     if (inode->content.value == 0)
         return true;
     return sqlite3_column_type(statement, phase_column) != SQLITE_NULL &&

@@ -50,6 +50,9 @@ add_total(struct varve_catalog_totals *totals, int64_t kind, uint64_t files, uin
     else if (kind == 2) {
         totals->requests = files;
         totals->request_bytes = bytes;
+    } else if (kind == 3) {
+        totals->heads = files;
+        totals->head_bytes = bytes;
     } else if (kind >= 16 && kind < 25) {
         struct varve_place place = {.tier = (enum varve_tier)((kind - 16) % 3)};
         enum varve_phase phase = (enum varve_phase)((kind - 16) / 3);

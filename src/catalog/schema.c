@@ -9,8 +9,12 @@
  * `total` is kept by triggers: `varve status` must not scan ten million rows, neither under the
  * lock nor every second beside it, and triggers undo themselves with the unit that fired them. They
  * cost about a microsecond each. kind 0 inodes, 1 directories, 2 requests, 16 + 3 * phase + tier
- * current contents. */
-const char catalog_schema[] =
+ * current contents.
+ *
+ * This is schema 1. A new catalog is made by it and all steps below, so that the steps that old
+ * catalogs take when they are opened are the ones that every test runs. A step is never changed
+ * once it is on main. */
+static const char first_schema[] =
     "CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE number (kind INTEGER PRIMARY KEY, next INTEGER NOT NULL) STRICT;"
     "INSERT INTO number VALUES (0, 2), (1, 1), (2, 1), (3, 1);"
@@ -98,3 +102,27 @@ const char catalog_schema[] =
     "CREATE TRIGGER request_removed AFTER DELETE ON request BEGIN"
     "  UPDATE total SET files = files - 1,"
     "    bytes = bytes - (SELECT size FROM content WHERE id = OLD.content) WHERE kind = 2; END;";
+
+/* To schema 2: what a file takes on its tier; heads of files that are on discs only; which backing
+ * files a power cut may take. Kind 3 of `total` counts heads. */
+static const char to_schema_2[] =
+    "ALTER TABLE inode ADD COLUMN blocks INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE content ADD COLUMN unsynced INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE content ADD COLUMN head_tier INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (head_tier BETWEEN 0 AND 2);"
+    "ALTER TABLE content ADD COLUMN head_path_id INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE content ADD COLUMN head_file INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE content ADD COLUMN head_bytes INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX content_head ON content (id) WHERE head_tier <> 0;"
+    "INSERT INTO total (kind) VALUES (3);"
+    "CREATE TRIGGER head_added AFTER INSERT ON content WHEN NEW.head_tier <> 0 BEGIN"
+    "  UPDATE total SET files = files + 1, bytes = bytes + NEW.head_bytes WHERE kind = 3; END;"
+    "CREATE TRIGGER head_removed AFTER DELETE ON content WHEN OLD.head_tier <> 0 BEGIN"
+    "  UPDATE total SET files = files - 1, bytes = bytes - OLD.head_bytes WHERE kind = 3; END;"
+    "CREATE TRIGGER head_changed AFTER UPDATE OF head_tier, head_bytes ON content"
+    "  WHEN OLD.head_tier <> NEW.head_tier OR OLD.head_bytes <> NEW.head_bytes BEGIN"
+    "  UPDATE total SET files = files + (NEW.head_tier <> 0) - (OLD.head_tier <> 0),"
+    "    bytes = bytes + (NEW.head_tier <> 0) * NEW.head_bytes"
+    "      - (OLD.head_tier <> 0) * OLD.head_bytes WHERE kind = 3; END;";
+
+const char *const catalog_steps[VARVE_CATALOG_SCHEMA] = {first_schema, to_schema_2};

@@ -31,9 +31,9 @@ open_session(struct select_session *session, const char *path, struct varve_erro
     (void)sqlite3_limit(session->db, SQLITE_LIMIT_EXPR_DEPTH, 200);
     (void)sqlite3_limit(session->db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 4096);
     sqlite3_progress_handler(session->db, PROGRESS_STEPS, watch_time, session);
-    if ((path == NULL &&
-         sqlite3_exec(session->db, catalog_schema, NULL, NULL, NULL) != SQLITE_OK) ||
-        !select_functions_add(session) ||
+    if (path == NULL && !catalog_take_steps(session->db, name, 0, err))
+        return false;
+    if (!select_functions_add(session) ||
         sqlite3_exec(session->db, select_view, NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_prepare_v2(session->db,
                            "SELECT parent, name FROM main.dentry INDEXED BY dentry_ino"

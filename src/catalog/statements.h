@@ -5,8 +5,13 @@
 
 #define INODE_COLUMNS                                                                              \
     "i.ino, i.mode, i.uid, i.gid, i.nlink, i.rdev, i.size, i.atime_ns, i.mtime_ns, i.ctime_ns, "   \
-    "i.btime_ns, i.content, i.heat, i.heat_ns, i.opens, i.pinned_until_ns, i.recorded_ctime_ns"
-#define CONTENT_COLUMNS "id, ino, version, size, mtime_ns, phase, tier, path_id, file, is_current"
+    "i.btime_ns, i.content, i.heat, i.heat_ns, i.opens, i.pinned_until_ns, i.recorded_ctime_ns, "  \
+    "i.blocks"
+#define INODE_COLUMN_COUNT 18
+#define CONTENT_COLUMNS                                                                            \
+    "id, ino, version, size, mtime_ns, phase, tier, path_id, file, is_current, unsynced, "         \
+    "head_tier, "                                                                                  \
+    "head_path_id, head_file, head_bytes"
 #define PIECE_COLUMNS "content, set_id, disc_index, part, start, bytes, lba, digest"
 #define REQUEST_COLUMNS "content, rule, n, m, since_ns"
 #define SET_COLUMNS "id, uuid, data_discs, parity_discs, clusters, state, created_ns, sealed_ns"
@@ -29,12 +34,12 @@
     X(TIER_PATH_INSERT, "INSERT INTO tier_path (tier, path) VALUES (?1, ?2)")                      \
     X(INODE_GET, "SELECT " INODE_COLUMNS " FROM inode i WHERE i.ino = ?1")                         \
     X(INODE_INSERT, "INSERT INTO inode VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12," \
-                    " ?13, ?14, ?15, ?16, ?17)")                                                   \
+                    " ?13, ?14, ?15, ?16, ?17, ?18)")                                              \
     X(INODE_UPDATE,                                                                                \
       "UPDATE inode SET mode = ?2, uid = ?3, gid = ?4, nlink = ?5, rdev = ?6, size = ?7,"          \
       " atime_ns = ?8, mtime_ns = ?9, ctime_ns = ?10, btime_ns = ?11, content = ?12, heat = ?13,"  \
-      " heat_ns = ?14, opens = ?15, pinned_until_ns = ?16, recorded_ctime_ns = ?17"                \
-      " WHERE ino = ?1")                                                                           \
+      " heat_ns = ?14, opens = ?15, pinned_until_ns = ?16, recorded_ctime_ns = ?17,"               \
+      " blocks = ?18 WHERE ino = ?1")                                                              \
     X(INODE_DELETE, "DELETE FROM inode WHERE ino = ?1")                                            \
     X(INODE_RECORDED_GET, "SELECT recorded_ctime_ns FROM inode WHERE ino = ?1")                    \
     X(INODE_ORPHANS, "SELECT ino FROM inode INDEXED BY inode_orphan WHERE nlink = 0 AND ino > ?1"  \
@@ -62,15 +67,19 @@
     X(XATTR_DELETE_ALL, "DELETE FROM xattr WHERE ino = ?1")                                        \
     X(XATTR_NAMES, "SELECT name FROM xattr WHERE ino = ?1 ORDER BY name")                          \
     X(CONTENT_GET, "SELECT " CONTENT_COLUMNS " FROM content WHERE id = ?1")                        \
-    X(CONTENT_INSERT, "INSERT INTO content VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")      \
+    X(CONTENT_INSERT, "INSERT INTO content VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"       \
+                      " ?11, ?12, ?13, ?14, ?15)")                                                 \
     X(CONTENT_UPDATE, "UPDATE content SET ino = ?2, version = ?3, size = ?4, mtime_ns = ?5,"       \
-                      " phase = ?6, tier = ?7, path_id = ?8, file = ?9, is_current = ?10"          \
-                      " WHERE id = ?1")                                                            \
+                      " phase = ?6, tier = ?7, path_id = ?8, file = ?9, is_current = ?10,"         \
+                      " unsynced = ?11, head_tier = ?12, head_path_id = ?13, head_file = ?14,"     \
+                      " head_bytes = ?15 WHERE id = ?1")                                           \
     X(CONTENT_DELETE, "DELETE FROM content WHERE id = ?1")                                         \
     X(CONTENT_PIECES_DELETE, "DELETE FROM piece WHERE content = ?1")                               \
     X(CONTENTS, "SELECT " CONTENT_COLUMNS " FROM content WHERE id > ?1 ORDER BY id")               \
     X(CONTENTS_RESIDENT, "SELECT " CONTENT_COLUMNS " FROM content INDEXED BY content_resident"     \
                          " WHERE tier <> 0 AND id > ?1 ORDER BY id")                               \
+    X(CONTENTS_HEADS, "SELECT " CONTENT_COLUMNS " FROM content INDEXED BY content_head"            \
+                      " WHERE head_tier <> 0 AND id > ?1 ORDER BY id")                             \
     X(PIECE_INSERT, "INSERT INTO piece (" PIECE_COLUMNS ")"                                        \
                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                    \
     X(PIECE_DIGEST, "UPDATE piece SET digest = ?4 WHERE content = ?1 AND set_id = ?2"              \

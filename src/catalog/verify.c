@@ -90,6 +90,7 @@ static const char *const rules[] = {
     "  SELECT 0 AS kind, count(*) AS files, 0 AS bytes FROM inode UNION ALL"
     "  SELECT 1, count(*), 0 FROM inode WHERE (mode & 61440) = 16384 UNION ALL"
     "  SELECT 2, count(*), coalesce(sum(size), 0) FROM request r JOIN content c ON c.id = r.content"
+    "  UNION ALL SELECT 3, count(*), coalesce(sum(head_bytes), 0) FROM content WHERE head_tier <> 0"
     "  UNION ALL SELECT 16 + 3 * phase + tier, count(*), sum(size) FROM content WHERE is_current"
     "    GROUP BY 1) n USING (kind)"
     " WHERE t.files <> coalesce(n.files, 0) OR t.bytes <> coalesce(n.bytes, 0)",

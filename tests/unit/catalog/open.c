@@ -79,12 +79,47 @@ test_newer(void **state)
 {
     struct fixture *f = *state;
     varve_catalog_close(VARVE_TAKE(f->catalog));
-    run_sql(f->path, "PRAGMA user_version = 2");
+    run_sql(f->path, "PRAGMA user_version = 3");
     expect_refused(f, VARVE_ERROR_INVALID, "catalog ",
-                   " was made by a newer varve: it has schema 2, this varve knows up to 1\n"
+                   " was made by a newer varve: it has schema 3, this varve knows up to 2\n"
                    "hint: use the varve that made it, or a newer one");
     run_sql(f->path, "PRAGMA user_version = 0");
     expect_refused(f, VARVE_ERROR_CORRUPT, "catalog ", " is damaged: schema version 0");
+}
+
+/* A catalog that an older varve left is brought up to date where it lies, with all that is in it.
+ */
+static void
+test_upgrade(void **state)
+{
+    struct fixture *f = *state;
+    VARVE_CLEANUP_BUFFER struct varve_buffer sql = {0};
+    varve_catalog_close(VARVE_TAKE(f->catalog));
+    assert_int_equal(unlink(f->path), 0);
+    MUST(varve_file_read(GOLDEN_FOLDER "/catalog-1.sql", 1 << 20, &sql, &err));
+    run_sql(f->path, varve_buffer_string(&sql));
+    MUST(varve_catalog_open(f->path, &f->clock.clock, &f->catalog, &err));
+    struct varve_inode inode;
+    struct varve_content content;
+    MUST(varve_catalog_resolve(f->catalog, "/dir/sealed", &inode, &err));
+    MUST(varve_catalog_content_get(f->catalog, inode.content, &content, &err));
+    assert_int_equal(inode.size, 100000);
+    assert_int_equal(inode.blocks, 0);
+    assert_int_equal(content.phase, VARVE_PHASE_SEALED);
+    assert_int_equal(content.head.tier, VARVE_TIER_NONE);
+    assert_false(content.unsynced);
+    content.head = (struct varve_place){VARVE_TIER_SSD, 1, 77};
+    content.head_bytes = 4096;
+    MUST(varve_catalog_content_update(f->catalog, &content, &err));
+    struct varve_catalog_totals totals;
+    MUST(varve_catalog_totals(f->catalog, &totals, &err));
+    assert_int_equal(totals.heads, 1);
+    assert_int_equal(totals.head_bytes, 4096);
+    MUST(varve_catalog_sync(f->catalog, &err));
+    varve_catalog_close(VARVE_TAKE(f->catalog));
+    /* The second time there is nothing left to do. */
+    MUST(varve_catalog_open(f->path, &f->clock.clock, &f->catalog, &err));
+    MUST(varve_catalog_resolve(f->catalog, "/dir/hard", &inode, &err));
 }
 
 static void
@@ -186,10 +221,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        FIXTURE_TEST(test_create_twice),  FIXTURE_TEST(test_create_in_missing_directory),
-        FIXTURE_TEST(test_missing),       FIXTURE_TEST(test_foreign),
-        FIXTURE_TEST(test_newer),         FIXTURE_TEST(test_parts_missing),
-        FIXTURE_TEST(test_damaged_pages), FIXTURE_TEST(test_create_after_crash),
+        FIXTURE_TEST(test_create_twice),
+        FIXTURE_TEST(test_create_in_missing_directory),
+        FIXTURE_TEST(test_missing),
+        FIXTURE_TEST(test_foreign),
+        FIXTURE_TEST(test_newer),
+        FIXTURE_TEST(test_upgrade),
+        FIXTURE_TEST(test_parts_missing),
+        FIXTURE_TEST(test_damaged_pages),
+        FIXTURE_TEST(test_create_after_crash),
         FIXTURE_TEST(test_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
