@@ -54,6 +54,16 @@ fs_time(int64_t ns)
     return (struct timespec){.tv_sec = seconds, .tv_nsec = (long)rest};
 }
 
+/* What is not in a backing file, or was not looked at, counts as all data: no blocks at all would
+ * tell tar and cp that there is nothing to read. */
+static uint64_t
+blocks_of(const struct varve_inode *inode)
+{
+    if (inode->blocks != 0 || !S_ISREG(inode->mode))
+        return inode->blocks;
+    return inode->size / 512 + (inode->size % 512 != 0);
+}
+
 void
 fs_stat(const struct varve_inode *inode, struct stat *ret)
 {
@@ -66,7 +76,7 @@ fs_stat(const struct varve_inode *inode, struct stat *ret)
         .st_rdev = inode->rdev,
         .st_size = (off_t)inode->size,
         .st_blksize = 4096,
-        .st_blocks = (blkcnt_t)(inode->size / 512 + (inode->size % 512 != 0)),
+        .st_blocks = (blkcnt_t)blocks_of(inode),
         .st_atim = fs_time(inode->atime_ns),
         .st_mtim = fs_time(inode->mtime_ns),
         .st_ctim = fs_time(inode->ctime_ns),

@@ -60,9 +60,16 @@ vfs_later(int64_t before_ns, int64_t now_ns)
     return now_ns >= before_ns ? now_ns : before_ns + 1;
 }
 
+uint64_t
+vfs_blocks(const struct stat *st)
+{
+    return st->st_blocks > 0 || st->st_size == 0 ? (uint64_t)st->st_blocks : 1;
+}
+
 bool
 vfs_take_stat(struct varve_inode *inode, const struct stat *st)
 {
+    inode->blocks = vfs_blocks(st);
     int64_t mtime_ns = vfs_ns(st->st_mtim);
     if (inode->size == (uint64_t)st->st_size && inode->mtime_ns == mtime_ns)
         return false;
@@ -91,8 +98,12 @@ vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait)
         return;
     }
     struct stat st;
-    if (vnode->dirty && vnode_live_file(vnode) && vnode->fd >= 0 && fstat(vnode->fd, &st) == 0)
-        (void)vnode_take_stat(vnode, inode, &st);
+    bool written = vnode->dirty && vnode_live_file(vnode);
+    if ((written || inode->blocks == 0) && vnode->fd >= 0 && fstat(vnode->fd, &st) == 0) {
+        inode->blocks = vfs_blocks(&st);
+        if (written)
+            (void)vnode_take_stat(vnode, inode, &st);
+    }
     if (vnode->atime_ns > inode->atime_ns)
         inode->atime_ns = vnode->atime_ns;
     vnode_release(vfs, vnode);
@@ -143,6 +154,7 @@ apply_change(struct varve_inode *inode, const struct varve_setattr *change, int6
         inode->atime_ns = change->atime_ns;
     if (change->mask & VARVE_SET_SIZE) {
         inode->size = change->size;
+        inode->blocks = 0;
         inode->mtime_ns = now_ns;
     }
     if (change->mask & VARVE_SET_MTIME)
@@ -180,6 +192,7 @@ change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *cha
     if (fstat(live->fd, &st) != 0)
         return varve_error_system(err, errno, "look at backing file");
     ret->size = (uint64_t)st.st_size;
+    ret->blocks = vfs_blocks(&st);
     ret->mtime_ns = vfs_ns(st.st_mtim);
     if (!varve_catalog_content_get(vfs->catalog, live->content.id, &row, err))
         return false;

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <string.h>
 #include <varve/file.h>
 
 /* Requests and waiters are under vfs->recall_lock; what has been filled is under the vnode's lock,
@@ -386,6 +387,18 @@ varve_vfs_recall_begin(struct varve_vfs *vfs, struct varve_content_id content,
     return true;
 }
 
+/* Zeros become a hole: a sparse file of a terabyte must fit when it comes back. */
+static bool
+append(struct varve_recall *recall, const uint8_t *bytes, size_t size, struct varve_error *err)
+{
+    bool zeros = size > 0 && bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
+    if (!zeros)
+        return varve_file_pwrite(recall->fd, bytes, size, recall->written, err);
+    if (ftruncate(recall->fd, (off_t)(recall->written + size)) != 0)
+        return varve_error_system(err, errno, "lengthen backing file");
+    return true;
+}
+
 bool
 varve_recall_write(struct varve_recall *recall, const void *bytes, size_t size,
                    struct varve_error *err)
@@ -396,7 +409,7 @@ varve_recall_write(struct varve_recall *recall, const void *bytes, size_t size,
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                "content %" PRIu64 " has only %" PRIu64 " bytes",
                                recall->content.id.value, recall->content.size);
-    if (!varve_file_pwrite(recall->fd, bytes, size, recall->written, err))
+    if (!append(recall, bytes, size, err))
         return varve_error_wrap(err, "recall of content %" PRIu64, recall->content.id.value);
     vnode_lock(recall->vnode);
     bool current = recall->vnode->content.id.value == recall->content.id.value;
@@ -413,12 +426,26 @@ varve_recall_write(struct varve_recall *recall, const void *bytes, size_t size,
 
 /* Inside a unit. */
 static bool
+note_blocks(struct varve_recall *recall, struct varve_error *err)
+{
+    struct varve_inode inode;
+    struct stat st;
+    if (fstat(recall->fd, &st) != 0)
+        return varve_error_system(err, errno, "look at backing file");
+    if (!varve_catalog_inode_get(recall->vfs->catalog, recall->vnode->ino, &inode, err))
+        return false;
+    inode.blocks = vfs_blocks(&st);
+    return varve_catalog_inode_update(recall->vfs->catalog, &inode, err);
+}
+
+/* Inside a unit. */
+static bool
 name_copy(struct varve_recall *recall, struct varve_content *ret, struct varve_error *err)
 {
     if (!varve_catalog_content_get(recall->vfs->catalog, recall->content.id, ret, err))
         return false;
     ret->place = recall->place;
-    return varve_catalog_content_update(recall->vfs->catalog, ret, err);
+    return varve_catalog_content_update(recall->vfs->catalog, ret, err) && note_blocks(recall, err);
 }
 
 /* Locked. */

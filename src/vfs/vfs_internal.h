@@ -183,11 +183,13 @@ void
 vfs_mark_origin(struct varve_vfs *vfs, uint64_t ino, uint32_t version, struct varve_place place);
 /* Corrects size and times of a regular file from its backing file where that knows better. */
 void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait);
-/* Takes size and mtime from `st`; true if that changed anything. */
+/* Takes size, blocks and mtime from `st`; true if that changed anything. */
 bool vfs_take_stat(struct varve_inode *inode, const struct stat *st);
 /* The ctime of a change at `now_ns`: the backing filesystem's clock may be coarser than ours and
  * lag behind a chmod of just now, but a change must show. */
 int64_t vfs_later(int64_t before_ns, int64_t now_ns);
+/* For inode.blocks: never "not known", though a file of nothing but a hole takes none. */
+uint64_t vfs_blocks(const struct stat *st);
 bool vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns);
 /* relatime of what is read without being open: directories and symlinks. Best effort. */
 void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);

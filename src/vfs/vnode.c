@@ -223,8 +223,10 @@ vnode_take_stat(struct vnode *vnode, struct varve_inode *inode, const struct sta
 {
     uint64_t size = (uint64_t)st->st_size;
     int64_t mtime_ns = vfs_ns(st->st_mtim);
+    bool more_blocks = inode->blocks != vfs_blocks(st);
+    inode->blocks = vfs_blocks(st);
     if (inode->size == size && inode->mtime_ns == mtime_ns)
-        return false;
+        return more_blocks;
     if (vnode->seen.ctime_ns < inode->ctime_ns)
         vnode->seen.ctime_ns = inode->ctime_ns;
     if (vnode->seen.size != size || vnode->seen.mtime_ns != mtime_ns)
