@@ -4,6 +4,9 @@
 
 differ.py MOUNT PLAIN table FILE...         runs the cases of the tables: docs/testing.md
 differ.py MOUNT PLAIN random SEED COUNT     COUNT sequences of random operations
+differ.py MOUNT PLAIN staged HOOK SEED COUNT FILE...
+                                            the same, with `HOOK MOUNT` (which archives files) in the middle of all:
+                                            at the line '---' of each case, after half of each random sequence
 
 Every operation is done by three users, each a process of its own per filesystem; after each one both trees are
 described (types, modes, owners, links, sizes, xattrs, ACLs, and which times have moved), and the first difference is
@@ -20,6 +23,7 @@ import random
 import shlex
 import stat
 import struct
+import subprocess
 import sys
 import time
 
@@ -486,10 +490,12 @@ class Side:
         self.users = {user: Process(base, user, Worker()) for user in USERS}
         self.dead = set()
 
-    def enter(self, name, mode):
+    def make(self, name):
         path = os.path.join(self.base, name)
         os.mkdir(path)
-        os.chmod(path, mode)
+        os.chmod(path, 0o777)
+
+    def enter(self, name):
         for process in [self.describer, *self.users.values()]:
             process.ask("!cd " + name)
         for user in self.users.values():
@@ -497,12 +503,14 @@ class Side:
         self.describer.ask("!reset")
         self.describer.ask("!look")
 
-    def leave(self, name):
+    def leave(self):
         for process in self.users.values():
             process.ask("closeall")
             process.ask("!cd .")
         self.describer.ask("!cd .")
-        os.system("rm -rf -- '%s'" % os.path.join(self.base, name))
+
+    def remove(self, name):
+        subprocess.run(["rm", "-rf", "--", os.path.join(self.base, name)], check=True)
 
 
 class Difference(Exception):
@@ -552,11 +560,15 @@ class Duel:
         if a != b:
             raise Difference("states differ\n" + diff_trees(a, b))
 
-    def run(self, name, steps):
-        """steps yields (line, wanted)."""
+    def make(self, name):
+        self.mount.make(name)
+        self.plain.make(name)
+
+    def part(self, name, steps):
+        """steps yields (line, wanted); returns what went wrong."""
         self.log = []
-        self.mount.enter(name, 0o777)
-        self.plain.enter(name, 0o777)
+        self.mount.enter(name)
+        self.plain.enter(name)
         try:
             for line, wanted in steps:
                 if not self.step(line, wanted):
@@ -566,8 +578,18 @@ class Duel:
         except Difference as difference:
             return str(difference)
         finally:
-            self.mount.leave(name)
-            self.plain.leave(name)
+            self.mount.leave()
+            self.plain.leave()
+
+    def remove(self, name):
+        self.mount.remove(name)
+        self.plain.remove(name)
+
+    def run(self, name, steps):
+        self.make(name)
+        problem = self.part(name, steps)
+        self.remove(name)
+        return problem
 
 
 def times_are_fine(directory):
@@ -724,12 +746,58 @@ def run_random(duel, seed, count, tap):
             return
 
 
+# --- with a hook in the middle ---
+
+def everything(base):
+    """All that stat says of all below `base`."""
+    facts = {}
+    for directory, directories, files in os.walk(base):
+        for name in directories + files:
+            path = os.path.join(directory, name)
+            st = os.lstat(path)
+            facts[path] = (st.st_ino, "%o" % st.st_mode, st.st_nlink, st.st_uid, st.st_gid, st.st_rdev, st.st_size,
+                           st.st_mtime_ns, st.st_ctime_ns)
+    return facts
+
+
+def staged_cases(paths, seed, count):
+    for path in paths:
+        for title, lines in cases_of(path):
+            cut = [op for op, _ in lines].index("---")
+            yield title, lines[:cut], lines[cut + 1:]
+    for i in range(count):
+        lines = list(Random("staged %d/%d" % (seed, i)).sequence(60))
+        yield "seed %d: sequence %d" % (seed, i), lines[:30], lines[30:]
+
+
+def run_staged(duel, hook, cases, tap):
+    waiting = []
+    for index, (title, before, after) in enumerate(cases):
+        name = "staged-%d" % index
+        duel.make(name)
+        problem = duel.part(name, before)
+        if problem is not None:
+            tap.result(title, duel.log, problem)
+        waiting.append((name, title, after, duel.log))
+    facts = everything(duel.mount.base)
+    subprocess.run([hook, duel.mount.base], check=True, stdout=sys.stderr)
+    moved = ["%s: %s, then %s" % (path, facts.get(path), fact)
+             for path, fact in everything(duel.mount.base).items() if facts.get(path) != fact]
+    tap.result("stat says the same after as before", moved, "of these files not" if moved else None)
+    for name, title, after, log in waiting:
+        problem = duel.part(name, after)
+        tap.result(title, log + ["---"] + duel.log, problem)
+        duel.remove(name)
+
+
 def main(arguments):
     mount, plain, what = os.path.abspath(arguments[0]), os.path.abspath(arguments[1]), arguments[2]
     tables = [os.path.abspath(path) for path in arguments[3:]]
     duel, tap = Duel(mount, plain), Tap()
     if what == "table":
         run_tables(duel, tables, tap)
+    elif what == "staged":
+        run_staged(duel, tables[0], staged_cases(tables[3:], int(arguments[4]), int(arguments[5])), tap)
     else:
         run_random(duel, int(arguments[3]), int(arguments[4]), tap)
     print("# %d operations compared" % duel.steps)
