@@ -7,7 +7,8 @@
  *
  * Durability: changes are visible at once and durable at the next commit: at the latest one second
  * later, or when varve_catalog_sync() returns. A crash keeps a consistent prefix of all units
- * (INV-3). WAL, synchronous=FULL.
+ * (INV-3). WAL; the fsync of the log is done here, without the lock, so that nobody who does not
+ * ask for durability waits for the disk.
  *
  * Rows come back by value in plain structs; strings inside them are owned by the row where its
  * _done() exists. NOT_FOUND is the error for a row that does not exist. No SQL leaves this module.

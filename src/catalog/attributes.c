@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "catalog_internal.h"
 
+/* Its rows go with it, at the latest when that is written. */
+static bool
+is_gone(const struct varve_catalog *catalog, uint64_t ino)
+{
+    const struct pending_row *row = pending_find(catalog, PENDING_INODE, ino, NULL);
+    return row != NULL && !row->now.present;
+}
+
 bool
 varve_catalog_symlink_get(struct varve_catalog *catalog, uint64_t ino, struct varve_buffer *ret,
                           struct varve_error *err)
@@ -14,7 +22,7 @@ varve_catalog_symlink_get(struct varve_catalog *catalog, uint64_t ino, struct va
     bind_u64(statement, 1, ino);
     if (!catalog_step(catalog, statement, &row, err))
         return false;
-    if (!row)
+    if (!row || is_gone(catalog, ino))
         return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "inode %llu is no symlink",
                                (unsigned long long)ino);
     column_append(statement, 0, ret);
@@ -56,7 +64,7 @@ varve_catalog_xattr_get(struct varve_catalog *catalog, uint64_t ino, const char 
     bind_bytes(statement, 2, name);
     if (!catalog_step(catalog, statement, &row, err))
         return false;
-    if (!row)
+    if (!row || is_gone(catalog, ino))
         return xattr_missing(ino, name, err);
     column_append(statement, 0, ret);
     return varve_buffer_ok(ret, err);
@@ -107,7 +115,7 @@ varve_catalog_xattr_names(struct varve_catalog *catalog, uint64_t ino, struct va
         bool row;
         if (!catalog_step(catalog, statement, &row, err))
             return false;
-        if (!row)
+        if (!row || is_gone(catalog, ino))
             return varve_buffer_ok(ret, err);
         column_append(statement, 0, ret);
         varve_buffer_zeros(ret, 1);

@@ -158,7 +158,7 @@ configure(const struct varve_catalog *catalog, struct varve_error *err)
     /* secure_delete costs writes; what is deleted here was a name, not a secret. */
     (void)snprintf(
         sql, sizeof sql,
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
         "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -%d; PRAGMA secure_delete = OFF;"
         "PRAGMA journal_size_limit = 67108864",
         CACHE_KIB);
@@ -186,6 +186,7 @@ init_locks(struct varve_catalog *catalog, struct varve_error *err)
         code = pthread_mutex_init(&catalog->lock, &recursive);
         (void)pthread_mutexattr_destroy(&recursive); /* cannot fail */
     }
+    (void)pthread_mutex_init(&catalog->sync_lock, NULL); /* cannot fail with default attributes */
     if (code == 0)
         code = pthread_condattr_init(&monotonic);
     if (code == 0) {
@@ -231,6 +232,8 @@ varve_catalog_open(const char *path, struct varve_clock *clock, struct varve_cat
     }
     VARVE_CLEANUP(varve_catalog_close) struct varve_catalog *catalog = fresh;
     catalog->clock = clock;
+    catalog->log_fd = -1;
+    catalog->pending.unit = 1;
     if (!open_parts(catalog, err))
         return false;
     *ret = VARVE_TAKE(catalog);
@@ -247,10 +250,14 @@ varve_catalog_close(struct varve_catalog *catalog)
         catalog_commit_last(catalog);
     }
     catalog_statements_finalize(catalog);
+    pending_clear(catalog);
+    if (catalog->log_fd >= 0)
+        (void)close(catalog->log_fd);           /* durable by fsync, not by close */
     (void)sqlite3_close(catalog->checkpointer); /* no statement is left */
     (void)sqlite3_close(catalog->db);
     (void)pthread_cond_destroy(&catalog->wake); /* no thread is left */
     (void)pthread_mutex_destroy(&catalog->lock);
+    (void)pthread_mutex_destroy(&catalog->sync_lock);
     free(catalog->path);
     free(catalog);
 }

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <varve/catalog.h>
 
+#include "pending.h"
 #include "statements.h"
 
 #define CATALOG_APPLICATION_ID 0x76617276 /* "varv" */
@@ -26,7 +27,8 @@ enum catalog_number { NUMBER_INODE, NUMBER_CONTENT, NUMBER_FILE, NUMBER_DENTRY, 
 struct catalog_sequence {
     uint64_t next;
     uint64_t reserved;
-    uint64_t written; /* in the open transaction; becomes `reserved` when it is committed */
+    uint64_t written;   /* in the open transaction; becomes `committed` with it ... */
+    uint64_t committed; /* ... and that `reserved` when the log is durable */
 };
 
 struct varve_catalog {
@@ -39,12 +41,18 @@ struct varve_catalog {
     struct varve_error failed; /* kind NONE: works. Else what every call answers from now on */
     struct catalog_sequence numbers[NUMBER_COUNT];
 
-    unsigned depth;               /* of units; the holder of the lock is in one if > 0 */
-    bool savepoint;               /* the unit has changed something */
-    bool in_transaction;          /* there are changes not committed yet */
-    atomic_uint_fast64_t changed; /* count of changes ... */
-    atomic_uint_fast64_t durable; /* ... and how many of them are committed */
-    int64_t commit_by_ns;         /* monotonic, while in_transaction */
+    unsigned depth;                 /* of units; the holder of the lock is in one if > 0 */
+    bool savepoint;                 /* the unit has changed something in SQLite */
+    bool in_transaction;            /* SQLite has changes not committed yet */
+    bool uncommitted;               /* it has, or `pending` has */
+    atomic_uint_fast64_t changed;   /* count of changes ... */
+    atomic_uint_fast64_t committed; /* ... how many of them are in the log ... */
+    atomic_uint_fast64_t durable;   /* ... and how many the disk has */
+    int64_t commit_by_ns;           /* monotonic, while `uncommitted` */
+    struct pending pending;
+
+    pthread_mutex_t sync_lock; /* one fsync of the log at a time; taken before or without `lock` */
+    int log_fd;                /* of the write-ahead log; -1: not open yet */
 
     pthread_t committer;
     bool committer_runs;
@@ -70,7 +78,12 @@ bool catalog_number_new(struct varve_catalog *catalog, enum catalog_number kind,
 /* `number` was chosen by the caller: never hand it out. INVALID if SQLite cannot hold it. */
 bool catalog_number_taken(struct varve_catalog *catalog, enum catalog_number kind, uint64_t number,
                           struct varve_error *err);
+/* Brings all changes into the log; not durable yet. */
 bool catalog_commit(struct varve_catalog *catalog, struct varve_error *err);
+/* The same, and makes them durable, with the lock held: for the rare case that cannot wait. */
+bool catalog_commit_durably(struct varve_catalog *catalog, struct varve_error *err);
+/* Something changed: there is a commit to come. */
+void catalog_note_change(struct varve_catalog *catalog);
 /* Makes `err` what every later call says; returns false. */
 bool catalog_fail(struct varve_catalog *catalog, const struct varve_error *err);
 
@@ -79,12 +92,21 @@ bool catalog_fail(struct varve_catalog *catalog, const struct varve_error *err);
 bool catalog_sqlite_error(sqlite3 *db, int code, const char *path, struct varve_error *err);
 bool catalog_statements_prepare(struct varve_catalog *catalog, struct varve_error *err);
 void catalog_statements_finalize(struct varve_catalog *catalog);
-/* A statement to bind and step; NULL with *err if the catalog failed before. */
+/* A statement to bind and step; NULL with *err if the catalog failed before. Writes pending rows
+ * first if the statement could miss them. */
 sqlite3_stmt *
 catalog_reader(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err);
 /* The same for one that changes something: opens the transaction and the unit's savepoint. */
 sqlite3_stmt *
 catalog_writer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err);
+/* For pending rows themselves: no look at what is pending. */
+sqlite3_stmt *
+catalog_row_reader(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err);
+sqlite3_stmt *
+catalog_row_writer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err);
+/* Runs a row writer whose parameters are one or two integers. */
+bool catalog_row_run_ids(struct varve_catalog *catalog, enum catalog_sql sql, uint64_t first,
+                         uint64_t second, struct varve_error *err);
 /* True with *ret_row: whether there is a (further) row. */
 bool catalog_step(struct varve_catalog *catalog, sqlite3_stmt *statement, bool *ret_row,
                   struct varve_error *err);
@@ -167,6 +189,29 @@ struct catalog_page {
 bool
 catalog_collect(struct varve_catalog *catalog, sqlite3_stmt *statement, catalog_row_fn *from_row,
                 const struct catalog_page *page, struct varve_error *err);
+
+/* --- inodes.c, dentries.c, contents.c: rows of pending.h from and to SQLite --- */
+bool inode_read(struct varve_catalog *catalog, uint64_t ino, struct varve_inode *ret,
+                bool *ret_found, struct varve_error *err);
+bool dentry_read(struct varve_catalog *catalog, uint64_t parent, const char *name,
+                 struct varve_dentry *ret, bool *ret_found, struct varve_error *err);
+bool content_read(struct varve_catalog *catalog, uint64_t id, struct varve_content *ret,
+                  bool *ret_found, struct varve_error *err);
+/* `stored`: the row is there and is changed, else it is inserted. */
+bool inode_write(struct varve_catalog *catalog, const struct varve_inode *inode, bool stored,
+                 struct varve_error *err);
+bool content_write(struct varve_catalog *catalog, const struct varve_content *content, bool stored,
+                   struct varve_error *err);
+bool
+dentry_write(struct varve_catalog *catalog, const struct pending_row *row, struct varve_error *err);
+/* With what belongs to them. */
+bool inode_erase(struct varve_catalog *catalog, const struct varve_inode *inode, int64_t now_ns,
+                 struct varve_error *err);
+bool content_erase(struct varve_catalog *catalog, uint64_t id, struct varve_error *err);
+bool dentry_erase(struct varve_catalog *catalog, uint64_t parent, const char *name,
+                  struct varve_error *err);
+/* `inode` was read by another statement: what is pending of it counts more. */
+void inode_catch_up(const struct varve_catalog *catalog, struct varve_inode *inode);
 
 /* Rows start at column `first`. */
 void inode_from_row(sqlite3_stmt *statement, int first, struct varve_inode *ret);

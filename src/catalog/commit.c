@@ -2,6 +2,7 @@
 #include "catalog_internal.h"
 
 #include <assert.h>
+#include <fcntl.h>
 
 /* Numbers are reserved in blocks; a block is extended at a commit when half of it is used. */
 #define NUMBER_BLOCK 65536u
@@ -26,6 +27,7 @@ catalog_fail(struct varve_catalog *catalog, const struct varve_error *err)
      * result does not matter, close would do the same. */
     (void)sqlite3_exec(catalog->db, "ROLLBACK", NULL, NULL, NULL);
     catalog->in_transaction = false;
+    catalog->uncommitted = false;
     catalog->savepoint = false;
     return false;
 }
@@ -78,7 +80,7 @@ catalog_numbers_load(struct varve_catalog *catalog, struct varve_error *err)
         catalog->numbers[kind].next = catalog->numbers[kind].reserved = (uint64_t)next;
     }
     /* Reserved before the first is used. */
-    return reserve_numbers(catalog, err) && catalog_commit(catalog, err);
+    return reserve_numbers(catalog, err) && catalog_commit_durably(catalog, err);
 }
 
 /* Makes sure that `wanted` more numbers of each kind are durably reserved. */
@@ -92,7 +94,7 @@ numbers_ready(struct varve_catalog *catalog, uint64_t wanted, struct varve_error
         if (sequence->next + NUMBER_MARGIN >= CATALOG_INTEGER_MAX)
             return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0,
                                    "catalog '%s' has used all numbers", catalog->path);
-        return reserve_numbers(catalog, err) && catalog_commit(catalog, err);
+        return reserve_numbers(catalog, err) && catalog_commit_durably(catalog, err);
     }
     return true;
 }
@@ -127,14 +129,20 @@ varve_catalog_begin(struct varve_catalog *catalog)
 {
     (void)varve_lock_enter(&catalog->lock);
     struct varve_error ignored; /* the first call of the unit meets the same failure */
-    if (catalog->depth == 0 && catalog->failed.kind == VARVE_ERROR_NONE)
+    if (catalog->depth == 0 && catalog->failed.kind == VARVE_ERROR_NONE) {
+        pending_room(catalog);
         (void)numbers_ready(catalog, NUMBER_UNIT_MAX, &ignored);
+    }
     catalog->depth++;
 }
 
 static bool
 finish_unit(struct varve_catalog *catalog, bool keep, struct varve_error *err)
 {
+    if (keep)
+        pending_unit_keep(catalog);
+    else
+        pending_unit_undo(catalog);
     if (!catalog->savepoint)
         return true;
     catalog->savepoint = false;
@@ -155,10 +163,12 @@ varve_catalog_end(struct varve_catalog *catalog, bool keep, struct varve_error *
     bool ok = true;
     if (catalog->depth == 1) {
         ok = catalog->failed.kind == VARVE_ERROR_NONE;
-        if (!ok)
+        if (!ok) {
             own = catalog->failed;
-        else
+            pending_unit_undo(catalog);
+        } else {
             ok = finish_unit(catalog, keep, &own);
+        }
     }
     catalog->depth--;
     pthread_mutex_t *lock = &catalog->lock;
@@ -170,29 +180,153 @@ varve_catalog_end(struct varve_catalog *catalog, bool keep, struct varve_error *
 
 /* --- commits --- */
 
+void
+catalog_note_change(struct varve_catalog *catalog)
+{
+    atomic_fetch_add(&catalog->changed, 1);
+    if (catalog->uncommitted)
+        return;
+    catalog->uncommitted = true;
+    catalog->commit_by_ns = varve_clock_monotonic(varve_clock_system()) + CATALOG_COMMIT_NS_MAX;
+    (void)pthread_cond_signal(&catalog->wake); /* cannot fail */
+}
+
+/* Everything that changed until now, in one transaction. */
+static bool
+write_all(struct varve_catalog *catalog, struct varve_error *err)
+{
+    if (!pending_flush(catalog, SIZE_MAX, err) || !reserve_numbers(catalog, err))
+        return false;
+    VARVE_CLEANUP(catalog_reset) sqlite3_stmt *commit = catalog->statements[SQL_COMMIT];
+    return !catalog->in_transaction || catalog_run(catalog, commit, err);
+}
+
 bool
 catalog_commit(struct varve_catalog *catalog, struct varve_error *err)
 {
     assert(catalog->depth == 0);
-    if (!catalog->in_transaction)
+    if (!catalog->uncommitted)
         return true;
-    uint64_t upto = 0;
-    bool ok = reserve_numbers(catalog, err);
-    if (ok) {
-        upto = atomic_load(&catalog->changed);
-        VARVE_CLEANUP(catalog_reset) sqlite3_stmt *commit = catalog->statements[SQL_COMMIT];
-        ok = catalog_run(catalog, commit, err);
-    }
-    if (!ok)
+    if (!write_all(catalog, err))
         return catalog_fail(catalog, err);
     catalog->in_transaction = false;
+    catalog->uncommitted = false;
+    atomic_store(&catalog->committed, atomic_load(&catalog->changed));
     for (unsigned kind = 0; kind < NUMBER_COUNT; kind++)
-        catalog->numbers[kind].reserved = catalog->numbers[kind].written;
-    atomic_store(&catalog->durable, upto);
+        catalog->numbers[kind].committed = catalog->numbers[kind].written;
     if (catalog->wal_frames >= WAL_FRAMES_MAX)
         (void)sqlite3_wal_checkpoint_v2(catalog->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
                                         &catalog->wal_frames, NULL); /* the next one tries again */
     return true;
+}
+
+/* --- durability ---
+ *
+ * SQLite runs with synchronous=NORMAL: a commit goes into the log, and the fsync of the log, which
+ * takes milliseconds, is ours and needs no lock. What synchronous=FULL promises holds from the
+ * moment that fsync returns. (Checkpoints are SQLite's own: it syncs the log before it copies from
+ * it, and the database before it starts the log again.) */
+
+/* What is in the log, to be called durable when the log is. */
+struct mark {
+    uint64_t committed;
+    uint64_t numbers[NUMBER_COUNT];
+};
+
+/* Lock held. */
+static struct mark
+mark_of(const struct varve_catalog *catalog)
+{
+    struct mark mark = {.committed = atomic_load(&catalog->committed)};
+    for (unsigned kind = 0; kind < NUMBER_COUNT; kind++)
+        mark.numbers[kind] = catalog->numbers[kind].committed;
+    return mark;
+}
+
+/* Lock held. */
+static void
+note_durable(struct varve_catalog *catalog, const struct mark *mark)
+{
+    if (atomic_load(&catalog->durable) < mark->committed)
+        atomic_store(&catalog->durable, mark->committed);
+    for (unsigned kind = 0; kind < NUMBER_COUNT; kind++) {
+        if (catalog->numbers[kind].reserved < mark->numbers[kind])
+            catalog->numbers[kind].reserved = mark->numbers[kind];
+    }
+}
+
+/* The name of the log, which SQLite makes at the first commit, must be durable as well. */
+static bool
+open_log(struct varve_catalog *catalog, struct varve_error *err)
+{
+    char path[VARVE_PATH_BYTES_MAX];
+    (void)snprintf(path, sizeof path, "%s-wal", catalog->path);
+    catalog->log_fd = open(path, O_RDWR | O_CLOEXEC);
+    if (catalog->log_fd < 0)
+        return varve_error_system(err, errno, "log '%s' of the catalog", path);
+    return catalog_sync_parent(path, err);
+}
+
+static bool
+sync_log(struct varve_catalog *catalog, struct varve_error *err)
+{
+    if (catalog->log_fd < 0 && !open_log(catalog, err))
+        return false;
+    return fdatasync(catalog->log_fd) == 0 ||
+           varve_error_system(err, errno, "catalog '%s': sync its log", catalog->path);
+}
+
+/* Takes the lock. `err` is set if not `ok`. */
+static bool
+end_sync(struct varve_catalog *catalog, bool ok, const struct mark *mark, struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    if (!ok)
+        return catalog_fail(catalog, err);
+    note_durable(catalog, mark);
+    return true;
+}
+
+bool
+catalog_commit_durably(struct varve_catalog *catalog, struct varve_error *err)
+{
+    if (!catalog_commit(catalog, err))
+        return false;
+    struct mark mark = mark_of(catalog);
+    return end_sync(catalog, sync_log(catalog, err), &mark, err);
+}
+
+/* With the lock: commits if `wanted` asks for it. */
+static bool
+commit_for(struct varve_catalog *catalog, uint64_t wanted, struct mark *ret,
+           struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    assert(catalog->depth == 0);
+    if (catalog->failed.kind != VARVE_ERROR_NONE) {
+        *err = catalog->failed;
+        return false;
+    }
+    if (atomic_load(&catalog->committed) < wanted && !catalog_commit(catalog, err))
+        return false;
+    if (catalog->wal_frames >= WAL_FRAMES_CHECKPOINT)
+        (void)pthread_cond_signal(&catalog->wake); /* cannot fail */
+    *ret = mark_of(catalog);
+    return true;
+}
+
+bool
+varve_catalog_sync(struct varve_catalog *catalog, struct varve_error *err)
+{
+    uint64_t wanted = atomic_load(&catalog->changed);
+    struct mark mark;
+    VARVE_LOCKED(&catalog->sync_lock);
+    /* Whoever had the lock before may have done it for us. A failed catalog says so. */
+    if (!commit_for(catalog, atomic_load(&catalog->durable) >= wanted ? 0 : wanted, &mark, err))
+        return false;
+    if (atomic_load(&catalog->durable) >= wanted)
+        return true;
+    return end_sync(catalog, sync_log(catalog, err), &mark, err);
 }
 
 void
@@ -201,26 +335,7 @@ catalog_commit_last(struct varve_catalog *catalog)
     VARVE_LOCKED(&catalog->lock);
     struct varve_error ignored; /* a crash at this point would have done the same */
     if (catalog->failed.kind == VARVE_ERROR_NONE && reserve_numbers(catalog, &ignored))
-        (void)catalog_commit(catalog, &ignored);
-}
-
-bool
-varve_catalog_sync(struct varve_catalog *catalog, struct varve_error *err)
-{
-    uint64_t wanted = atomic_load(&catalog->changed);
-    VARVE_LOCKED(&catalog->lock);
-    if (catalog->failed.kind != VARVE_ERROR_NONE) {
-        *err = catalog->failed;
-        return false;
-    }
-    /* Whoever had the lock before may have committed for us. */
-    if (atomic_load(&catalog->durable) >= wanted && catalog->depth == 0)
-        return true;
-    if (!catalog_commit(catalog, err))
-        return false;
-    if (catalog->wal_frames >= WAL_FRAMES_CHECKPOINT)
-        (void)pthread_cond_signal(&catalog->wake); /* cannot fail */
-    return true;
+        (void)catalog_commit_durably(catalog, &ignored);
 }
 
 static int
@@ -252,21 +367,43 @@ wait_until(struct varve_catalog *catalog, int64_t monotonic_ns)
     (void)pthread_cond_timedwait(&catalog->wake, &catalog->lock, &until); /* the caller looks */
 }
 
+/* Writes what is pending in steps, so that nobody waits for all of it, then syncs. */
+static void
+commit_in_steps(struct varve_catalog *catalog)
+{
+    struct varve_error ignored; /* sticks in the catalog: the next caller tells it */
+    pthread_mutex_t *lock = &catalog->lock;
+    while (catalog->pending.dirty > PENDING_STEP &&
+           pending_flush(catalog, PENDING_STEP, &ignored)) {
+        varve_lock_leave(&lock);
+        (void)varve_lock_enter(lock);
+    }
+    varve_lock_leave(&lock);
+    VARVE_IGNORE(varve_catalog_sync(catalog, &ignored));
+    (void)varve_lock_enter(lock);
+}
+
+static bool
+commit_is_due(const struct varve_catalog *catalog)
+{
+    return catalog->pending.dirty >= PENDING_DIRTY_SOON ||
+           varve_clock_monotonic(varve_clock_system()) >= catalog->commit_by_ns;
+}
+
 static void *
 run_committer(void *argument)
 {
     struct varve_catalog *catalog = argument;
-    struct varve_error ignored; /* sticks in the catalog: the next caller tells it */
     VARVE_LOCKED(&catalog->lock);
     while (!catalog->closing) {
         if (catalog->wal_frames >= WAL_FRAMES_CHECKPOINT)
             checkpoint(catalog);
-        else if (!catalog->in_transaction)
+        else if (!catalog->uncommitted)
             (void)pthread_cond_wait(&catalog->wake, &catalog->lock); /* the loop looks why */
-        else if (varve_clock_monotonic(varve_clock_system()) < catalog->commit_by_ns)
-            wait_until(catalog, catalog->commit_by_ns);
+        else if (commit_is_due(catalog))
+            commit_in_steps(catalog);
         else
-            (void)catalog_commit(catalog, &ignored);
+            wait_until(catalog, catalog->commit_by_ns);
     }
     return NULL;
 }

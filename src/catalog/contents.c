@@ -59,42 +59,111 @@ content_missing(struct varve_content_id id, struct varve_error *err)
                            (unsigned long long)id.value);
 }
 
+/* --- between pending rows and SQLite --- */
+
+bool
+content_read(struct varve_catalog *catalog, uint64_t id, struct varve_content *ret, bool *ret_found,
+             struct varve_error *err)
+{
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_row_reader(catalog, SQL_CONTENT_GET, err);
+    if (statement == NULL)
+        return false;
+    bind_u64(statement, 1, id);
+    if (!catalog_step(catalog, statement, ret_found, err))
+        return false;
+    return !*ret_found || content_from_row(statement, ret, err);
+}
+
+bool
+content_write(struct varve_catalog *catalog, const struct varve_content *content, bool stored,
+              struct varve_error *err)
+{
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement =
+        catalog_row_writer(catalog, stored ? SQL_CONTENT_UPDATE : SQL_CONTENT_INSERT, err);
+    if (statement == NULL)
+        return false;
+    bind_content(statement, content->id.value, content);
+    return catalog_run(catalog, statement, err);
+}
+
+bool
+content_erase(struct varve_catalog *catalog, uint64_t id, struct varve_error *err)
+{
+    /* The request first: its trigger takes the size of the content off the totals. */
+    return catalog_row_run_ids(catalog, SQL_REQUEST_DELETE, id, 0, err) &&
+           catalog_row_run_ids(catalog, SQL_CONTENT_PIECES_DELETE, id, 0, err) &&
+           catalog_row_run_ids(catalog, SQL_CONTENT_DELETE, id, 0, err);
+}
+
+/* --- for callers --- */
+
+/* The row of a content that exists. */
+static bool
+find_content(struct varve_catalog *catalog, struct varve_content_id id, struct pending_row **ret,
+             struct varve_error *err)
+{
+    pending_room(catalog);
+    return pending_load(catalog, PENDING_CONTENT, id.value, NULL, ret, err) &&
+           ((*ret)->now.present || content_missing(id, err));
+}
+
 bool
 varve_catalog_content_get(struct varve_catalog *catalog, struct varve_content_id id,
                           struct varve_content *ret, struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_reader(catalog, SQL_CONTENT_GET, err);
-    if (statement == NULL)
+    struct pending_row *row;
+    if (!find_content(catalog, id, &row, err))
         return false;
-    bool row;
-    bind_u64(statement, 1, id.value);
-    if (!catalog_step(catalog, statement, &row, err))
+    *ret = row->now.content;
+    return true;
+}
+
+/* What the table's CHECKs refuse must not wait until it is written. */
+static bool
+check_content(const struct varve_content *content, struct varve_error *err)
+{
+    if ((unsigned)content->phase <= VARVE_PHASE_SEALED &&
+        (unsigned)content->place.tier <= VARVE_TIER_HDD &&
+        (unsigned)content->head.tier <= VARVE_TIER_HDD)
+        return true;
+    return varve_error_set(err, VARVE_ERROR_INVALID, 0, "content of phase %d on tier %d",
+                           (int)content->phase, (int)content->place.tier);
+}
+
+/* A row that is not there yet, for a new number or for `id`. */
+static bool
+new_row(struct varve_catalog *catalog, uint64_t id, struct pending_row **ret,
+        struct varve_error *err)
+{
+    if (id == 0)
+        return catalog_number_new(catalog, NUMBER_CONTENT, &id, err) &&
+               pending_fresh(catalog, PENDING_CONTENT, id, ret, err);
+    if (!catalog_number_taken(catalog, NUMBER_CONTENT, id, err) ||
+        !pending_load(catalog, PENDING_CONTENT, id, NULL, ret, err))
         return false;
-    return row ? content_from_row(statement, ret, err) : content_missing(id, err);
+    return !(*ret)->now.present ||
+           varve_error_set(err, VARVE_ERROR_EXISTS, 0, "content %llu exists already",
+                           (unsigned long long)id);
 }
 
 bool
 varve_catalog_content_insert(struct varve_catalog *catalog, const struct varve_content *content,
                              struct varve_content_id *ret, struct varve_error *err)
 {
+    if (!check_content(content, err))
+        return false;
     VARVE_LOCKED(&catalog->lock);
-    uint64_t id = content->id.value;
-    if (id == 0 ? !catalog_number_new(catalog, NUMBER_CONTENT, &id, err)
-                : !catalog_number_taken(catalog, NUMBER_CONTENT, id, err))
+    struct pending_row *row;
+    pending_room(catalog);
+    if (!new_row(catalog, content->id.value, &row, err) || !pending_change(catalog, row, err))
         return false;
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_writer(catalog, SQL_CONTENT_INSERT, err);
-    if (statement == NULL)
-        return false;
-    bind_content(statement, id, content);
-    if (!catalog_run(catalog, statement, err))
-        return err->kind == VARVE_ERROR_EXISTS
-                   ? varve_error_set(err, VARVE_ERROR_EXISTS, 0, "content %llu exists already",
-                                     (unsigned long long)id)
-                   : false;
-    ret->value = id;
+    row->now.present = true;
+    row->now.content = *content;
+    row->now.content.id.value = row->key;
+    ret->value = row->key;
     return true;
 }
 
@@ -102,35 +171,26 @@ bool
 varve_catalog_content_update(struct varve_catalog *catalog, const struct varve_content *content,
                              struct varve_error *err)
 {
+    if (!check_content(content, err))
+        return false;
     VARVE_LOCKED(&catalog->lock);
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_writer(catalog, SQL_CONTENT_UPDATE, err);
-    if (statement == NULL)
+    struct pending_row *row;
+    if (!find_content(catalog, content->id, &row, err) || !pending_change(catalog, row, err))
         return false;
-    bind_content(statement, content->id.value, content);
-    if (!catalog_run(catalog, statement, err))
-        return false;
-    return catalog_changes(catalog) == 1 || content_missing(content->id, err);
-}
-
-static bool
-delete_rows(struct varve_catalog *catalog, struct varve_content_id id, struct varve_error *err)
-{
-    /* The request first: its trigger takes the size of the content off the totals. */
-    if (!catalog_run_ids(catalog, SQL_REQUEST_DELETE, id.value, 0, err) ||
-        !catalog_run_ids(catalog, SQL_CONTENT_PIECES_DELETE, id.value, 0, err) ||
-        !catalog_run_ids(catalog, SQL_CONTENT_DELETE, id.value, 0, err))
-        return false;
-    return catalog_changes(catalog) == 1 || content_missing(id, err);
+    row->now.content = *content;
+    return true;
 }
 
 bool
 varve_catalog_content_delete(struct varve_catalog *catalog, struct varve_content_id id,
                              struct varve_error *err)
 {
-    varve_catalog_begin(catalog);
-    bool ok = delete_rows(catalog, id, err);
-    return varve_catalog_end(catalog, ok, err);
+    VARVE_LOCKED(&catalog->lock);
+    struct pending_row *row;
+    if (!find_content(catalog, id, &row, err) || !pending_change(catalog, row, err))
+        return false;
+    row->now.present = false;
+    return true;
 }
 
 /* Contents that `sql` finds behind `after`, its parameter. */

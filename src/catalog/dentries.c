@@ -23,23 +23,82 @@ dentry_missing(uint64_t parent, const char *name, struct varve_error *err)
                            (unsigned long long)parent);
 }
 
+/* --- between pending rows and SQLite --- */
+
+bool
+dentry_read(struct varve_catalog *catalog, uint64_t parent, const char *name,
+            struct varve_dentry *ret, bool *ret_found, struct varve_error *err)
+{
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_row_reader(catalog, SQL_LOOKUP, err);
+    if (statement == NULL)
+        return false;
+    bind_u64(statement, 1, parent);
+    bind_bytes(statement, 2, name);
+    if (!catalog_step(catalog, statement, ret_found, err))
+        return false;
+    if (!*ret_found)
+        return true;
+    if (!dentry_from_row(statement, ret, err))
+        return false;
+    /* In a damaged catalog there may be a name without an inode; mode 0 tells. */
+    ret->inode.ino = column_u64(statement, 3 + INODE_COLUMN_COUNT);
+    return true;
+}
+
+bool
+dentry_write(struct varve_catalog *catalog, const struct pending_row *row, struct varve_error *err)
+{
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_row_writer(catalog, SQL_DENTRY_INSERT, err);
+    if (statement == NULL)
+        return false;
+    bind_u64(statement, 1, row->now.dentry.cookie);
+    bind_u64(statement, 2, row->key);
+    bind_bytes(statement, 3, row->name);
+    bind_u64(statement, 4, row->now.dentry.ino);
+    return catalog_run(catalog, statement, err);
+}
+
+bool
+dentry_erase(struct varve_catalog *catalog, uint64_t parent, const char *name,
+             struct varve_error *err)
+{
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_row_writer(catalog, SQL_DENTRY_DELETE, err);
+    if (statement == NULL)
+        return false;
+    bind_u64(statement, 1, parent);
+    bind_bytes(statement, 2, name);
+    return catalog_run(catalog, statement, err);
+}
+
+/* --- for callers --- */
+
 bool
 varve_catalog_lookup(struct varve_catalog *catalog, uint64_t parent, const char *name,
                      struct varve_dentry *ret, struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_reader(catalog, SQL_LOOKUP, err);
-    if (statement == NULL)
-        return false;
-    bool row;
-    bind_u64(statement, 1, parent);
-    bind_bytes(statement, 2, name);
-    if (!catalog_step(catalog, statement, &row, err))
-        return false;
-    if (!row)
+    struct pending_row *row;
+    size_t length = strnlen(name, sizeof ret->name);
+    pending_room(catalog);
+    if (length == sizeof ret->name)
         return dentry_missing(parent, name, err);
-    return dentry_from_row(statement, ret, err);
+    if (!pending_load(catalog, PENDING_DENTRY, parent, name, &row, err))
+        return false;
+    if (!row->now.present)
+        return dentry_missing(parent, name, err);
+    struct pending_row *inode;
+    if (!pending_load(catalog, PENDING_INODE, row->now.dentry.ino, NULL, &inode, err))
+        return false;
+    if (!inode->now.present) /* a damaged catalog */
+        return dentry_missing(parent, name, err);
+    ret->cookie = row->now.dentry.cookie;
+    ret->parent = parent;
+    ret->inode = inode->now.inode;
+    memcpy(ret->name, name, length + 1);
+    return true;
 }
 
 static bool
@@ -61,23 +120,21 @@ varve_catalog_dentry_insert(struct varve_catalog *catalog, uint64_t parent, cons
     if (!check_name(name, err))
         return false;
     VARVE_LOCKED(&catalog->lock);
+    struct pending_row *row;
     uint64_t cookie;
-    if (!catalog_number_new(catalog, NUMBER_DENTRY, &cookie, err))
+    pending_room(catalog);
+    if (!pending_load(catalog, PENDING_DENTRY, parent, name, &row, err))
         return false;
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_writer(catalog, SQL_DENTRY_INSERT, err);
-    if (statement == NULL)
+    if (row->now.present)
+        return varve_error_set(err, VARVE_ERROR_EXISTS, 0, "directory %llu has a '%s' already",
+                               (unsigned long long)parent, name);
+    if (!catalog_number_new(catalog, NUMBER_DENTRY, &cookie, err) ||
+        !pending_change(catalog, row, err))
         return false;
-    bind_u64(statement, 1, cookie);
-    bind_u64(statement, 2, parent);
-    bind_bytes(statement, 3, name);
-    bind_u64(statement, 4, ino);
-    if (catalog_run(catalog, statement, err))
-        return true;
-    if (err->kind != VARVE_ERROR_EXISTS)
-        return false;
-    return varve_error_set(err, VARVE_ERROR_EXISTS, 0, "directory %llu has a '%s' already",
-                           (unsigned long long)parent, name);
+    row->now.present = true;
+    row->now.dentry.cookie = cookie;
+    row->now.dentry.ino = ino;
+    return true;
 }
 
 bool
@@ -85,15 +142,16 @@ varve_catalog_dentry_delete(struct varve_catalog *catalog, uint64_t parent, cons
                             struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_writer(catalog, SQL_DENTRY_DELETE, err);
-    if (statement == NULL)
+    struct pending_row *row;
+    pending_room(catalog);
+    if (!pending_load(catalog, PENDING_DENTRY, parent, name, &row, err))
         return false;
-    bind_u64(statement, 1, parent);
-    bind_bytes(statement, 2, name);
-    if (!catalog_run(catalog, statement, err))
+    if (!row->now.present)
+        return dentry_missing(parent, name, err);
+    if (!pending_change(catalog, row, err))
         return false;
-    return catalog_changes(catalog) == 1 || dentry_missing(parent, name, err);
+    row->now.present = false;
+    return true;
 }
 
 /* Entries that `sql` finds for (key, after), which are its two parameters. */
@@ -107,8 +165,12 @@ list_dentries(struct varve_catalog *catalog, enum catalog_sql sql, const uint64_
         return false;
     bind_u64(statement, 1, key_after[0]);
     bind_u64(statement, 2, key_after[1]);
-    return catalog_collect(catalog, statement, dentry_from_row,
-                           &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
+    if (!catalog_collect(catalog, statement, dentry_from_row,
+                         &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err))
+        return false;
+    for (size_t i = 0; i < *ret_count; i++)
+        inode_catch_up(catalog, &ret[i].inode);
+    return true;
 }
 
 bool

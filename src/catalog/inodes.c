@@ -55,23 +55,106 @@ inode_missing(uint64_t ino, struct varve_error *err)
     return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "no inode %llu", (unsigned long long)ino);
 }
 
+/* --- between pending rows and SQLite --- */
+
+bool
+inode_read(struct varve_catalog *catalog, uint64_t ino, struct varve_inode *ret, bool *ret_found,
+           struct varve_error *err)
+{
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_row_reader(catalog, SQL_INODE_GET, err);
+    if (statement == NULL)
+        return false;
+    bind_u64(statement, 1, ino);
+    if (!catalog_step(catalog, statement, ret_found, err))
+        return false;
+    if (*ret_found)
+        inode_from_row(statement, 0, ret);
+    return true;
+}
+
+bool
+inode_write(struct varve_catalog *catalog, const struct varve_inode *inode, bool stored,
+            struct varve_error *err)
+{
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement =
+        catalog_row_writer(catalog, stored ? SQL_INODE_UPDATE : SQL_INODE_INSERT, err);
+    if (statement == NULL)
+        return false;
+    bind_inode(statement, inode->ino, inode);
+    return catalog_run(catalog, statement, err);
+}
+
+static bool
+put_tombstone(struct varve_catalog *catalog, uint64_t ino, int64_t deleted_ns,
+              struct varve_error *err)
+{
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_row_writer(catalog, SQL_TOMBSTONE_PUT, err);
+    if (statement == NULL)
+        return false;
+    bind_u64(statement, 1, ino);
+    bind_i64(statement, 2, deleted_ns);
+    return catalog_run(catalog, statement, err);
+}
+
+bool
+inode_erase(struct varve_catalog *catalog, const struct varve_inode *inode, int64_t now_ns,
+            struct varve_error *err)
+{
+    return catalog_row_run_ids(catalog, SQL_XATTR_DELETE_ALL, inode->ino, 0, err) &&
+           catalog_row_run_ids(catalog, SQL_SYMLINK_DELETE, inode->ino, 0, err) &&
+           catalog_row_run_ids(catalog, SQL_INODE_DELETE, inode->ino, 0, err) &&
+           (inode->recorded_ctime_ns == 0 || put_tombstone(catalog, inode->ino, now_ns, err));
+}
+
+void
+inode_catch_up(const struct varve_catalog *catalog, struct varve_inode *inode)
+{
+    const struct pending_row *row = pending_find(catalog, PENDING_INODE, inode->ino, NULL);
+    if (row != NULL && row->now.present)
+        *inode = row->now.inode;
+}
+
+/* --- for callers --- */
+
+/* The row of an inode that exists. */
+static bool
+find_inode(struct varve_catalog *catalog, uint64_t ino, struct pending_row **ret,
+           struct varve_error *err)
+{
+    pending_room(catalog);
+    return pending_load(catalog, PENDING_INODE, ino, NULL, ret, err) &&
+           ((*ret)->now.present || inode_missing(ino, err));
+}
+
 bool
 varve_catalog_inode_get(struct varve_catalog *catalog, uint64_t ino, struct varve_inode *ret,
                         struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_reader(catalog, SQL_INODE_GET, err);
-    if (statement == NULL)
+    struct pending_row *row;
+    if (!find_inode(catalog, ino, &row, err))
         return false;
-    bool row;
-    bind_u64(statement, 1, ino);
-    if (!catalog_step(catalog, statement, &row, err))
-        return false;
-    if (!row)
-        return inode_missing(ino, err);
-    inode_from_row(statement, 0, ret);
+    *ret = row->now.inode;
     return true;
+}
+
+/* A row that is not there yet, for a new number or for `ino`. */
+static bool
+new_row(struct varve_catalog *catalog, uint64_t ino, struct pending_row **ret,
+        struct varve_error *err)
+{
+    if (ino == 0)
+        return catalog_number_new(catalog, NUMBER_INODE, &ino, err) &&
+               pending_fresh(catalog, PENDING_INODE, ino, ret, err);
+    if (!catalog_number_taken(catalog, NUMBER_INODE, ino, err) ||
+        !pending_load(catalog, PENDING_INODE, ino, NULL, ret, err))
+        return false;
+    return !(*ret)->now.present ||
+           varve_error_set(err, VARVE_ERROR_EXISTS, 0, "inode %llu exists already",
+                           (unsigned long long)ino);
 }
 
 bool
@@ -79,21 +162,14 @@ varve_catalog_inode_insert(struct varve_catalog *catalog, const struct varve_ino
                            uint64_t *ret_ino, struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
-    uint64_t ino = inode->ino;
-    if (ino == 0 ? !catalog_number_new(catalog, NUMBER_INODE, &ino, err)
-                 : !catalog_number_taken(catalog, NUMBER_INODE, ino, err))
+    struct pending_row *row;
+    pending_room(catalog);
+    if (!new_row(catalog, inode->ino, &row, err) || !pending_change(catalog, row, err))
         return false;
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_writer(catalog, SQL_INODE_INSERT, err);
-    if (statement == NULL)
-        return false;
-    bind_inode(statement, ino, inode);
-    if (!catalog_run(catalog, statement, err))
-        return err->kind == VARVE_ERROR_EXISTS
-                   ? varve_error_set(err, VARVE_ERROR_EXISTS, 0, "inode %llu exists already",
-                                     (unsigned long long)ino)
-                   : false;
-    *ret_ino = ino;
+    row->now.present = true;
+    row->now.inode = *inode;
+    row->now.inode.ino = row->key;
+    *ret_ino = row->key;
     return true;
 }
 
@@ -102,65 +178,24 @@ varve_catalog_inode_update(struct varve_catalog *catalog, const struct varve_ino
                            struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_writer(catalog, SQL_INODE_UPDATE, err);
-    if (statement == NULL)
+    struct pending_row *row;
+    if (!find_inode(catalog, inode->ino, &row, err) || !pending_change(catalog, row, err))
         return false;
-    bind_inode(statement, inode->ino, inode);
-    if (!catalog_run(catalog, statement, err))
-        return false;
-    return catalog_changes(catalog) == 1 || inode_missing(inode->ino, err);
-}
-
-static bool
-recorded_ctime(struct varve_catalog *catalog, uint64_t ino, int64_t *ret, struct varve_error *err)
-{
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_reader(catalog, SQL_INODE_RECORDED_GET, err);
-    if (statement == NULL)
-        return false;
-    bool row;
-    bind_u64(statement, 1, ino);
-    if (!catalog_step(catalog, statement, &row, err))
-        return false;
-    if (!row)
-        return inode_missing(ino, err);
-    *ret = sqlite3_column_int64(statement, 0);
+    row->now.inode = *inode;
     return true;
-}
-
-static bool
-put_tombstone(struct varve_catalog *catalog, uint64_t ino, int64_t deleted_ns,
-              struct varve_error *err)
-{
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_writer(catalog, SQL_TOMBSTONE_PUT, err);
-    if (statement == NULL)
-        return false;
-    bind_u64(statement, 1, ino);
-    bind_i64(statement, 2, deleted_ns);
-    return catalog_run(catalog, statement, err);
-}
-
-static bool
-delete_rows(struct varve_catalog *catalog, uint64_t ino, int64_t now_ns, struct varve_error *err)
-{
-    int64_t recorded = 0;
-    if (!recorded_ctime(catalog, ino, &recorded, err) ||
-        !catalog_run_ids(catalog, SQL_XATTR_DELETE_ALL, ino, 0, err) ||
-        !catalog_run_ids(catalog, SQL_SYMLINK_DELETE, ino, 0, err) ||
-        !catalog_run_ids(catalog, SQL_INODE_DELETE, ino, 0, err))
-        return false;
-    return recorded == 0 || put_tombstone(catalog, ino, now_ns, err);
 }
 
 bool
 varve_catalog_inode_delete(struct varve_catalog *catalog, uint64_t ino, int64_t now_ns,
                            struct varve_error *err)
 {
-    varve_catalog_begin(catalog);
-    bool ok = delete_rows(catalog, ino, now_ns, err);
-    return varve_catalog_end(catalog, ok, err);
+    VARVE_LOCKED(&catalog->lock);
+    struct pending_row *row;
+    if (!find_inode(catalog, ino, &row, err) || !pending_change(catalog, row, err))
+        return false;
+    row->now.present = false;
+    row->now.deleted_ns = now_ns;
+    return true;
 }
 
 static bool
@@ -265,21 +300,21 @@ varve_catalog_unrecorded(struct varve_catalog *catalog, uint64_t after, struct v
 static bool
 record(struct varve_catalog *catalog, uint64_t ino, int64_t ctime_ns, struct varve_error *err)
 {
-    {
-        VARVE_CLEANUP(catalog_reset)
-        sqlite3_stmt *statement = catalog_writer(catalog, SQL_RECORDED, err);
-        if (statement == NULL)
-            return false;
-        bind_u64(statement, 1, ino);
-        bind_i64(statement, 2, ctime_ns);
-        if (!catalog_run(catalog, statement, err))
-            return false;
+    struct pending_row *row;
+    if (!pending_load(catalog, PENDING_INODE, ino, NULL, &row, err))
+        return false;
+    if (!row->now.present) {
+        /* Deleted while its record was being burned: without a tombstone a rebuild would bring it
+         * back. */
+        catalog_note_change(catalog);
+        return put_tombstone(catalog, ino, varve_clock_realtime(catalog->clock), err);
     }
-    if (catalog_changes(catalog) == 1)
+    if (row->now.inode.recorded_ctime_ns >= ctime_ns)
         return true;
-    /* Deleted while its record was being burned: without a tombstone a rebuild would bring it back.
-     */
-    return put_tombstone(catalog, ino, varve_clock_realtime(catalog->clock), err);
+    if (!pending_change(catalog, row, err))
+        return false;
+    row->now.inode.recorded_ctime_ns = ctime_ns;
+    return true;
 }
 
 bool

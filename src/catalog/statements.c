@@ -73,14 +73,44 @@ catalog_statements_finalize(struct varve_catalog *catalog)
     }
 }
 
-sqlite3_stmt *
-catalog_reader(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
+/* What a statement must not miss. */
+enum need { NEED_NOTHING, NEED_NAMES, NEED_ALL };
+
+/* Statements that neither read nor refer to the tables of pending.h need nothing; those that read
+ * names by another key than theirs need the names. */
+static enum need
+need_of(enum catalog_sql sql)
 {
-    if (catalog->failed.kind != VARVE_ERROR_NONE) {
-        *err = catalog->failed;
-        return NULL;
+    switch ((unsigned)sql) {
+    case SQL_NUMBER_GET:
+    case SQL_NUMBER_PUT:
+    case SQL_SETTING_GET:
+    case SQL_SETTING_PUT:
+    case SQL_TIER_PATH_GET:
+    case SQL_TIER_PATH_INSERT:
+    case SQL_SYMLINK_GET:
+    case SQL_XATTR_GET:
+    case SQL_XATTR_NAMES:
+    case SQL_SET_GET:
+    case SQL_SET_UPDATE:
+    case SQL_SETS:
+    case SQL_DISC_PUT:
+    case SQL_DISC_GET:
+    case SQL_DISCS:
+    case SQL_SET_DISCS:
+    case SQL_MOVE_BEGIN:
+    case SQL_MOVE_DONE:
+    case SQL_MOVE_FORGET:
+    case SQL_MOVES_OPEN:
+        return NEED_NOTHING;
+    case SQL_READDIR:
+    case SQL_DIR_EMPTY:
+    case SQL_NAMES:
+    case SQL_OLDEST_NAME:
+        return NEED_NAMES;
+    default:
+        return NEED_ALL;
     }
-    return catalog->statements[sql];
 }
 
 /* Runs one of the statements that steer the transaction. */
@@ -91,25 +121,65 @@ steer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *e
     return catalog_run(catalog, statement, err);
 }
 
-sqlite3_stmt *
-catalog_writer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
+/* Opens the transaction, and the savepoint of a unit. */
+static bool
+open_transaction(struct varve_catalog *catalog, struct varve_error *err)
 {
-    sqlite3_stmt *statement = catalog_reader(catalog, sql, err);
-    if (statement == NULL)
-        return NULL;
     if (!catalog->in_transaction) {
         if (!steer(catalog, SQL_BEGIN, err))
-            return NULL;
+            return false;
         catalog->in_transaction = true;
-        catalog->commit_by_ns = varve_clock_monotonic(varve_clock_system()) + CATALOG_COMMIT_NS_MAX;
-        (void)pthread_cond_signal(&catalog->wake); /* cannot fail */
     }
     if (catalog->depth > 0 && !catalog->savepoint) {
         if (!steer(catalog, SQL_UNIT, err))
-            return NULL;
+            return false;
         catalog->savepoint = true;
     }
-    atomic_fetch_add(&catalog->changed, 1);
+    return true;
+}
+
+static bool
+meet_need(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
+{
+    const struct pending *pending = &catalog->pending;
+    enum need need = need_of(sql);
+    if (need == NEED_NOTHING ||
+        (need == NEED_NAMES ? pending->dirty_dentries : pending->dirty) == 0)
+        return true;
+    return pending_flush(catalog, SIZE_MAX, err);
+}
+
+sqlite3_stmt *
+catalog_row_reader(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
+{
+    if (catalog->failed.kind != VARVE_ERROR_NONE) {
+        *err = catalog->failed;
+        return NULL;
+    }
+    return catalog->statements[sql];
+}
+
+sqlite3_stmt *
+catalog_row_writer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
+{
+    sqlite3_stmt *statement = catalog_row_reader(catalog, sql, err);
+    return statement != NULL && open_transaction(catalog, err) ? statement : NULL;
+}
+
+sqlite3_stmt *
+catalog_reader(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
+{
+    sqlite3_stmt *statement = catalog_row_reader(catalog, sql, err);
+    return statement != NULL && meet_need(catalog, sql, err) ? statement : NULL;
+}
+
+sqlite3_stmt *
+catalog_writer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
+{
+    sqlite3_stmt *statement = catalog_row_writer(catalog, sql, err);
+    if (statement == NULL || !meet_need(catalog, sql, err))
+        return NULL;
+    catalog_note_change(catalog);
     return statement;
 }
 
@@ -140,17 +210,31 @@ catalog_run(struct varve_catalog *catalog, sqlite3_stmt *statement, struct varve
     return true;
 }
 
-bool
-catalog_run_ids(struct varve_catalog *catalog, enum catalog_sql sql, uint64_t first,
-                uint64_t second, struct varve_error *err)
+static bool
+run_ids(struct varve_catalog *catalog, sqlite3_stmt *bare, uint64_t first, uint64_t second,
+        struct varve_error *err)
 {
-    VARVE_CLEANUP(catalog_reset) sqlite3_stmt *statement = catalog_writer(catalog, sql, err);
+    VARVE_CLEANUP(catalog_reset) sqlite3_stmt *statement = bare;
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, first);
     if (sqlite3_bind_parameter_count(statement) > 1)
         bind_u64(statement, 2, second);
     return catalog_run(catalog, statement, err);
+}
+
+bool
+catalog_run_ids(struct varve_catalog *catalog, enum catalog_sql sql, uint64_t first,
+                uint64_t second, struct varve_error *err)
+{
+    return run_ids(catalog, catalog_writer(catalog, sql, err), first, second, err);
+}
+
+bool
+catalog_row_run_ids(struct varve_catalog *catalog, enum catalog_sql sql, uint64_t first,
+                    uint64_t second, struct varve_error *err)
+{
+    return run_ids(catalog, catalog_row_writer(catalog, sql, err), first, second, err);
 }
 
 int

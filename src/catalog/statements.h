@@ -41,12 +41,11 @@
       " heat_ns = ?14, opens = ?15, pinned_until_ns = ?16, recorded_ctime_ns = ?17,"               \
       " blocks = ?18 WHERE ino = ?1")                                                              \
     X(INODE_DELETE, "DELETE FROM inode WHERE ino = ?1")                                            \
-    X(INODE_RECORDED_GET, "SELECT recorded_ctime_ns FROM inode WHERE ino = ?1")                    \
     X(INODE_ORPHANS, "SELECT ino FROM inode INDEXED BY inode_orphan WHERE nlink = 0 AND ino > ?1"  \
                      " ORDER BY ino")                                                              \
     X(INODES, "SELECT " INODE_COLUMNS " FROM inode i WHERE i.ino > ?1 ORDER BY i.ino")             \
-    X(LOOKUP, "SELECT d.id, d.parent, d.name, " INODE_COLUMNS " FROM dentry d"                     \
-              " CROSS JOIN inode i ON i.ino = d.ino WHERE d.parent = ?1 AND d.name = ?2")          \
+    X(LOOKUP, "SELECT d.id, d.parent, d.name, " INODE_COLUMNS ", d.ino FROM dentry d"              \
+              " LEFT JOIN inode i ON i.ino = d.ino WHERE d.parent = ?1 AND d.name = ?2")           \
     X(DENTRY_INSERT, "INSERT INTO dentry VALUES (?1, ?2, ?3, ?4)")                                 \
     X(DENTRY_DELETE, "DELETE FROM dentry WHERE parent = ?1 AND name = ?2")                         \
     X(READDIR, "SELECT d.id, d.parent, d.name, " INODE_COLUMNS " FROM dentry d"                    \
@@ -114,7 +113,6 @@
     X(UNRECORDED, "SELECT " INODE_COLUMNS ", c.phase FROM inode i INDEXED BY inode_unrecorded"     \
                   " LEFT JOIN content c ON c.id = i.content"                                       \
                   " WHERE i.ctime_ns > i.recorded_ctime_ns AND i.ino > ?1 ORDER BY i.ino")         \
-    X(RECORDED, "UPDATE inode SET recorded_ctime_ns = max(recorded_ctime_ns, ?2) WHERE ino = ?1")  \
     X(TOMBSTONE_PUT, "INSERT INTO tombstone VALUES (?1, ?2) ON CONFLICT DO NOTHING")               \
     X(TOMBSTONES, "SELECT ino, deleted_ns FROM tombstone WHERE ino > ?1 ORDER BY ino")             \
     X(TOMBSTONE_DELETE, "DELETE FROM tombstone WHERE ino = ?1")                                    \
