@@ -5,8 +5,11 @@
 #ifndef VARVE_FS_INTERNAL_H
 #define VARVE_FS_INTERNAL_H
 
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <stdatomic.h>
+#include <string.h>
+#include <time.h>
 #include <varve/fuse.h>
 
 /* Operations that libfuse learned later. */
@@ -18,6 +21,16 @@
 #endif
 
 #define FS_RESUME_THREADS 2
+#define FS_WORKERS_MAX 16
+#define FS_NODE_BUCKETS 4096u
+/* The largest request. Over io_uring every request that can be under way has a buffer of that size
+ * set aside (memory is used when the buffer is). */
+#define FS_REQUEST_BYTES_MAX (1u << 20)
+#define FS_URING_BYTES_MAX (256u << 10)
+/* Requests under way on a core, over io_uring; one that waits for a disc keeps its place, so only
+ * so many may wait that enough are left for others. */
+#define FS_URING_DEPTH 512u
+#define FS_URING_WAITS_MAX 448u
 /* Bytes of write requests that wait for a recall; more are refused with EAGAIN. */
 #define FS_HELD_BYTES_MAX (UINT64_C(256) << 20)
 /* Inodes whose change the kernel has not been told yet. */
@@ -31,8 +44,23 @@
 struct fs_handle {
     struct varve_open *open;
     uint64_t ino;
+    struct fs_node *node;
+    bool passed; /* counts in its node's passes */
     atomic_uint uses;
     struct fs_handle *prev, *next;
+};
+
+/* An inode that is open. `lock` is taken before any of the vfs and held while it is decided how the
+ * kernel opens the file. */
+struct fs_node {
+    struct fs_node *next;
+    uint64_t ino;
+    unsigned refs; /* open files, opens and closes under way; under the mount's lock */
+
+    pthread_mutex_t lock;
+    unsigned handles; /* that the kernel has open */
+    unsigned passes;  /* of these, in passthrough */
+    int backing_id;   /* of the backing file that the kernel has for them; 0: none */
 };
 
 /* One request that may have to wait for a disc: made on a worker's stack, moved to the heap when it
@@ -51,13 +79,30 @@ struct fs_job {
     } need;
     struct fuse_bufvec *incoming; /* write: libfuse's, until the request waits */
     uint8_t *held;                /* then: our copy of `size` bytes */
+    void *ring;                   /* over io_uring: where they stay until the answer */
     int mode;                     /* fallocate */
     struct fs_handle *to;         /* copy_file_range */
     uint64_t to_offset;
     struct varve_setattr change;
+    struct fuse_file_info fi; /* open */
+    bool slow;                /* known to take long: not even tried here */
+    bool strip;               /* setuid, setgid and capabilities must go with the change */
 };
 
 struct fs_wait; /* wait.c */
+struct fs_work; /* work.c */
+
+/* What this mount asked for and got; written before the first request. */
+struct fs_features {
+    bool no_passthrough, no_uring, no_acls; /* by option */
+    bool privileged;                        /* root */
+    bool kernel_passes;                     /* the kernel and libfuse know passthrough */
+    bool uring_asked;                       /* of libfuse */
+    char uring_switch;                      /* the kernel's: Y, N, or ? if it has none */
+    bool killpriv, readdirplus;
+    bool acls;    /* the kernel enforces POSIX ACLs */
+    bool selinux; /* runs on this machine */
+};
 
 struct varve_mount {
     struct varve_vfs *vfs;
@@ -65,14 +110,29 @@ struct varve_mount {
     char *mountpoint;
     unsigned threads_max;
     unsigned device_minor; /* of the mount: names its connection under /sys/fs/fuse */
-    bool acls;             /* the kernel enforces POSIX ACLs: set once, before the first request */
+    struct fs_features features;
+
+    bool passthrough;             /* negotiated */
+    _Atomic int64_t pass_again_s; /* the kernel refused; when to ask again; 0: it did not */
+    atomic_int pass_refusal;      /* errno of the last refusal */
+    atomic_bool uring_seen;       /* a request came over io_uring */
 
     pthread_mutex_t lock;
     struct fs_handle *handles;
+    struct fs_node *nodes[FS_NODE_BUCKETS];
+
+    struct fs_work *first_work; /* work.c */
+    struct fs_work *last_work;
+    unsigned work_queued, workers_idle, worker_count;
+    bool work_quit;
+    pthread_cond_t work_event;
+    pthread_t workers[FS_WORKERS_MAX];
 
     struct fs_wait *waits;       /* all that wait */
     struct fs_wait *first_event; /* those of them that a resume thread must look at */
     struct fs_wait *last_event;
+    size_t wait_count;
+    uint64_t wait_number; /* of the last one that began */
     uint64_t held_bytes;
     bool waits_refused, waits_quit;
     pthread_cond_t wait_event; /* an event or waits_quit */
@@ -86,12 +146,40 @@ struct varve_mount {
     pthread_cond_t note_event, stop_event;
     pthread_t notifier, stopper;
     bool has_notifier, has_stopper;
+    pthread_t looker; /* uring.c */
+    pthread_cond_t look_event;
+    bool has_looker;
 };
+
+/* --- uring.c --- */
+/* Before the session is made: is io_uring there, and good? */
+bool fs_uring_wanted(struct varve_mount *mount);
+/* Why requests do not come over it; "" if they do. */
+void fs_uring_why_not(const struct varve_mount *mount, char *ret, size_t size);
+/* This thread is one of io_uring's. */
+void fs_uring_thread(struct varve_mount *mount);
+VARVE_MUST_CHECK bool fs_uring_start(struct varve_mount *mount, struct varve_error *err);
+/* After fs_waits_finish(). */
+void fs_uring_finish(struct varve_mount *mount);
+
+static inline bool
+fs_over_uring(fuse_req_t req)
+{
+#ifdef HAVE_URING
+    return fuse_req_is_uring(req);
+#else
+    (void)req;
+    return false;
+#endif
+}
 
 static inline struct varve_mount *
 fs_mount_of(fuse_req_t req)
 {
-    return fuse_req_userdata(req);
+    struct varve_mount *mount = fuse_req_userdata(req);
+    if (fs_over_uring(req))
+        fs_uring_thread(mount);
+    return mount;
 }
 static inline struct varve_caller
 fs_caller_of(fuse_req_t req)
@@ -109,6 +197,11 @@ fs_handle_of(const struct fuse_file_info *fi)
 extern const struct fuse_lowlevel_ops fs_ops;
 /* Replies with the error's errno; logs it if it tells of damage rather than of a wrong call. */
 void fs_reply_error(fuse_req_t req, const char *what, uint64_t ino, const struct varve_error *err);
+/* How long the kernel may keep what it is told of the inode. */
+double fs_attr_timeout(const struct varve_inode *inode);
+/* The kernel forgets what it knows of an inode's attributes, at once; not its pages, so this can be
+ * called inside any request. */
+void fs_forget_attributes(struct varve_mount *mount, uint64_t ino);
 void fs_stat(const struct varve_inode *inode, struct stat *ret);
 struct timespec fs_time(int64_t ns);
 void fs_entry(const struct varve_inode *inode, struct fuse_entry_param *ret);
@@ -165,6 +258,8 @@ void fs_close_handles(struct varve_mount *mount);
 void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
 void fs_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *incoming, off_t offset,
                   struct fuse_file_info *fi);
+/* Makes the file (0: names only) durable, and answers. */
+void fs_sync(fuse_req_t req, uint64_t ino);
 void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
                   struct fuse_file_info *fi);
@@ -173,10 +268,43 @@ void fs_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_in,
                         struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t offset_out,
                         struct fuse_file_info *fi_out, size_t length, int flags);
 
+/* --- nodes.c --- */
+/* One more reference, made if it was not there; NULL: out of memory. */
+struct fs_node *fs_node_get(struct varve_mount *mount, uint64_t ino);
+void fs_node_put(struct varve_mount *mount, struct fs_node *node);
+/* Is it worth asking the kernel? */
+bool fs_passthrough_on(const struct varve_mount *mount);
+/* Locked: the kernel gets the backing file, unless it has it. False: it does not want it;
+ * *ret_for_good: nor any other of that tier path. */
+bool fs_node_register(struct varve_mount *mount, struct fs_node *node, int fd, bool *ret_for_good);
+/* Locked: one passthrough open fewer. */
+void fs_node_left(struct varve_mount *mount, struct fs_node *node);
+
+/* --- work.c --- */
+/* The job is done by a worker, with what it holds. */
+VARVE_MUST_CHECK bool fs_work_push(struct fs_job *job, struct varve_error *err);
+/* When no more come: ends the workers. */
+void fs_work_finish(struct varve_mount *mount);
+
 /* --- wait.c --- */
 VARVE_MUST_CHECK bool fs_waits_start(struct varve_mount *mount, struct varve_error *err);
-/* Attempts `job`, answers it, or lets it wait for its content without holding this thread. */
+/* Attempts `job`, answers it, lets it wait for its content, or leaves it to a worker: this thread
+ * is not held up. */
 void fs_run(struct fs_job *job);
+/* For workers: answers a job that failed, or lets it wait. */
+void fs_job_failed(struct fs_job *job, const struct varve_error *err);
+/* Gives back what an answered job held. */
+void fs_job_done(struct fs_job *job);
+/* Copies the bytes to write, which libfuse takes back when the worker's call returns. */
+VARVE_MUST_CHECK bool fs_job_hold(struct fs_job *job, struct varve_error *err);
+/* Who waits: the thread that called, and a number that is never used again. */
+struct fs_waiter {
+    pid_t thread;
+    uint64_t number;
+};
+size_t fs_waits_list(struct varve_mount *mount, struct fs_waiter *ret, size_t max);
+/* A signal came to who waits. */
+void fs_waits_interrupt(struct varve_mount *mount, uint64_t number);
 /* Answers all that wait with EINTR and lets none wait from now on. */
 void fs_waits_refuse(struct varve_mount *mount);
 /* Refuses, and returns when the last is answered and the threads are gone. */

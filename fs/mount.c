@@ -71,7 +71,18 @@ check_mountpoint(const char *mountpoint, char **ret, struct varve_error *err)
 }
 
 static bool
-add_options(const struct varve_mount_options *options, struct fuse_args *args)
+add_uring(struct varve_mount *mount, char **all)
+{
+    char option[64];
+    if (!fs_uring_wanted(mount))
+        return true;
+    (void)snprintf(option, sizeof option, "io_uring,io_uring_q_depth=%u", FS_URING_DEPTH);
+    return fuse_opt_add_opt(all, option) == 0;
+}
+
+static bool
+add_options(struct varve_mount *mount, const struct varve_mount_options *options,
+            struct fuse_args *args)
 {
     VARVE_CLEANUP_FREE char *source = NULL;
     VARVE_CLEANUP_FREE char *all = NULL;
@@ -82,7 +93,7 @@ add_options(const struct varve_mount_options *options, struct fuse_args *args)
     return fuse_opt_add_opt(&all, "default_permissions,subtype=varve") == 0 &&
            fuse_opt_add_opt_escaped(&all, source) == 0 &&
            (!allow_other || fuse_opt_add_opt(&all, "allow_other") == 0) &&
-           (!options->read_only || fuse_opt_add_opt(&all, "ro") == 0) &&
+           (!options->read_only || fuse_opt_add_opt(&all, "ro") == 0) && add_uring(mount, &all) &&
            fuse_opt_add_arg(args, "varve") == 0 && fuse_opt_add_arg(args, "-o") == 0 &&
            fuse_opt_add_arg(args, all) == 0;
 }
@@ -92,7 +103,7 @@ new_session(struct varve_mount *mount, const struct varve_mount_options *options
             struct varve_error *err)
 {
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-    if (add_options(options, &args))
+    if (add_options(mount, options, &args))
         mount->session = fuse_session_new(&args, &fs_ops, sizeof fs_ops, mount);
     fuse_opt_free_args(&args);
     return mount->session != NULL || fail_with_last_words(err, mount->mountpoint);
@@ -155,7 +166,7 @@ stop_thread(void *context)
 static bool
 start_threads(struct varve_mount *mount, struct varve_error *err)
 {
-    if (!fs_waits_start(mount, err) || !fs_notify_start(mount, err))
+    if (!fs_waits_start(mount, err) || !fs_uring_start(mount, err) || !fs_notify_start(mount, err))
         return false;
     int sys = pthread_create(&mount->stopper, NULL, stop_thread, mount);
     if (sys != 0)
@@ -172,12 +183,18 @@ varve_mount_new(struct varve_vfs *vfs, const struct varve_mount_options *options
     if (mount == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "mount");
     mount->vfs = vfs;
+    mount->features.no_passthrough = options->no_passthrough;
+    mount->features.no_uring = options->no_uring;
+    mount->features.no_acls = options->no_acls;
+    mount->features.privileged = geteuid() == 0;
     mount->threads_max = options->threads_max == 0 ? THREADS_DEFAULT : options->threads_max;
     (void)pthread_mutex_init(&mount->lock, NULL); /* default attributes: cannot fail on Linux */
     (void)pthread_cond_init(&mount->wait_event, NULL);
     (void)pthread_cond_init(&mount->waits_none, NULL);
     (void)pthread_cond_init(&mount->note_event, NULL);
     (void)pthread_cond_init(&mount->stop_event, NULL);
+    (void)pthread_cond_init(&mount->work_event, NULL);
+    (void)pthread_cond_init(&mount->look_event, NULL);
     fuse_set_log_func(hear_libfuse);
     struct fs_mounted mounted;
     if (!check_mountpoint(options->mountpoint, &mount->mountpoint, err) ||
@@ -211,9 +228,45 @@ varve_mount_serve(struct varve_mount *mount, struct varve_error *err)
     fuse_loop_cfg_destroy(config);
     tell_served(mount);
     fs_waits_finish(mount);
+    fs_uring_finish(mount);
+    fs_work_finish(mount);
     if (result < 0)
         return varve_error_system(err, -result, "serve '%s'", mount->mountpoint);
     return true;
+}
+
+static void
+passthrough_why_not(const struct varve_mount *mount, char *ret, size_t size)
+{
+    const struct fs_features *features = &mount->features;
+    int sys = atomic_load(&mount->pass_refusal);
+    ret[0] = '\0';
+    if (features->no_passthrough)
+        (void)snprintf(ret, size, "switched off by -o nopassthrough");
+    else if (!features->killpriv)
+        (void)snprintf(ret, size,
+                       "libfuse %s or the kernel is too old (3.18 and Linux 6.9 are not)",
+                       fuse_pkgversion());
+    else if (!features->kernel_passes)
+        (void)snprintf(ret, size, "the kernel has none (Linux 6.9 and newer may)");
+    else if (sys == EPERM || !features->privileged)
+        (void)snprintf(ret, size, "the daemon is not privileged (CAP_SYS_ADMIN)");
+    else if (!varve_vfs_passes(mount->vfs))
+        (void)snprintf(
+            ret, size,
+            "no tier is on a filesystem for it: leases, O_DIRECT, not on another one%s%s",
+            sys == 0 ? "" : ": ", sys == 0 ? "" : strerror(sys));
+}
+
+void
+varve_mount_features(const struct varve_mount *mount, struct varve_mount_features *ret)
+{
+    *ret = (struct varve_mount_features){.kill_priv = mount->features.killpriv,
+                                         .readdirplus = mount->features.readdirplus};
+    passthrough_why_not(mount, ret->passthrough_why, sizeof ret->passthrough_why);
+    fs_uring_why_not(mount, ret->io_uring_why, sizeof ret->io_uring_why);
+    ret->passthrough = ret->passthrough_why[0] == '\0';
+    ret->io_uring = ret->io_uring_why[0] == '\0';
 }
 
 void
@@ -233,12 +286,16 @@ varve_mount_free(struct varve_mount *mount)
     if (mount->has_stopper)
         (void)pthread_join(mount->stopper, NULL); /* ours and joinable */
     fs_waits_finish(mount);
+    fs_uring_finish(mount);
+    fs_work_finish(mount);
     if (mount->session != NULL)
         fuse_session_unmount(mount->session);
     fs_notify_finish(mount);
     fs_close_handles(mount);
     if (mount->session != NULL)
         fuse_session_destroy(mount->session);
+    (void)pthread_cond_destroy(&mount->look_event);
+    (void)pthread_cond_destroy(&mount->work_event);
     (void)pthread_cond_destroy(&mount->stop_event);
     (void)pthread_cond_destroy(&mount->note_event);
     (void)pthread_cond_destroy(&mount->waits_none);

@@ -2,19 +2,19 @@
 /* open.c - open files, and the one place that decides how the kernel treats them.
  *
  * The kernel's rule: an inode can be open through the page cache or in passthrough, not both at
- * once; an open that conflicts fails. Direct handles go with either. So the mode is a property of
- * the inode for as long as any handle is open, and all of it is decided in decide_mode():
- * - cached: content that is in a backing file. The cache stays valid from one open to the next,
- *   as nobody changes files but this mount (or notify.c tells).
+ * once; an open that conflicts fails. Direct handles go with cached ones, and while the inode is in
+ * passthrough every open must be, with the same backing file. So the mode is a property of the
+ * inode for as long as any handle is open, and all of it is decided in decide_mode():
+ * - passthrough: content in a backing file that the vfs lets the kernel have, if nobody has the
+ *   file open in another way. Reads, writes and mappings do not come to us. With direct_io only
+ *   mappings do not: for writing what has setuid, setgid or capabilities, which we strip.
+ * - cached: other content in a backing file. The cache stays valid from one open to the next, as
+ *   nobody changes files but this mount (or notify.c tells); an open in passthrough empties it.
  * - direct: content that is still on discs. A read through the page cache that waits for a robot
  *   would hold locked pages and could only be killed, not interrupted; a direct read is an ordinary
  *   request that a signal ends. It stays direct until it is closed, also when the recall is done.
- * - passthrough (issue 3) belongs here too: for handles with varve_open_backing_fd() >= 0, and only
- *   while no cached handle of the inode is open. Files with setuid, setgid or capabilities must not
- *   be written in passthrough: the kernel would not strip them. */
+ */
 #include "fs_internal.h"
-
-#include <string.h>
 
 static void
 link_handle(struct varve_mount *mount, struct fs_handle *handle)
@@ -38,25 +38,103 @@ unlink_handle(struct varve_mount *mount, struct fs_handle *handle)
         handle->next->prev = handle->prev;
 }
 
-/* Asked without side effects: varve_open_backing_fd() would tie the file to its backing file until
- * the close, varve_open_read() would count as a read. */
+/* Node locked. True if the kernel takes the file in passthrough, false if it must come to us; fails
+ * only where the kernel leaves no choice. */
 static bool
-must_wait(struct varve_mount *mount, const struct fs_handle *handle)
+try_to_pass(struct varve_mount *mount, struct fs_node *node, struct fs_handle *handle,
+            struct varve_pass *pass, struct varve_error *err)
 {
-    VARVE_CLEANUP_BUFFER struct varve_buffer state = {0};
-    struct varve_error err = {0};
-    const char *migrated = varve_state_name(VARVE_STATE_MIGRATED);
-    return varve_vfs_xattr_get(mount->vfs, handle->ino, "user.varve.state", &state, &err) &&
-           state.size == strlen(migrated) && memcmp(state.data, migrated, state.size) == 0;
+    bool forced = node->passes > 0, for_good = false;
+    *pass = (struct varve_pass){.how = VARVE_PASS_NO};
+    if (!forced && (node->handles > 0 || !fs_passthrough_on(mount)))
+        return true;
+    if (!varve_open_pass(handle->open, forced, pass, err))
+        return false;
+    if (pass->how == VARVE_PASS_NO || pass->how == VARVE_PASS_DIRECT)
+        return true;
+    if (fs_node_register(mount, node, pass->fd, &for_good)) {
+        handle->passed = true;
+        node->passes++;
+        return true;
+    }
+    varve_open_pass_refused(handle->open, for_good);
+    pass->how = VARVE_PASS_NO;
+    return true;
+}
+
+static bool
+decide_mode(struct varve_mount *mount, struct fs_node *node, struct fs_handle *handle,
+            struct fuse_file_info *fi, struct varve_error *err)
+{
+    struct varve_pass pass;
+    if (!try_to_pass(mount, node, handle, &pass, err))
+        return false;
+    node->handles++;
+    if (pass.unsteady)
+        fs_forget_attributes(mount, node->ino);
+    switch (pass.how) {
+    case VARVE_PASS_ALL:
+    case VARVE_PASS_MAPPINGS:
+        fi->backing_id = node->backing_id;
+        fi->direct_io = pass.how == VARVE_PASS_MAPPINGS;
+        return true;
+    case VARVE_PASS_DIRECT:
+        fi->direct_io = 1;
+        return true;
+    case VARVE_PASS_NO:
+        fi->direct_io = varve_open_on_discs(handle->open);
+        fi->keep_cache = !fi->direct_io;
+        return true;
+    }
+    return true;
+}
+
+/* What is written past us with O_SYNC is durable when the file and its name are. */
+static bool
+sync_at_open(struct varve_mount *mount, const struct fs_handle *handle,
+             const struct fuse_file_info *fi, struct varve_error *err)
+{
+    bool writing = (fi->flags & O_ACCMODE) != O_RDONLY;
+    if (!handle->passed || !writing || (fi->flags & O_DSYNC) == 0)
+        return true;
+    return varve_vfs_fsync(mount->vfs, handle->ino, err);
 }
 
 static void
-decide_mode(struct varve_mount *mount, const struct fs_handle *handle, struct fuse_file_info *fi)
+leave_node(struct varve_mount *mount, struct fs_handle *handle)
 {
-    if (must_wait(mount, handle))
-        fi->direct_io = 1;
-    else
-        fi->keep_cache = 1;
+    struct fs_node *node = handle->node;
+    {
+        VARVE_LOCKED(&node->lock);
+        node->handles--;
+        if (handle->passed)
+            fs_node_left(mount, node);
+    }
+    fs_node_put(mount, node);
+    handle->node = NULL;
+}
+
+static bool
+join_node(struct varve_mount *mount, struct fs_handle *handle, struct fuse_file_info *fi,
+          struct varve_error *err)
+{
+    struct fs_node *node = fs_node_get(mount, handle->ino);
+    if (node == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open");
+    handle->node = node;
+    bool decided = false;
+    {
+        VARVE_LOCKED(&node->lock);
+        decided = decide_mode(mount, node, handle, fi, err);
+    }
+    if (!decided) {
+        fs_node_put(mount, node);
+        return false;
+    }
+    if (sync_at_open(mount, handle, fi, err))
+        return true;
+    leave_node(mount, handle);
+    return false;
 }
 
 /* Takes `open` in any case. */
@@ -64,17 +142,20 @@ static bool
 give_handle(struct varve_mount *mount, uint64_t ino, struct varve_open *open,
             struct fuse_file_info *fi, struct varve_error *err)
 {
-    struct fs_handle *handle = calloc(1, sizeof *handle);
-    if (handle == NULL) {
-        varve_open_close(open);
-        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open");
+    VARVE_CLEANUP_FREE struct fs_handle *handle = calloc(1, sizeof *handle);
+    bool ok = handle != NULL || varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open");
+    if (ok) {
+        handle->ino = ino;
+        handle->open = open;
+        atomic_init(&handle->uses, 1);
+        ok = join_node(mount, handle, fi, err);
     }
-    handle->ino = ino;
-    handle->open = open;
-    atomic_init(&handle->uses, 1);
-    decide_mode(mount, handle, fi);
+    if (!ok) {
+        varve_open_close(open);
+        return false;
+    }
     link_handle(mount, handle);
-    fi->fh = (uintptr_t)handle;
+    fi->fh = (uintptr_t)VARVE_TAKE(handle);
     return true;
 }
 
@@ -100,21 +181,33 @@ static void
 close_handle(struct varve_mount *mount, struct fs_handle *handle)
 {
     unlink_handle(mount, handle);
+    leave_node(mount, handle);
     fs_handle_drop(handle);
+}
+
+static bool
+attempt_open(struct fs_job *job, struct varve_error *err)
+{
+    if (!open_handle(job->mount, job->ino, &job->fi, err))
+        return false;
+    /* Interrupted: the kernel will never release what it does not know to be open. */
+    if (fuse_reply_open(job->req, &job->fi) == -ENOENT)
+        close_handle(job->mount, fs_handle_of(&job->fi));
+    return true;
 }
 
 void
 fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    struct varve_mount *mount = fs_mount_of(req);
-    struct varve_error err = {0};
-    if (!open_handle(mount, ino, fi, &err)) {
-        fs_reply_error(req, "open", ino, &err);
-        return;
-    }
-    /* Interrupted: the kernel will never release what it does not know to be open. */
-    if (fuse_reply_open(req, fi) == -ENOENT)
-        close_handle(mount, fs_handle_of(fi));
+    fs_run(&(struct fs_job){
+        .mount = fs_mount_of(req),
+        .req = req,
+        .what = "open",
+        .attempt = attempt_open,
+        .ino = ino,
+        .fi = *fi,
+        .slow = (fi->flags & O_DSYNC) != 0,
+    });
 }
 
 /* Another request may have made the name since the kernel looked: fine, unless O_EXCL. */
@@ -153,6 +246,7 @@ fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
         return;
     }
     struct fuse_entry_param entry;
+    inode.unsteady = inode.unsteady || (fi->flags & O_ACCMODE) == O_RDWR;
     fs_entry(&inode, &entry);
     if (fuse_reply_create(req, &entry, fi) == -ENOENT)
         close_handle(mount, fs_handle_of(fi));
@@ -173,18 +267,43 @@ fs_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info
         return;
     }
     struct fuse_entry_param entry;
+    inode.unsteady = (fi->flags & O_ACCMODE) == O_RDWR;
     fs_entry(&inode, &entry);
     if (fuse_reply_create(req, &entry, fi) == -ENOENT)
         close_handle(mount, fs_handle_of(fi));
 }
 #endif
 
+static bool
+attempt_release(struct fs_job *job, struct varve_error *err)
+{
+    (void)err;
+    fs_handle_drop(job->handle);
+    (void)fuse_reply_err(job->req, 0);
+    return true;
+}
+
 void
 fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    (void)ino;
-    close_handle(fs_mount_of(req), fs_handle_of(fi));
-    (void)fuse_reply_err(req, 0);
+    struct varve_mount *mount = fs_mount_of(req);
+    struct fs_handle *handle = fs_handle_of(fi);
+    unlink_handle(mount, handle);
+    leave_node(mount, handle);
+    if (atomic_load(&handle->uses) == 1 && varve_open_try_close(handle->open)) {
+        free(handle);
+        (void)fuse_reply_err(req, 0);
+        return;
+    }
+    fs_run(&(struct fs_job){
+        .mount = mount,
+        .req = req,
+        .what = "release",
+        .attempt = attempt_release,
+        .handle = handle,
+        .ino = ino,
+        .slow = true,
+    });
 }
 
 void

@@ -2,6 +2,7 @@
 #include "fs_internal.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 #include <varve/log.h>
 
 /* A wrong name is the caller's affair; damage and missing discs are somebody's to look at. */
@@ -83,13 +84,26 @@ fs_stat(const struct varve_inode *inode, struct stat *ret)
     };
 }
 
+double
+fs_attr_timeout(const struct varve_inode *inode)
+{
+    return inode->unsteady ? 0 : FS_TIMEOUT_S;
+}
+
+void
+fs_forget_attributes(struct varve_mount *mount, uint64_t ino)
+{
+    /* ENOENT: the kernel does not know the inode; fine. */
+    (void)fuse_lowlevel_notify_inval_inode(mount->session, ino, -1, 0);
+}
+
 /* Node id and inode number are one, and numbers are never used again: generation 0 for all. */
 void
 fs_entry(const struct varve_inode *inode, struct fuse_entry_param *ret)
 {
     *ret = (struct fuse_entry_param){
         .ino = inode->ino,
-        .attr_timeout = FS_TIMEOUT_S,
+        .attr_timeout = fs_attr_timeout(inode),
         .entry_timeout = FS_TIMEOUT_S,
     };
     fs_stat(inode, &ret->attr);
@@ -117,39 +131,65 @@ refuse(struct fuse_conn_info *conn, uint64_t flag)
 #endif
 }
 
+/* Both ask that much of libfuse: passthrough that the opens can be told of, and to be told who must
+ * lose setuid by a write. */
+static void
+negotiate_passthrough(struct varve_mount *mount, struct fuse_conn_info *conn)
+{
+    struct fs_features *features = &mount->features;
+#ifdef HAVE_KILL_SUIDGID
+    features->killpriv = fuse_set_feature_flag(conn, FUSE_CAP_HANDLE_KILLPRIV_V2);
+#endif
+#ifdef FUSE_CAP_PASSTHROUGH
+    features->kernel_passes = (conn->capable_ext & FUSE_CAP_PASSTHROUGH) != 0;
+    /* Without HANDLE_KILLPRIV_V2 the kernel asks for security.capability at each write. */
+    if (features->killpriv && !features->no_passthrough && features->privileged)
+        mount->passthrough = fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
+    /* Tiers are real filesystems; so overlayfs can still be laid over this one. */
+    conn->max_backing_stack_depth = 1;
+#endif
+}
+
 static void
 negotiate(void *userdata, struct fuse_conn_info *conn)
 {
     struct varve_mount *mount = userdata;
     /* The umask is ours to apply, as a default ACL takes its place. */
-    mount->acls = want(conn, FUSE_CAP_DONT_MASK) && want(conn, FUSE_CAP_POSIX_ACL);
-    (void)want(conn, FUSE_CAP_ASYNC_READ);
-    (void)want(conn, FUSE_CAP_ASYNC_DIO);
-    (void)want(conn, FUSE_CAP_PARALLEL_DIROPS);
-    (void)want(conn, FUSE_CAP_READDIRPLUS);
-    (void)want(conn, FUSE_CAP_READDIRPLUS_AUTO);
-    (void)want(conn, FUSE_CAP_SPLICE_READ);
-    (void)want(conn, FUSE_CAP_SPLICE_WRITE);
-    (void)want(conn, FUSE_CAP_SPLICE_MOVE);
-    (void)want(conn, FUSE_CAP_CACHE_SYMLINKS); /* a target never changes */
-    (void)want(conn, FUSE_CAP_EXPORT_SUPPORT); /* lookup knows "." and ".." of any inode */
+    bool masks = want(conn, FUSE_CAP_DONT_MASK);
+    mount->features.acls = masks && !mount->features.no_acls && want(conn, FUSE_CAP_POSIX_ACL);
+    mount->features.selinux = access("/sys/fs/selinux", F_OK) == 0;
+    want(conn, FUSE_CAP_ASYNC_READ);
+    want(conn, FUSE_CAP_ASYNC_DIO);
+    want(conn, FUSE_CAP_PARALLEL_DIROPS);
+    want(conn, FUSE_CAP_READDIRPLUS);
+    want(conn, FUSE_CAP_READDIRPLUS_AUTO);
+    mount->features.readdirplus = (conn->capable & FUSE_CAP_READDIRPLUS) != 0;
+    want(conn, FUSE_CAP_SPLICE_WRITE);
+    want(conn, FUSE_CAP_SPLICE_MOVE);
+    want(conn, FUSE_CAP_CACHE_SYMLINKS); /* a target never changes */
+    want(conn, FUSE_CAP_EXPORT_SUPPORT); /* lookup knows "." and ".." of any inode */
 #ifdef FUSE_CAP_DIRECT_IO_ALLOW_MMAP
-    (void)want(conn, FUSE_CAP_DIRECT_IO_ALLOW_MMAP); /* migrated files are opened so: open.c */
+    want(conn, FUSE_CAP_DIRECT_IO_ALLOW_MMAP); /* migrated files are opened so: open.c */
 #endif
+    /* Most requests are small, and a pipe between costs each of them two more system calls; without
+     * CAP_SYS_RESOURCE libfuse even makes a new pipe for each, which doubled the price of a create.
+     */
+    refuse(conn, FUSE_CAP_SPLICE_READ);
     /* Data must be in the backing file when write(2) returns: freeze, move and fsync look there. */
     refuse(conn, FUSE_CAP_WRITEBACK_CACHE);
     /* Only this mount changes files; where it is otherwise, notify.c says so. */
     refuse(conn, FUSE_CAP_AUTO_INVAL_DATA);
-    /* open(O_TRUNC) comes as open and setattr, as the kernel then strips setuid itself. */
+    /* open(O_TRUNC) comes as open and setattr. */
     refuse(conn, FUSE_CAP_ATOMIC_O_TRUNC);
-    /* The same for writes: with HANDLE_KILLPRIV* the stripping of setuid, setgid and capabilities
-     * would be ours. The price is one getxattr for each write(2), small beside the write's own
-     * round trip; passthrough writes have no round trip, and with them the choice must change. */
+    /* Writes and truncations that must strip setuid, setgid and capabilities say so (V2). Where
+     * libfuse cannot hand that on, the kernel strips by itself, which costs a getxattr a write. */
     refuse(conn, FUSE_CAP_HANDLE_KILLPRIV);
-#ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
+#if defined(FUSE_CAP_HANDLE_KILLPRIV_V2) && !defined(HAVE_KILL_SUIDGID)
     refuse(conn, FUSE_CAP_HANDLE_KILLPRIV_V2);
 #endif
+    negotiate_passthrough(mount, conn);
     conn->time_gran = 1;
+    conn->max_write = mount->features.uring_asked ? FS_URING_BYTES_MAX : FS_REQUEST_BYTES_MAX;
     /* Page reads of mapped files that wait for discs count as background: they must not use up the
      * few that the kernel allows by default and stop the read-ahead of everybody else. */
     conn->max_background = 16384;

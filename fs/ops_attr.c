@@ -25,7 +25,7 @@ fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     struct stat attr;
     fs_stat(&inode, &attr);
-    (void)fuse_reply_attr(req, &attr, FS_TIMEOUT_S);
+    (void)fuse_reply_attr(req, &attr, fs_attr_timeout(&inode));
 }
 
 static int64_t
@@ -42,6 +42,12 @@ static struct varve_setattr
 change_of(const struct stat *attr, int to_set)
 {
     struct varve_setattr change = {0};
+    /* A truncation or chown that must strip; without HANDLE_KILLPRIV_V2 the kernel sends the mode
+     * that is left instead. */
+#ifdef FUSE_SET_ATTR_KILL_SUID
+    /* Nothing at all is set by a chown to -1 and -1, which strips too. */
+    change.clear_suid = (to_set & FUSE_SET_ATTR_KILL_SUID) != 0 || to_set == 0;
+#endif
     if (to_set & FUSE_SET_ATTR_MODE) {
         change.mask |= VARVE_SET_MODE;
         change.mode = attr->st_mode & 07777;
@@ -82,7 +88,7 @@ attempt_setattr(struct fs_job *job, struct varve_error *err)
         return false;
     struct stat attr;
     fs_stat(&inode, &attr);
-    (void)fuse_reply_attr(job->req, &attr, FS_TIMEOUT_S);
+    (void)fuse_reply_attr(job->req, &attr, fs_attr_timeout(&inode));
     return true;
 }
 
@@ -96,7 +102,6 @@ fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct
         .what = "setattr",
         .attempt = attempt_setattr,
         .ino = ino,
-        /* Setuid is stripped by the kernel, which sends the mode that is left (see ops.c). */
         .change = change_of(attr, to_set),
     });
 }
@@ -139,7 +144,7 @@ fs_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_file_i
         .stx_rdev_major = major(attr.st_rdev),
         .stx_rdev_minor = minor(attr.st_rdev),
     };
-    (void)fuse_reply_statx(req, flags, &reply, FS_TIMEOUT_S);
+    (void)fuse_reply_statx(req, flags, &reply, fs_attr_timeout(&inode));
 }
 #endif
 
@@ -159,7 +164,7 @@ fs_statfs(fuse_req_t req, fuse_ino_t ino)
 static bool
 refuse_acl(fuse_req_t req, const char *name)
 {
-    if (strncmp(name, "system.", 7) != 0 || fs_mount_of(req)->acls)
+    if (strncmp(name, "system.", 7) != 0 || fs_mount_of(req)->features.acls)
         return false;
     (void)fuse_reply_err(req, EOPNOTSUPP);
     return true;
@@ -222,6 +227,14 @@ reply_sized(fuse_req_t req, const struct varve_buffer *value, size_t size)
         (void)fuse_reply_buf(req, (const char *)value->data, value->size);
 }
 
+/* Where SELinux does not run no file has a label, but `ls -l` asks each file for it, unless it
+ * hears that this filesystem has none: one round trip less for each name. */
+static bool
+is_idle_label(fuse_req_t req, const char *name)
+{
+    return !fs_mount_of(req)->features.selinux && strcmp(name, "security.selinux") == 0;
+}
+
 void
 fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
@@ -231,6 +244,8 @@ fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
     struct varve_error err = {0};
     if (varve_vfs_xattr_get(fs_mount_of(req)->vfs, ino, name, &value, &err))
         reply_sized(req, &value, size);
+    else if (is_idle_label(req, name) && err.kind == VARVE_ERROR_NOT_FOUND)
+        (void)fuse_reply_err(req, EOPNOTSUPP);
     else
         fs_reply_error(req, "getxattr", ino, &err);
 }
@@ -242,7 +257,7 @@ is_listed(fuse_req_t req, const char *name)
 {
     if (strncmp(name, "trusted.", 8) == 0)
         return fuse_req_ctx(req)->uid == 0;
-    return strncmp(name, "system.", 7) != 0 || fs_mount_of(req)->acls;
+    return strncmp(name, "system.", 7) != 0 || fs_mount_of(req)->features.acls;
 }
 
 static void

@@ -52,13 +52,36 @@ fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_f
         .ino = ino,
         .offset = (uint64_t)offset,
         .size = size,
+        .slow = fs_over_uring(req),
     });
+}
+
+/* The kernel has the inode cached with the bits that just went, and a program started now must not
+ * get them. */
+static bool
+strip(struct fs_job *job, struct fs_handle *handle, struct varve_error *err)
+{
+    bool stripped = false;
+    if (!varve_open_strip(handle->open, &stripped, err))
+        return false;
+    if (stripped)
+        fs_forget_attributes(job->mount, handle->ino);
+    return true;
+}
+
+/* Who must lose them by fallocate(2) and copy_file_range(2), of which the kernel does not say. */
+static bool
+lacks_fsetid(fuse_req_t req)
+{
+    return fs_mount_of(req)->features.killpriv && fuse_req_ctx(req)->uid != 0;
 }
 
 /* A descriptor to change the file by, or false with what to wait for: all of the file. */
 static bool
 begin_change(struct fs_job *job, struct fs_handle *handle, int *ret_fd, struct varve_error *err)
 {
+    if (job->strip && !strip(job, handle, err))
+        return false;
     if (varve_open_write(handle->open, ret_fd, err))
         return true;
     job->need.ino = handle->ino;
@@ -74,12 +97,13 @@ attempt_write(struct fs_job *job, struct varve_error *err)
     if (!begin_change(job, job->handle, &fd, err))
         return false;
     struct fuse_bufvec from_memory = FUSE_BUFVEC_INIT((size_t)job->size);
-    from_memory.buf[0].mem = job->held;
+    from_memory.buf[0].mem = job->held != NULL ? job->held : job->ring;
     struct fuse_bufvec to_file = FUSE_BUFVEC_INIT((size_t)job->size);
     to_file.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
     to_file.buf[0].fd = fd;
     to_file.buf[0].pos = (off_t)job->offset;
-    ssize_t written = fuse_buf_copy(&to_file, job->held != NULL ? &from_memory : job->incoming, 0);
+    bool in_memory = from_memory.buf[0].mem != NULL;
+    ssize_t written = fuse_buf_copy(&to_file, in_memory ? &from_memory : job->incoming, 0);
     varve_open_done(job->handle->open);
     if (written < 0)
         return varve_error_system(err, (int)-written, "write");
@@ -91,7 +115,7 @@ void
 fs_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *incoming, off_t offset,
              struct fuse_file_info *fi)
 {
-    fs_run(&(struct fs_job){
+    struct fs_job job = {
         .mount = fs_mount_of(req),
         .req = req,
         .what = "write",
@@ -101,6 +125,37 @@ fs_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *incoming, off_t
         .offset = (uint64_t)offset,
         .size = fuse_buf_size(incoming),
         .incoming = incoming,
+    };
+#ifdef HAVE_KILL_SUIDGID
+    job.strip = fi->kill_suidgid;
+#endif
+    if (fs_over_uring(req)) { /* the bytes stay where they are until the answer */
+        job.ring = incoming->buf[0].mem;
+        job.incoming = NULL;
+        job.slow = true;
+    }
+    fs_run(&job);
+}
+
+static bool
+attempt_fsync(struct fs_job *job, struct varve_error *err)
+{
+    if (!varve_vfs_fsync(job->mount->vfs, job->ino, err))
+        return false;
+    (void)fuse_reply_err(job->req, 0);
+    return true;
+}
+
+void
+fs_sync(fuse_req_t req, uint64_t ino)
+{
+    fs_run(&(struct fs_job){
+        .mount = fs_mount_of(req),
+        .req = req,
+        .what = "fsync",
+        .attempt = attempt_fsync,
+        .ino = ino,
+        .slow = true,
     });
 }
 
@@ -109,11 +164,7 @@ fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi
 {
     (void)datasync; /* size and place are in the catalog: there is no cheaper half */
     (void)fi;
-    struct varve_error err = {0};
-    if (varve_vfs_fsync(fs_mount_of(req)->vfs, ino, &err))
-        (void)fuse_reply_err(req, 0);
-    else
-        fs_reply_error(req, "fsync", ino, &err);
+    fs_sync(req, ino);
 }
 
 static bool
@@ -149,6 +200,8 @@ fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t lengt
         .offset = (uint64_t)offset,
         .size = (uint64_t)length,
         .mode = mode,
+        .slow = true,
+        .strip = lacks_fsetid(req),
     });
 }
 
@@ -271,5 +324,7 @@ fs_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_in, struct fu
         .size = length,
         .to = fs_handle_of(fi_out),
         .to_offset = (uint64_t)offset_out,
+        .slow = true,
+        .strip = lacks_fsetid(req),
     });
 }

@@ -13,6 +13,8 @@
 struct fs_wait {
     struct fs_job job;
     uint64_t ticket;
+    uint64_t number;
+    pid_t thread;     /* that called */
     bool armed;       /* ticket is valid */
     bool ready;       /* the vfs has called, with `failure` if it has a kind */
     bool interrupted; /* by a signal, or by the end of the mount */
@@ -64,17 +66,34 @@ on_interrupt(fuse_req_t req, void *context)
 
 /* Lock held. False: no more may wait. */
 static bool
-enter(struct fs_wait *wait)
+enter(struct fs_wait *wait, struct varve_error *err)
 {
     struct varve_mount *mount = wait->job.mount;
     if (mount->waits_refused)
-        return false;
+        return varve_error_set(err, VARVE_ERROR_CANCELLED, 0, "the archive is being unmounted");
+    if (atomic_load(&mount->uring_seen) && mount->wait_count >= FS_URING_WAITS_MAX)
+        return varve_error_set(err, VARVE_ERROR_NOT_READY, 0, "too many requests wait for discs");
+    mount->wait_count++;
+    wait->number = ++mount->wait_number;
+    wait->thread = fuse_req_ctx(wait->job.req)->pid;
+    (void)pthread_cond_signal(&mount->look_event);
     wait->prev = NULL;
     wait->next = mount->waits;
     if (wait->next != NULL)
         wait->next->prev = wait;
     mount->waits = wait;
     return true;
+}
+
+void
+fs_job_done(struct fs_job *job)
+{
+    if (job->held == NULL)
+        return;
+    free(job->held);
+    job->held = NULL;
+    VARVE_LOCKED(&job->mount->lock);
+    job->mount->held_bytes -= job->size;
 }
 
 static void
@@ -89,12 +108,10 @@ leave_and_free(struct fs_wait *wait)
             mount->waits = wait->next;
         if (wait->next != NULL)
             wait->next->prev = wait->prev;
-        if (wait->job.held != NULL)
-            mount->held_bytes -= wait->job.size;
+        mount->wait_count--;
         if (mount->waits == NULL)
             (void)pthread_cond_broadcast(&mount->waits_none);
     }
-    free(wait->job.held);
     free(wait);
 }
 
@@ -102,12 +119,12 @@ static void
 answer(struct fs_wait *wait, const struct varve_error *err)
 {
     fs_reply_error(wait->job.req, wait->job.what, wait->job.ino, err);
+    fs_job_done(&wait->job);
     leave_and_free(wait);
 }
 
-/* Copies what libfuse takes back when the worker's call returns. */
-static bool
-hold_bytes(struct fs_job *job, struct varve_error *err)
+bool
+fs_job_hold(struct fs_job *job, struct varve_error *err)
 {
     {
         VARVE_LOCKED(&job->mount->lock);
@@ -156,20 +173,13 @@ start_wait(struct fs_job *job, struct varve_error *err)
     VARVE_CLEANUP_FREE struct fs_wait *wait = calloc(1, sizeof *wait);
     if (wait == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "wait for a disc");
-    if (job->incoming != NULL && !hold_bytes(job, err))
+    if (job->incoming != NULL && !fs_job_hold(job, err))
         return false;
     wait->job = *job;
-    bool entered = false;
     {
         VARVE_LOCKED(&job->mount->lock);
-        entered = enter(wait);
-        if (!entered && job->held != NULL)
-            job->mount->held_bytes -= job->size;
-    }
-    if (!entered) {
-        free(job->held);
-        job->held = NULL;
-        return varve_error_set(err, VARVE_ERROR_CANCELLED, 0, "the archive is being unmounted");
+        if (!enter(wait, err))
+            return false;
     }
     /* Calls on_interrupt at once if the interrupt has come already; then it is not armed yet. */
     fuse_req_interrupt_func(job->req, on_interrupt, wait);
@@ -178,17 +188,40 @@ start_wait(struct fs_job *job, struct varve_error *err)
 }
 
 void
-fs_run(struct fs_job *job)
+fs_job_failed(struct fs_job *job, const struct varve_error *failure)
 {
-    struct varve_error err = {0};
-    if (job->attempt(job, &err))
-        return;
+    struct varve_error err = *failure;
     if (err.kind == VARVE_ERROR_WAIT) {
         err = (struct varve_error){0};
         if (start_wait(job, &err))
             return;
     }
     fs_reply_error(job->req, job->what, job->ino, &err);
+    fs_job_done(job);
+}
+
+void
+fs_run(struct fs_job *job)
+{
+    struct varve_error err = {0};
+    bool slow = job->slow;
+    if (!slow) {
+        varve_vfs_be_quick(true);
+        bool done = job->attempt(job, &err);
+        varve_vfs_be_quick(false);
+        if (done)
+            return;
+        slow = varve_vfs_takes_long(&err);
+    }
+    if (!slow) {
+        fs_job_failed(job, &err);
+        return;
+    }
+    err = (struct varve_error){0};
+    if (fs_work_push(job, &err))
+        return;
+    fs_reply_error(job->req, job->what, job->ino, &err);
+    fs_job_done(job);
 }
 
 /* Redoes a request whose content came. It may have to wait again: the content can be released in
@@ -197,7 +230,18 @@ static void
 redo(struct fs_wait *wait)
 {
     struct varve_error err = {0};
-    if (wait->job.attempt(&wait->job, &err)) {
+    varve_vfs_be_quick(true);
+    bool done = wait->job.attempt(&wait->job, &err);
+    varve_vfs_be_quick(false);
+    if (!done && varve_vfs_takes_long(&err)) {
+        err = (struct varve_error){0};
+        if (fs_work_push(&wait->job, &err)) {
+            leave_and_free(wait);
+            return;
+        }
+    }
+    if (done) {
+        fs_job_done(&wait->job);
         leave_and_free(wait);
         return;
     }
@@ -279,6 +323,31 @@ fs_waits_start(struct varve_mount *mount, struct varve_error *err)
         mount->resume_count++;
     }
     return true;
+}
+
+size_t
+fs_waits_list(struct varve_mount *mount, struct fs_waiter *ret, size_t max)
+{
+    VARVE_LOCKED(&mount->lock);
+    size_t count = 0;
+    for (struct fs_wait *wait = mount->waits; wait != NULL && count < max; wait = wait->next) {
+        if (!wait->interrupted)
+            ret[count++] = (struct fs_waiter){.thread = wait->thread, .number = wait->number};
+    }
+    return count;
+}
+
+void
+fs_waits_interrupt(struct varve_mount *mount, uint64_t number)
+{
+    VARVE_LOCKED(&mount->lock);
+    struct fs_wait *wait = mount->waits;
+    while (wait != NULL && wait->number != number)
+        wait = wait->next;
+    if (wait == NULL)
+        return; /* answered meanwhile */
+    wait->interrupted = true;
+    queue_event(wait);
 }
 
 void

@@ -6,6 +6,8 @@
 #ifndef VARVE_TOOLS_API_H
 #define VARVE_TOOLS_API_H
 
+#include <varve/fuse.h>
+
 #include "json.h"
 #include "ports.h"
 
@@ -15,9 +17,10 @@
 struct api_options {
     struct varve_engine *engine;
     struct ports *ports;
-    const char *dir;             /* of the archive, absolute: holds the socket */
-    const char *mountpoint;      /* for the status; NULL: none */
-    void (*stop)(void *context); /* POST /v1/stop; returns at once */
+    const char *dir;                 /* of the archive, absolute: holds the socket */
+    const char *mountpoint;          /* for the status; NULL: none */
+    const struct varve_mount *mount; /* the same */
+    void (*stop)(void *context);     /* POST /v1/stop; returns at once */
     void *context;
 };
 struct api;

@@ -17,6 +17,17 @@ answer_job(const struct api_request *request, uint64_t job, json_t **ret, struct
     return answer(json_pack("{s:o}", "job", json_job(state)), ret, err);
 }
 
+static json_t *
+make_features(const struct varve_mount *mount)
+{
+    struct varve_mount_features features;
+    varve_mount_features(mount, &features);
+    return json_pack("{s:b, s:s, s:b, s:s, s:b, s:b}", "passthrough", features.passthrough,
+                     "passthrough_why", features.passthrough_why, "io_uring", features.io_uring,
+                     "io_uring_why", features.io_uring_why, "kill_priv", features.kill_priv,
+                     "readdirplus", features.readdirplus);
+}
+
 bool
 api_get_status(const struct api_request *request, json_t **ret, struct varve_error *err)
 {
@@ -33,6 +44,8 @@ api_get_status(const struct api_request *request, json_t **ret, struct varve_err
     (void)json_object_set_new(document, "mountpoint",
                               options->mountpoint != NULL ? json_bytes(options->mountpoint)
                                                           : json_null());
+    (void)json_object_set_new(document, "kernel",
+                              options->mount != NULL ? make_features(options->mount) : json_null());
     return answer(document, ret, err);
 }
 

@@ -93,7 +93,9 @@ run_engine(struct daemon *daemon, struct ports *ports, struct varve_engine *engi
     const struct varve_mount_options mount_options = {.mountpoint = options->mountpoint,
                                                       .source = options->dir,
                                                       .read_only = options->read_only,
-                                                      .allow_other = options->allow_other};
+                                                      .allow_other = options->allow_other,
+                                                      .no_passthrough = options->no_passthrough,
+                                                      .no_uring = options->no_uring};
     VARVE_CLEANUP(varve_mount_free) struct varve_mount *mount = NULL;
     if (!varve_mount_new(varve_engine_vfs(engine), &mount_options, &mount, err))
         return false;
@@ -102,6 +104,7 @@ run_engine(struct daemon *daemon, struct ports *ports, struct varve_engine *engi
                                             .ports = ports,
                                             .dir = options->dir,
                                             .mountpoint = options->mountpoint,
+                                            .mount = mount,
                                             .stop = stop,
                                             .context = daemon};
     /* Cleanups run from the last to the first: API, then mount; the engine is the caller's. */

@@ -38,9 +38,14 @@ parse_mount_options(struct cli *cli, const char *text, struct daemon_options *re
             ret->read_only = true;
         } else if (strcmp(word, "allow_other") == 0) {
             ret->allow_other = true;
+        } else if (strcmp(word, "nopassthrough") == 0) {
+            ret->no_passthrough = true;
+        } else if (strcmp(word, "nouring") == 0) {
+            ret->no_uring = true;
         } else if (strcmp(word, "rw") != 0 && word[0] != 0) {
             cli_usage(cli, err, "mount: unknown option '-o %s'", word);
-            return varve_error_hint(err, "there are ro, rw and allow_other");
+            return varve_error_hint(err,
+                                    "there are ro, rw, allow_other, nopassthrough and nouring");
         }
     }
     return true;

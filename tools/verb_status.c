@@ -48,6 +48,28 @@ print_counts(const char *title, const json_t *counts)
 }
 
 static void
+print_feature(const json_t *kernel, const char *name, const char *why)
+{
+    const char *reason = why == NULL ? "" : show_string(kernel, why);
+    (void)printf("          %-12s %s%s%s\n", name,
+                 json_is_true(json_object_get(kernel, name)) ? "yes" : "no",
+                 reason[0] == '\0' ? "" : ": ", reason);
+}
+
+/* What of the kernel's is in use, and why not. */
+static void
+print_kernel(const json_t *kernel)
+{
+    if (!json_is_object(kernel))
+        return;
+    (void)printf("kernel\n");
+    print_feature(kernel, "passthrough", "passthrough_why");
+    print_feature(kernel, "io_uring", "io_uring_why");
+    print_feature(kernel, "kill_priv", NULL);
+    print_feature(kernel, "readdirplus", NULL);
+}
+
+static void
 print_status(const json_t *status)
 {
     char bytes[VARVE_TEXT_BYTES];
@@ -60,6 +82,7 @@ print_status(const json_t *status)
                      show_integer(status, "pid"));
     else
         (void)printf("mounted   no\n");
+    print_kernel(json_object_get(status, "kernel"));
     print_amounts("files by state", json_object_get(status, "states"));
     print_amounts("files by tier", json_object_get(status, "tiers"));
     const json_t *in_line = json_object_get(status, "in_line");

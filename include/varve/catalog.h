@@ -86,6 +86,7 @@ struct varve_inode {
     int64_t
         recorded_ctime_ns; /* ctime of the newest record of this inode on a sealed disc; 0 none */
     uint64_t blocks; /* of 512 bytes that its backing file took when last looked at; 0: not known */
+    bool unsteady;   /* no column: the vfs sets it when size and times may change unseen (vfs.h) */
 };
 struct varve_dentry {
     uint64_t cookie; /* > 0, unique, ascending in order of creation: the readdir offset, stable for

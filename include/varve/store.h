@@ -84,6 +84,17 @@ VARVE_MUST_CHECK bool
 varve_store_origin(const struct varve_store *store, const struct varve_place *place,
                    struct varve_buffer *ret, struct varve_error *err);
 
+/* May the kernel be given files of this tier path to use without us (passthrough)? Only where
+ * varve_store_in_use() can tell, and until varve_store_never_pass(). */
+bool varve_store_may_pass(const struct varve_store *store, const struct varve_place *place);
+/* The kernel has refused a file of this path: it is not asked again. */
+void varve_store_never_pass(const struct varve_store *store, const struct varve_place *place);
+/* Is there a path whose files may be passed? */
+bool varve_store_passes(const struct varve_store *store);
+/* Does anybody but us have the backing file open or mapped? `fd`: the only descriptor that this
+ * process has of it; -1: it has none. False where no file was ever passed. */
+bool varve_store_in_use(const struct varve_store *store, const struct varve_place *place, int fd);
+
 struct varve_tier_usage {
     uint64_t bytes_total, bytes_free; /* of the filesystems behind the tier, each counted once */
     unsigned percent_used;            /* 0-100, as df(1) reckons it */

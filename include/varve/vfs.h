@@ -47,7 +47,9 @@ struct varve_caller {
 /* --- names --- */
 VARVE_MUST_CHECK bool varve_vfs_lookup(struct varve_vfs *vfs, uint64_t parent, const char *name,
                                        struct varve_inode *ret, struct varve_error *err);
-/* Size and times of a file that is open for writing come from its backing file. */
+/* Size and times of a file that is open for writing come from its backing file. `unsteady` in what
+ * is returned, here and by all others that return an inode: a program may be changing them through
+ * a mapping, so they must not be kept. */
 VARVE_MUST_CHECK bool varve_vfs_getattr(struct varve_vfs *vfs, uint64_t ino,
                                         struct varve_inode *ret, struct varve_error *err);
 /* What an inode was that is gone, for whoever holds it open without our knowing. False: not known.
@@ -136,6 +138,8 @@ VARVE_MUST_CHECK bool varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int fl
                                      struct varve_open **ret, struct varve_error *err);
 /* The last close of a written file brings size and times to the catalog. Frees `open`. */
 void varve_open_close(struct varve_open *open);
+/* False, and nothing is done, if it would have to wait for a copy or a sync. */
+VARVE_MUST_CHECK bool varve_open_try_close(struct varve_open *open);
 /* A descriptor to read [offset, offset+*size) from, valid until varve_open_done(); *size is cut at
  * the end of the file (0: end; then *ret_fd is -1 and done is not called). WAIT: on discs and not
  * there yet: varve_vfs_await(), then again. */
@@ -146,13 +150,46 @@ VARVE_MUST_CHECK bool varve_open_read(struct varve_open *open, uint64_t offset, 
 VARVE_MUST_CHECK bool
 varve_open_write(struct varve_open *open, int *ret_fd, struct varve_error *err);
 void varve_open_done(struct varve_open *open);
+/* Reading would have to wait for a disc. */
+bool varve_open_on_discs(struct varve_open *open);
+/* A write by somebody who may not keep setuid, setgid and capabilities: they go. *ret_stripped:
+ * there were some. */
+VARVE_MUST_CHECK bool
+varve_open_strip(struct varve_open *open, bool *ret_stripped, struct varve_error *err);
+
+/* --- kernel passthrough --- */
 /* A descriptor that the kernel could use as long as the file is open, or -1: not resident, no
  * backing file yet, FROZEN (its next writer gets a copy), or not LIVE and open for writing. Only
  * asks: whoever hands it to the kernel takes it from varve_open_pass(). */
 int varve_open_backing_fd(struct varve_open *open);
-/* The same for kernel passthrough, and accounts for it: a file open for writing gets its backing
- * file now, what is written past us is looked for, and freezing is BUSY until `open` is closed. */
-int varve_open_pass(struct varve_open *open);
+enum varve_pass_how {
+    VARVE_PASS_NO,       /* reads and writes come to us */
+    VARVE_PASS_DIRECT,   /* the same, and no page cache: an old mapping changes the backing file */
+    VARVE_PASS_MAPPINGS, /* mappings go to the backing file; reads and writes come to us */
+    VARVE_PASS_ALL,
+};
+struct varve_pass {
+    enum varve_pass_how how;
+    int fd;        /* of the backing file, with MAPPINGS and ALL: the same for all opens of it */
+    bool unsteady; /* the inode just became so: what is cached of it now must be dropped */
+};
+/* What the kernel may do without us; accounts for it: a file open for writing gets its backing file
+ * now, what is written past us is looked for, and freezing is BUSY until `open` is closed.
+ * `forced`: the kernel has the file in passthrough already, so that this open must join. */
+VARVE_MUST_CHECK bool varve_open_pass(struct varve_open *open, bool forced, struct varve_pass *ret,
+                                      struct varve_error *err);
+/* Is there a tier whose files can be given to the kernel? */
+bool varve_vfs_passes(const struct varve_vfs *vfs);
+/* The kernel did not take the descriptor after all. `for_good`: it would take none of that tier
+ * path. */
+void varve_open_pass_refused(struct varve_open *open, bool for_good);
+
+/* --- threads that must not be held up --- */
+/* This thread serves many: from now on calls that would copy or sync a file's bytes, or wait for
+ * who does, fail with a WAIT of which varve_vfs_takes_long() is true; the same call by another
+ * thread does it. Not so: varve_vfs_fsync(), varve_open_close() and what the engine calls. */
+void varve_vfs_be_quick(bool yes);
+bool varve_vfs_takes_long(const struct varve_error *err);
 
 /* Asks for content that is on discs. `ready` is called once, from another thread (or from this one
  * before the return), when [offset, offset+size) can be read or the recall failed (err != NULL).
@@ -216,7 +253,8 @@ VARVE_MUST_CHECK bool varve_vfs_release(struct varve_vfs *vfs, struct varve_cont
                                         struct varve_place *ret_old, struct varve_error *err);
 /* Removes the backing file after the next commit (INV-4). */
 void varve_vfs_remove_later(struct varve_vfs *vfs, struct varve_place place);
-/* Commits and removes now what waits. */
+/* Now what the reaper does each second: commits and removes what waits, and marks the backing files
+ * of files that were closed with whose they are. */
 VARVE_MUST_CHECK bool varve_vfs_reap(struct varve_vfs *vfs, struct varve_error *err);
 
 /* Tells the mount that the kernel's idea of an inode is old (size, times, data). NULL port: nobody

@@ -163,7 +163,11 @@ open_path(struct store_path *path, const struct varve_uuid *archive, struct varv
     path->staging = varve_file_join(path->path, "staging");
     if (path->staging == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open tier path");
-    return varve_file_make_dirs(path->staging, 0700, err);
+    if (!varve_file_make_dirs(path->staging, 0700, err))
+        return false;
+    path->leases = store_probe_leases(path);
+    atomic_store(&path->may_pass, path->leases);
+    return true;
 }
 
 static bool
@@ -176,8 +180,9 @@ copy_paths(struct varve_store *store, const struct varve_store_path *paths, size
     store->count = count;
     for (size_t i = 0; i < count; i++) {
         struct store_path *path = &store->paths[i];
-        *path = (struct store_path){
-            .tier = paths[i].tier, .path_id = paths[i].path_id, .objects_fd = -1, .tmp_fd = -1};
+        path->tier = paths[i].tier;
+        path->path_id = paths[i].path_id;
+        path->objects_fd = path->tmp_fd = -1;
         path->path = strdup(paths[i].path);
         if (path->path == NULL)
             return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open tiers");

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store_internal.h - what the files of src/store share: the open tier paths and how a file number
- * becomes a name. Immutable after varve_store_open(), so any thread may read it. */
+ * becomes a name. Immutable after varve_store_open() but for may_pass, so any thread may read it.
+ */
 #ifndef VARVE_STORE_INTERNAL_H
 #define VARVE_STORE_INTERNAL_H
 
+#include <stdatomic.h>
 #include <sys/types.h>
 #include <varve/store.h>
 
@@ -21,6 +23,8 @@ struct store_path {
     int tmp_fd;
     dev_t device;
     ino_t inode;
+    bool leases;          /* tell who else uses a file: lease.c */
+    atomic_bool may_pass; /* leases do, and the kernel has not refused a file of it */
 };
 
 struct varve_store {
@@ -28,6 +32,10 @@ struct varve_store {
     size_t count;
 };
 
+/* --- lease.c --- */
+bool store_probe_leases(const struct store_path *path);
+
+/* --- store.c --- */
 void store_name(uint64_t file, char ret[STORE_NAME_BYTES]);
 /* The open path that `place` names; NOT_FOUND says which number is not configured. */
 VARVE_MUST_CHECK bool

@@ -18,8 +18,8 @@ vfs_ns(struct timespec time)
     return (int64_t)time.tv_sec * VARVE_NS_PER_SECOND + time.tv_nsec;
 }
 
-static struct timespec
-timespec_of(int64_t ns)
+struct timespec
+vfs_timespec(int64_t ns)
 {
     struct timespec time = {.tv_sec = ns / VARVE_NS_PER_SECOND,
                             .tv_nsec = ns % VARVE_NS_PER_SECOND};
@@ -71,6 +71,10 @@ vfs_take_stat(struct varve_inode *inode, const struct stat *st)
 {
     inode->blocks = vfs_blocks(st);
     int64_t mtime_ns = vfs_ns(st->st_mtim);
+    /* Who sets a time back says so in the row as well. Else an older time is that of the file's
+     * making, or of a clock that ticks more slowly than the one that the row's time is from. */
+    if (mtime_ns < inode->mtime_ns)
+        mtime_ns = inode->mtime_ns;
     if (inode->size == (uint64_t)st->st_size && inode->mtime_ns == mtime_ns)
         return false;
     inode->size = (uint64_t)st->st_size;
@@ -80,23 +84,27 @@ vfs_take_stat(struct varve_inode *inode, const struct stat *st)
 }
 
 void
-vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait)
+vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait, uint64_t settled)
 {
+    struct varve_error unused; /* gone meanwhile: what was read is the last that was true */
     if (!S_ISREG(inode->mode))
         return;
     if (inode->content.value != 0)
         crash_catch_up(vfs, inode);
     struct vnode *vnode = vnode_peek(vfs, inode->ino);
-    if (vnode == NULL)
+    if (vnode == NULL) {
+        if (settled != vfs_settled(vfs))
+            VARVE_IGNORE(varve_catalog_inode_get(vfs->catalog, inode->ino, inode, &unused));
         return;
-    /* A listing does not wait for one file of it that is being copied: what the catalog says was
-     * true a moment ago. */
-    if (wait)
-        vnode_lock(vnode);
-    else if (pthread_mutex_trylock(&vnode->lock) != 0) {
+    }
+    /* Nobody waits for a file that is being copied or synced, and a listing for none at all: what
+     * the catalog says was true a moment ago. */
+    if (wait ? !vnode_try_lock(vnode) : pthread_mutex_trylock(&vnode->lock) != 0) {
+        inode->unsteady = true;
         vnode_put(vfs, vnode);
         return;
     }
+    VARVE_IGNORE(varve_catalog_inode_get(vfs->catalog, inode->ino, inode, &unused));
     struct stat st;
     bool written = vnode->dirty && vnode_live_file(vnode);
     if ((written || inode->blocks == 0) && vnode->fd >= 0 && fstat(vnode->fd, &st) == 0) {
@@ -106,6 +114,8 @@ vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait)
     }
     if (vnode->atime_ns > inode->atime_ns)
         inode->atime_ns = vnode->atime_ns;
+    pass_settle_privileges(vfs, vnode, inode);
+    inode->unsteady = pass_unsteady(vnode);
     vnode_release(vfs, vnode);
 }
 
@@ -114,9 +124,10 @@ varve_vfs_getattr(struct varve_vfs *vfs, uint64_t ino, struct varve_inode *ret,
                   struct varve_error *err)
 {
     struct varve_inode inode;
+    uint64_t settled = vfs_settled(vfs);
     if (!varve_catalog_inode_get(vfs->catalog, ino, &inode, err))
         return false;
-    vfs_refresh(vfs, &inode, true);
+    vfs_refresh(vfs, &inode, true, settled);
     *ret = inode;
     return true;
 }
@@ -218,15 +229,20 @@ change_unit(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *cha
     return true;
 }
 
+bool
+vfs_change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *change,
+                struct varve_inode *ret, struct varve_error *err)
+{
+    return change_unit(vfs, ino, change, NULL, ret, err);
+}
+
 static bool
 set_file_mtime(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_setattr *change,
                struct varve_error *err)
 {
     bool asked = (change->mask & VARVE_SET_MTIME) != 0;
-    if (!asked && !vfs->simulated)
-        return true; /* ftruncate has set it */
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
-                                timespec_of(asked ? change->mtime_ns : vfs_now(vfs))};
+                                vfs_timespec(asked ? change->mtime_ns : vfs_now(vfs))};
     if (futimens(vnode->fd, times) != 0)
         return varve_error_system(err, errno, "set time of backing file");
     vnode->changes++;
@@ -239,6 +255,7 @@ change_file(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_setat
             struct varve_inode *ret, struct varve_error *err)
 {
     struct vnode *live = NULL;
+    pass_settle_privileges(vfs, vnode, NULL);
     if ((change->mask & VARVE_SET_SIZE) != 0 && !version_truncate(vfs, vnode, change->size, err))
         return false;
     if (vnode_live_file(vnode)) {
@@ -246,6 +263,7 @@ change_file(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_setat
             return false;
         live = vnode;
     }
+    pass_watch_from_now(vnode);
     return change_unit(vfs, vnode->ino, change, live, ret, err);
 }
 
@@ -254,13 +272,16 @@ varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setatt
                   struct varve_inode *ret, struct varve_error *err)
 {
     struct varve_inode inode;
+    uint64_t settled = vfs_settled(vfs);
     if (!varve_catalog_inode_get(vfs->catalog, ino, &inode, err) ||
         !check_change(&inode, change, err))
         return false;
     if (!S_ISREG(inode.mode) || (change->mask & (VARVE_SET_SIZE | VARVE_SET_MTIME)) == 0) {
         if (!change_unit(vfs, ino, change, NULL, &inode, err))
             return false;
-        vfs_refresh(vfs, &inode, true);
+        if ((inode.mode & (S_ISUID | S_ISGID)) != 0 && (change->mask & VARVE_SET_MODE) != 0)
+            pass_privileges_given(vfs, ino);
+        vfs_refresh(vfs, &inode, true, settled);
         *ret = inode;
         return true;
     }
@@ -268,7 +289,11 @@ varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setatt
     if (!vnode_acquire(vfs, ino, &vnode, NULL, err))
         return false;
     bool ok = change_file(vfs, vnode, change, ret, err);
+    if (ok)
+        ret->unsteady = pass_unsteady(vnode);
     vnode_release(vfs, vnode);
+    if (ok && (ret->mode & (S_ISUID | S_ISGID)) != 0 && (change->mask & VARVE_SET_MODE) != 0)
+        pass_privileges_given(vfs, ino);
     return ok;
 }
 

@@ -28,6 +28,8 @@ check_quiet(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
     /* The kernel would go on reading the frozen file when the next writer works on a copy. */
     if (vnode->passthroughs > 0)
         return busy(vnode, "is being read by the kernel directly", err);
+    if (pass_in_use(vfs, vnode, &vnode->content.place))
+        return busy(vnode, "is mapped by a program", err);
     return true;
 }
 
@@ -69,7 +71,11 @@ freeze_vnode(struct varve_vfs *vfs, struct vnode *vnode, int64_t quiet_since_ns,
         return varve_error_system(err, errno, "look at backing file");
     if (vfs_ns(st.st_mtim) > quiet_since_ns)
         return busy(vnode, "was changed a short time ago", err);
-    if (!version_sync_file(vfs, vnode, err))
+    if (!vnode_slow_begin(vnode, err))
+        return false;
+    bool synced = version_sync_file(vfs, vnode, err);
+    vnode_slow_end(vnode);
+    if (!synced)
         return false;
     varve_catalog_begin(vfs->catalog);
     if (!varve_catalog_end(vfs->catalog, freeze_rows(vfs, vnode, &st, &row, err), err))
@@ -161,7 +167,8 @@ varve_vfs_thaw(struct varve_vfs *vfs, struct varve_content_id content, struct va
 
 /* Locked. Open in any way, or being recalled: nothing of it is taken away now. */
 static bool
-check_closed(const struct vnode *vnode, struct varve_error *err)
+check_closed(struct varve_vfs *vfs, const struct vnode *vnode, const struct varve_place *place,
+             struct varve_error *err)
 {
     if (vnode == NULL)
         return true;
@@ -169,6 +176,8 @@ check_closed(const struct vnode *vnode, struct varve_error *err)
         return busy(vnode, "is open", err);
     if (vnode->filling != NULL)
         return busy(vnode, "is being recalled", err);
+    if (pass_in_use(vfs, vnode, place))
+        return busy(vnode, "is mapped by a program", err);
     return true;
 }
 
@@ -212,7 +221,7 @@ begin_move(struct varve_vfs *vfs, struct moving *moving, enum varve_tier tier,
 {
     struct stat st;
     const struct varve_content *row = &moving->row;
-    if (!check_closed(moving->vnode, err))
+    if (!check_closed(vfs, moving->vnode, &row->place, err))
         return false;
     if (row->place.tier == VARVE_TIER_NONE)
         return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0,
@@ -233,9 +242,9 @@ begin_move(struct varve_vfs *vfs, struct moving *moving, enum varve_tier tier,
 
 /* Locked again, after the copy. */
 static bool
-check_unchanged(const struct moving *moving, struct varve_error *err)
+check_unchanged(struct varve_vfs *vfs, const struct moving *moving, struct varve_error *err)
 {
-    if (!check_closed(moving->vnode, err))
+    if (!check_closed(vfs, moving->vnode, &moving->row.place, err))
         return false;
     if (moving->vnode != NULL && moving->vnode->changes != moving->changes)
         return busy(moving->vnode, "was changed during the copy", err);
@@ -247,7 +256,7 @@ static bool
 end_move(struct varve_vfs *vfs, struct moving *moving, bool copied, struct varve_error *err)
 {
     struct varve_content row;
-    if (!check_unchanged(moving, err) || !copied)
+    if (!check_unchanged(vfs, moving, err) || !copied)
         return false;
     varve_catalog_begin(vfs->catalog);
     bool keep = move_row(vfs, moving->row.id, moving->row.place, moving->to, &row, err);
@@ -356,11 +365,12 @@ release_row(struct varve_vfs *vfs, struct varve_content_id id, struct varve_cont
 /* Locked, if there is a vnode. */
 static bool
 release_locked(struct varve_vfs *vfs, struct varve_content_id content, struct vnode *vnode,
-               struct varve_place *ret_old, struct varve_error *err)
+               const struct varve_place *place, struct varve_place *ret_old,
+               struct varve_error *err)
 {
     struct varve_content row;
     struct varve_place old;
-    if (!check_closed(vnode, err))
+    if (!check_closed(vfs, vnode, place, err))
         return false;
     varve_catalog_begin(vfs->catalog);
     if (!varve_catalog_end(vfs->catalog, release_row(vfs, content, &row, &old, err), err))
@@ -378,7 +388,7 @@ varve_vfs_release(struct varve_vfs *vfs, struct varve_content_id content,
     struct vnode *vnode;
     if (!lock_owner(vfs, content, &row, &vnode, err))
         return false;
-    bool ok = release_locked(vfs, content, vnode, ret_old, err);
+    bool ok = release_locked(vfs, content, vnode, &row.place, ret_old, err);
     if (vnode != NULL)
         vnode_release(vfs, vnode);
     return ok;

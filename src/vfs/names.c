@@ -116,6 +116,7 @@ varve_vfs_lookup(struct varve_vfs *vfs, uint64_t parent, const char *name, struc
                  struct varve_error *err)
 {
     struct varve_dentry dentry;
+    uint64_t settled = vfs_settled(vfs);
     if (strcmp(name, ".") == 0)
         return varve_vfs_getattr(vfs, parent, ret, err);
     if (strcmp(name, "..") == 0) {
@@ -133,7 +134,7 @@ varve_vfs_lookup(struct varve_vfs *vfs, uint64_t parent, const char *name, struc
             return varve_error_set(err, VARVE_ERROR_INVALID, ENOTDIR, "inode %" PRIu64, parent);
         return false;
     }
-    vfs_refresh(vfs, &dentry.inode, true);
+    vfs_refresh(vfs, &dentry.inode, true, settled);
     *ret = dentry.inode;
     return true;
 }
@@ -159,12 +160,13 @@ bool
 varve_vfs_readdir(struct varve_vfs *vfs, uint64_t ino, uint64_t after, struct varve_dentry *ret,
                   size_t max, size_t *ret_count, struct varve_error *err)
 {
+    uint64_t settled = vfs_settled(vfs);
     if (after == 0)
         vfs_touch_atime(vfs, ino);
     if (!varve_catalog_readdir(vfs->catalog, ino, after, ret, max, ret_count, err))
         return false;
     for (size_t i = 0; i < *ret_count; i++)
-        vfs_refresh(vfs, &ret[i].inode, false);
+        vfs_refresh(vfs, &ret[i].inode, false, settled);
     return true;
 }
 
@@ -323,13 +325,14 @@ varve_vfs_link(struct varve_vfs *vfs, uint64_t ino, uint64_t parent, const char 
                struct varve_inode *ret, struct varve_error *err)
 {
     struct varve_inode inode;
+    uint64_t settled = vfs_settled(vfs);
     if (!names_check(name, err))
         return false;
     varve_catalog_begin(vfs->catalog);
     bool keep = link_rows(vfs, ino, parent, name, &inode, err);
     if (!varve_catalog_end(vfs->catalog, keep, err))
         return varve_error_wrap(err, "link '%s'", name);
-    vfs_refresh(vfs, &inode, true);
+    vfs_refresh(vfs, &inode, true, settled);
     *ret = inode;
     return true;
 }

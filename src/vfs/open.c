@@ -65,6 +65,7 @@ varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags, struct varve_open
     open->vnode = vnode;
     open->writing = (flags & O_ACCMODE) != O_RDONLY;
     open->reading = (flags & O_ACCMODE) != O_WRONLY;
+    open->privileged = open->writing && pass_has_privileges(vfs, &inode);
     open->atime_done = (flags & O_NOATIME) != 0 || !vfs_wants_atime(&inode, vfs_now(vfs));
     vnode_unlock(vfs, vnode);
     *ret = VARVE_TAKE(open);
@@ -82,31 +83,51 @@ set_simulated_mtime(struct varve_vfs *vfs, struct vnode *vnode)
         (void)futimens(vnode->fd, times); /* simulations only */
 }
 
-static void
-tell_kernel(struct varve_vfs *vfs, uint64_t ino)
+/* Inside a unit. */
+static bool
+drop_empty_rows(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 {
-    struct varve_notify_port port;
-    {
-        VARVE_LOCKED(&vfs->table_lock);
-        port = vfs->notify_port;
-    }
-    if (port.inode_changed != NULL)
-        port.inode_changed(port.context, ino);
+    struct varve_inode inode;
+    if (!varve_catalog_inode_get(vfs->catalog, vnode->ino, &inode, err))
+        return false;
+    inode.content = (struct varve_content_id){0};
+    return varve_catalog_inode_update(vfs->catalog, &inode, err) &&
+           varve_catalog_content_delete(vfs->catalog, vnode->content.id, err);
 }
 
-void
-varve_open_close(struct varve_open *open)
+/* Locked, after the last close: a file that was given a backing file in case it would be written,
+ * and was not, is as it was before: without a content. */
+static void
+drop_if_empty(struct varve_vfs *vfs, struct vnode *vnode)
 {
-    if (open == NULL)
+    struct stat st;
+    struct varve_error unused; /* kept, it is an empty content: no harm */
+    const struct varve_content *content = &vnode->content;
+    if (vnode->content.version != 1 || !vnode_live_file(vnode) || vnode->fd < 0 || vnode->mapped ||
+        vnode->readers + vnode->writers > 0 || vnode->ios > 0 || fstat(vnode->fd, &st) != 0 ||
+        st.st_size != 0)
         return;
+    struct varve_place unwanted = content->place;
+    varve_catalog_begin(vfs->catalog);
+    if (!varve_catalog_end(vfs->catalog, drop_empty_rows(vfs, vnode, &unused), &unused))
+        return;
+    vnode->content = (struct varve_content){0};
+    vnode->name_fresh = false;
+    vnode_replace_fd(vnode, -1);
+    varve_vfs_remove_later(vfs, unwanted);
+}
+
+/* Locked; unlocks. */
+static void
+close_locked(struct varve_open *open)
+{
     struct varve_vfs *vfs = open->vfs;
     struct vnode *vnode = open->vnode;
     struct varve_error unused; /* close cannot fail usefully: fsync is for who wants to know */
-    vnode_lock(vnode);
     assert(open->writing ? vnode->writers > 0 : vnode->readers > 0);
-    bool kernel_wrote = open->writing && open->passthrough;
-    if (open->passthrough)
-        vnode->passthroughs--;
+    bool was_passed = open->passthrough;
+    if (was_passed)
+        pass_closed(vfs, open);
     if (open->writing)
         vnode->writers--;
     else
@@ -116,13 +137,29 @@ varve_open_close(struct varve_open *open)
         VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));
     if (last_writer && vnode_live_file(vnode))
         vfs_mark_origin(vfs, vnode->ino, vnode->content.version, vnode->content.place);
-    uint64_t ino = vnode->ino;
+    if (was_passed && open->writing)
+        drop_if_empty(vfs, vnode);
     vnode_unlock(vfs, vnode);
     free(open);
-    /* Passthrough writes went past whoever caches attributes above us. */
-    if (kernel_wrote)
-        tell_kernel(vfs, ino);
     vnode_put(vfs, vnode);
+}
+
+void
+varve_open_close(struct varve_open *open)
+{
+    if (open == NULL)
+        return;
+    vnode_lock(open->vnode);
+    close_locked(open);
+}
+
+bool
+varve_open_try_close(struct varve_open *open)
+{
+    if (!vnode_try_lock(open->vnode))
+        return false;
+    close_locked(open);
+    return true;
 }
 
 static void
@@ -188,7 +225,8 @@ varve_open_read(struct varve_open *open, uint64_t offset, uint64_t *size, int *r
 {
     if (!open->reading)
         return varve_error_set(err, VARVE_ERROR_INVALID, EBADF, "read a file open for writing");
-    vnode_lock(open->vnode);
+    if (!vnode_enter(open->vnode, err))
+        return false;
     bool ok = read_vnode(open->vfs, open->vnode, offset, size, ret_fd, err);
     if (ok)
         note_read(open);
@@ -202,7 +240,8 @@ varve_open_write(struct varve_open *open, int *ret_fd, struct varve_error *err)
     struct vnode *vnode = open->vnode;
     if (!open->writing)
         return varve_error_set(err, VARVE_ERROR_INVALID, EBADF, "write a file open for reading");
-    vnode_lock(vnode);
+    if (!vnode_enter(vnode, err))
+        return false;
     bool ok = version_for_write(open->vfs, vnode, UINT64_MAX, err);
     if (ok) {
         vnode->dirty = true;
@@ -228,60 +267,14 @@ varve_open_done(struct varve_open *open)
     vnode_unlock(open->vfs, open->vnode);
 }
 
-/* Locked. A FROZEN file is never given to the kernel: its next writer gets a copy, and the kernel
- * would go on reading the old bytes. A SEALED one's next writer takes over the same file. */
-static int
-fd_for_kernel(struct varve_open *open)
-{
-    struct varve_error unused;
-    struct vnode *vnode = open->vnode;
-    const struct varve_content *content = &vnode->content;
-    if (!version_reread(open->vfs, vnode, &unused) || content->id.value == 0 ||
-        content->place.tier == VARVE_TIER_NONE || content->place.file == 0 ||
-        content->phase == VARVE_PHASE_FROZEN ||
-        (content->phase == VARVE_PHASE_SEALED && vnode->writers > 0) ||
-        !vnode_need_fd(open->vfs, vnode, &unused))
-        return -1;
-    return vnode->fd;
-}
-
-int
-varve_open_backing_fd(struct varve_open *open)
+bool
+varve_open_on_discs(struct varve_open *open)
 {
     vnode_lock(open->vnode);
-    int fd = fd_for_kernel(open);
-    vnode_unlock(open->vfs, open->vnode);
-    return fd;
-}
-
-/* Locked. Only a LIVE file is made ready: others would be copied for a write that may never come.
- */
-static void
-prepare_to_pass(struct varve_open *open)
-{
-    struct varve_error unused;
     const struct varve_content *content = &open->vnode->content;
-    if (open->writing && (content->id.value == 0 || content->phase == VARVE_PHASE_LIVE))
-        VARVE_IGNORE(version_for_write(open->vfs, open->vnode, UINT64_MAX, &unused));
-}
-
-int
-varve_open_pass(struct varve_open *open)
-{
-    struct vnode *vnode = open->vnode;
-    vnode_lock(vnode);
-    prepare_to_pass(open);
-    int fd = fd_for_kernel(open);
-    if (fd >= 0 && !open->passthrough) {
-        open->passthrough = true;
-        vnode->passthroughs++;
-        if (open->writing) {
-            vnode->dirty = true;
-            vnode->changes++;
-        }
-        if (open->reading)
-            note_read(open);
-    }
-    vnode_unlock(open->vfs, vnode);
-    return fd;
+    struct varve_error unused; /* reading it will tell */
+    bool on_discs = version_reread(open->vfs, open->vnode, &unused) && content->id.value != 0 &&
+                    content->place.tier == VARVE_TIER_NONE;
+    vnode_unlock(open->vfs, open->vnode);
+    return on_discs;
 }

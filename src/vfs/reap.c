@@ -46,6 +46,7 @@ take_list(struct varve_vfs *vfs, struct varve_place **ret)
 bool
 varve_vfs_reap(struct varve_vfs *vfs, struct varve_error *err)
 {
+    origin_write_marks(vfs);
     VARVE_LOCKED(&vfs->reaping);
     VARVE_CLEANUP_FREE struct varve_place *places = NULL;
     size_t count = take_list(vfs, &places);
@@ -90,8 +91,10 @@ run_reaper(void *context)
     struct varve_vfs *vfs = context;
     struct varve_error unused; /* tried again a second later; the engine's reap tells */
     crash_sweep(vfs);
-    while (wait_for_work(vfs))
+    while (wait_for_work(vfs)) {
         VARVE_IGNORE(varve_vfs_reap(vfs, &unused));
+        pass_sweep(vfs, false);
+    }
     return NULL;
 }
 

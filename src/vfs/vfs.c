@@ -77,6 +77,7 @@ init_locks(struct varve_vfs *vfs, struct varve_error *err)
     (void)pthread_mutex_init(&vfs->ghost_lock, NULL);
     (void)pthread_mutex_init(&vfs->reap_lock, NULL);
     (void)pthread_mutex_init(&vfs->reaping, NULL);
+    (void)pthread_mutex_init(&vfs->mark_lock, NULL);
     int failed = pthread_condattr_init(&attributes);
     if (failed != 0)
         return varve_error_system(err, failed, "make a condition");
@@ -130,12 +131,14 @@ varve_vfs_free(struct varve_vfs *vfs)
     if (vfs == NULL)
         return;
     recall_cancel_all(vfs);
+    pass_sweep(vfs, true);
     for (size_t i = 0; i < VFS_BUCKETS; i++)
         assert(vfs->buckets[i] == NULL); /* the contract: all files are closed */
     reap_stop(vfs);
     mark_closed(vfs);
     (void)pthread_cond_destroy(&vfs->reap_wake);
     (void)pthread_mutex_destroy(&vfs->reaping);
+    (void)pthread_mutex_destroy(&vfs->mark_lock);
     (void)pthread_mutex_destroy(&vfs->reap_lock);
     (void)pthread_mutex_destroy(&vfs->ghost_lock);
     (void)pthread_mutex_destroy(&vfs->recall_lock);

@@ -6,7 +6,8 @@
  *                     synced, never while a recall is awaited, a port or a `ready` is called.
  *   2. catalog unit   varve_catalog_begin .. _end; short. Every change of an inode or content row
  *                     reads the row again inside its unit: the engine changes phases beside us.
- *   3. recall_lock, then table_lock; reap_lock; ghost_lock: leaves, held for a few instructions.
+ *   3. recall_lock, then table_lock; reap_lock; mark_lock; ghost_lock: leaves, held for a few
+ *      instructions.
  * Names need no lock of their own: the unit is it. That a file is open is known by its vnode being
  * in the table, so unlink asks the table inside its unit, and an opener that comes too late finds
  * no inode row.
@@ -30,11 +31,29 @@
 #define VFS_REAP_SOON 1000u
 #define VFS_GHOSTS 1024u
 
+/* The rule of passthrough. The kernel reads, writes and maps a backing file that it was given
+ * without us, and a mapping outlives the last close. So:
+ * - It gets the file of a LIVE or SEALED content only, and a FROZEN one has no such users: freezing
+ *   is BUSY while the kernel has the file (passthroughs) or anybody has it open or mapped
+ *   (pass_in_use, a lease). What is frozen thus never changes, and its copy for the next writer
+ *   leaves nobody behind with the old bytes.
+ * - The next version of a SEALED one takes over the same file, for readers' and mappings' sake. The
+ *   kernel refuses to write one in passthrough before that; once it has the file, opening it for
+ *   writing takes it over at once.
+ * - One inode has one backing file at a time: moving and releasing are BUSY while it is open or in
+ *   use. On a tier path without leases nobody could tell, so none of its files is passed.
+ * - Writes by mmap change size-less attributes (mtime) silently: while a file is open so that it
+ *   can be mapped for writing, or may still be mapped, it is `unsteady`: attributes come from
+ *   fstat(2), and whoever caches them is told not to.
+ * - The kernel strips no setuid, setgid or capabilities from what it writes without us. A file that
+ *   has such is written through us; one that gets such while the kernel writes it is `watched`. */
+
 struct request;
 struct waiter;
 
 struct vnode {
-    struct vnode *next; /* in its bucket; this and the next three under table_lock */
+    struct vnode *next; /* in its bucket; this and the next four under table_lock */
+    struct vnode *mapped_next;
     uint64_t ino;
     unsigned refs; /* opens, requests, recalls and calls under way */
     bool orphan;   /* no name is left: whoever drops the last ref deletes the inode */
@@ -46,16 +65,24 @@ struct vnode {
     int fd;                       /* backing file, O_RDWR; -1: not opened yet or none */
     unsigned readers, writers;    /* opens without and with write access */
     unsigned passthroughs;        /* of them, with the descriptor given to the kernel */
-    unsigned ios;                 /* descriptors given out and not done with */
-    bool dirty;                   /* written since there was no writer */
-    bool name_fresh;              /* the backing file's name is not durable yet */
-    bool adopted;                 /* took a sealed content's file; that commit is not durable yet */
+    unsigned passed_writers;      /* of these, those that write */
+    unsigned passed_mappables;    /* of these, those through which mappings can write */
+    bool mapped;                  /* may be mapped for writing by who closed it; in vfs->mapped */
+    bool watched;                 /* got privileges while the kernel writes it; not yet written */
+    int64_t watched_mtime_ns;
+    atomic_bool plain; /* known to have no setuid, setgid, capabilities; without the lock */
+    atomic_bool slow;  /* whoever has the lock copies or syncs; without the lock */
+    unsigned ios;      /* descriptors given out and not done with */
+    bool dirty;        /* written since there was no writer */
+    bool name_fresh;   /* the backing file's name is not durable yet */
+    bool adopted;      /* took a sealed content's file; that commit is not durable yet */
     struct {
         uint64_t size;
-        int64_t mtime_ns, ctime_ns;
-    } seen;           /* of the backing file when it was last looked at; ctime is ours */
-    uint64_t changes; /* counts what could make a copy under way out of date */
-    double heat;      /* opens not yet in the catalog, decayed to heat_ns */
+        int64_t file_mtime_ns;
+        int64_t mtime_ns, ctime_ns; /* what we tell of that state */
+    } seen;                         /* of the backing file when it was last looked at */
+    uint64_t changes;               /* counts what could make a copy under way out of date */
+    double heat;                    /* opens not yet in the catalog, decayed to heat_ns */
     int64_t heat_ns;
     uint64_t opens;
     int64_t atime_ns; /* of a read not yet in the catalog; 0: none */
@@ -64,6 +91,13 @@ struct vnode {
     struct varve_recall *filling;
     struct request *request; /* under recall_lock */
     struct request *ended;   /* to be told by vnode_unlock() */
+};
+
+/* A backing file that shall say whose it is. */
+struct origin_mark {
+    uint64_t ino;
+    uint32_t version;
+    struct varve_place place;
 };
 
 struct varve_vfs {
@@ -77,9 +111,11 @@ struct varve_vfs {
 
     pthread_mutex_t table_lock;
     struct vnode *buckets[VFS_BUCKETS];
+    struct vnode *mapped; /* each with a reference */
     uint8_t *checked; /* after a crash: one bit per inode whose size was compared; NULL: no need */
     size_t checked_bytes;
     atomic_bool unclean;
+    atomic_uint_fast64_t settled;
 
     pthread_mutex_t recall_lock;
     struct request *requests[VFS_BUCKETS];
@@ -97,6 +133,9 @@ struct varve_vfs {
     pthread_mutex_t reaping; /* one at a time; taken before reap_lock and any unit */
     struct varve_place *doomed;
     size_t doomed_count, doomed_capacity;
+    pthread_mutex_t mark_lock; /* a leaf */
+    struct origin_mark *marks;
+    size_t mark_count, mark_capacity;
     pthread_t reaper;
     bool reaper_started, stopping;
 };
@@ -105,6 +144,7 @@ struct varve_open {
     struct varve_vfs *vfs;
     struct vnode *vnode;
     bool writing, reading, passthrough;
+    bool privileged; /* opened for writing, and the file has setuid, setgid or capabilities */
     bool atime_done; /* these two under the vnode's lock */
     unsigned writes;
 };
@@ -147,6 +187,14 @@ struct vnode *vnode_peek(struct varve_vfs *vfs, uint64_t ino);
 /* The last one closes the backing file, and deletes the inode if it has no name left. */
 void vnode_put(struct varve_vfs *vfs, struct vnode *vnode);
 void vnode_lock(struct vnode *vnode);
+/* The same for a thread that may have to be quick (varve_vfs_be_quick): WAIT instead of waiting for
+ * a copy or a sync. */
+VARVE_MUST_CHECK bool vnode_enter(struct vnode *vnode, struct varve_error *err);
+/* False, and nothing is held, if whoever has the lock copies or syncs. */
+VARVE_MUST_CHECK bool vnode_try_lock(struct vnode *vnode);
+/* Locked, around what takes long: false, with WAIT, if this thread must be quick. */
+VARVE_MUST_CHECK bool vnode_slow_begin(struct vnode *vnode, struct varve_error *err);
+void vnode_slow_end(struct vnode *vnode);
 /* Also tells those who waited for a recall that ended meanwhile. */
 void vnode_unlock(struct varve_vfs *vfs, struct vnode *vnode);
 /* Locked: reads inode (may be NULL) and, the first time, content. ENOENT if there is no inode. */
@@ -165,9 +213,11 @@ void vnode_retire_fd(struct vnode *vnode, int fd);
 void vnode_io_done(struct vnode *vnode);
 /* Locked: is there a backing file whose size and mtime count more than the catalog's? */
 bool vnode_live_file(const struct vnode *vnode);
-/* Locked: as vfs_take_stat, of the vnode's backing file; each state of it that is seen has its
- * ctime. */
+/* Locked: as vfs_take_stat, of the vnode's backing file; each state of it that is seen has times of
+ * its own, later than those before. */
 bool vnode_take_stat(struct vnode *vnode, struct varve_inode *inode, const struct stat *st);
+/* Locked: the backing file gets the mtime of the catalog, so that a write shows by another one. */
+void vnode_agree_on_mtime(struct vnode *vnode);
 /* Locked: opens, read times, size and mtime to the catalog. */
 VARVE_MUST_CHECK bool
 vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
@@ -178,11 +228,15 @@ bool vnode_nameless(struct varve_vfs *vfs, uint64_t ino);
 
 /* --- attr.c --- */
 int64_t vfs_now(const struct varve_vfs *vfs);
-/* Writes inode, version, owner and path into the backing file's xattr (origin.c). */
-void
-vfs_mark_origin(struct varve_vfs *vfs, uint64_t ino, uint32_t version, struct varve_place place);
 /* Corrects size and times of a regular file from its backing file where that knows better. */
-void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait);
+void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait, uint64_t settled);
+/* Counts how often an open file's size and times came to the catalog. Whoever reads a row asks
+ * before it: a close in between makes the row old though nothing is open any more. */
+static inline uint64_t
+vfs_settled(struct varve_vfs *vfs)
+{
+    return atomic_load(&vfs->settled);
+}
 /* Takes size, blocks and mtime from `st`; true if that changed anything. */
 bool vfs_take_stat(struct varve_inode *inode, const struct stat *st);
 /* The ctime of a change at `now_ns`: the backing filesystem's clock may be coarser than ours and
@@ -194,6 +248,38 @@ bool vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns);
 /* relatime of what is read without being open: directories and symlinks. Best effort. */
 void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);
 int64_t vfs_ns(struct timespec time);
+struct timespec vfs_timespec(int64_t ns);
+
+/* --- origin.c --- */
+/* Inode, version, owner and path shall be written into the backing file's xattr. */
+void
+vfs_mark_origin(struct varve_vfs *vfs, uint64_t ino, uint32_t version, struct varve_place place);
+/* Writes what is to be written. No locks held. */
+void origin_write_marks(struct varve_vfs *vfs);
+
+/* Takes setuid, setgid and so on from the rows alone: `change` sets no size and no mtime. */
+VARVE_MUST_CHECK bool
+vfs_change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *change,
+                struct varve_inode *ret, struct varve_error *err);
+
+/* --- pass.c --- */
+/* Must a write by somebody unprivileged strip something? */
+bool pass_has_privileges(struct varve_vfs *vfs, const struct varve_inode *inode);
+/* No locks held: the inode just got setuid, setgid or capabilities. */
+void pass_privileges_given(struct varve_vfs *vfs, uint64_t ino);
+/* Locked: strips what the kernel's writes should have stripped; `inode` (may be NULL) follows. */
+void pass_settle_privileges(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *inode);
+/* Locked: what the backing file went through until now was no write by the kernel. */
+void pass_watch_from_now(struct vnode *vnode);
+/* Locked: `open` is no longer with the kernel. */
+void pass_closed(struct varve_vfs *vfs, struct varve_open *open);
+/* Locked: can size and times change without us, unseen by the kernel's own cache? */
+bool pass_unsteady(const struct vnode *vnode);
+/* Locked, if there is a vnode, and nobody has it open through us: is the backing file at `place`
+ * mapped or open elsewhere? */
+bool pass_in_use(struct varve_vfs *vfs, const struct vnode *vnode, const struct varve_place *place);
+/* Forgets the files that are no longer mapped; at_end: all. */
+void pass_sweep(struct varve_vfs *vfs, bool at_end);
 
 /* --- crash.c --- */
 /* After a start that follows a crash: brings size and mtime of the file up to date, once. */

@@ -5,6 +5,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 
+/* How often who waits for a vnode looks whether its holder has become slow. */
+#define LOCK_LOOK_NS 1000000
+
+/* Longer than any kernel's tick. */
+#define TICK_NS (VARVE_NS_PER_SECOND / 50)
+
 static struct vnode **
 bucket_of(struct varve_vfs *vfs, uint64_t ino)
 {
@@ -108,6 +114,72 @@ vnode_lock(struct vnode *vnode)
     (void)varve_lock_enter(&vnode->lock);
 }
 
+/* Set in threads that serve many others. */
+static _Thread_local bool quick;
+
+void
+varve_vfs_be_quick(bool yes)
+{
+    quick = yes;
+}
+
+static bool
+would_take_long(uint64_t ino, struct varve_error *err)
+{
+    return varve_error_set(err, VARVE_ERROR_WAIT, EINPROGRESS,
+                           "inode %" PRIu64 " is being copied or synced", ino);
+}
+
+bool
+varve_vfs_takes_long(const struct varve_error *err)
+{
+    return err->kind == VARVE_ERROR_WAIT && varve_error_errno(err) == EINPROGRESS;
+}
+
+/* Others hold the lock for a moment only, unless they say that they are slow. */
+bool
+vnode_try_lock(struct vnode *vnode)
+{
+    if (pthread_mutex_trylock(&vnode->lock) == 0)
+        return true;
+    while (!atomic_load(&vnode->slow)) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail for this clock */
+        until.tv_nsec += LOCK_LOOK_NS;
+        if (until.tv_nsec >= VARVE_NS_PER_SECOND) {
+            until.tv_nsec -= VARVE_NS_PER_SECOND;
+            until.tv_sec++;
+        }
+        if (pthread_mutex_clocklock(&vnode->lock, CLOCK_MONOTONIC, &until) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool
+vnode_enter(struct vnode *vnode, struct varve_error *err)
+{
+    if (quick)
+        return vnode_try_lock(vnode) || would_take_long(vnode->ino, err);
+    vnode_lock(vnode);
+    return true;
+}
+
+bool
+vnode_slow_begin(struct vnode *vnode, struct varve_error *err)
+{
+    if (quick)
+        return would_take_long(vnode->ino, err);
+    atomic_store(&vnode->slow, true);
+    return true;
+}
+
+void
+vnode_slow_end(struct vnode *vnode)
+{
+    atomic_store(&vnode->slow, false);
+}
+
 void
 vnode_unlock(struct varve_vfs *vfs, struct vnode *vnode)
 {
@@ -146,7 +218,10 @@ vnode_acquire(struct varve_vfs *vfs, uint64_t ino, struct vnode **ret,
     struct vnode *vnode = vnode_get(vfs, ino);
     if (vnode == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open inode %" PRIu64, ino);
-    vnode_lock(vnode);
+    if (!vnode_enter(vnode, err)) {
+        vnode_put(vfs, vnode);
+        return false;
+    }
     if (!vnode_load(vfs, vnode, ret_inode, err)) {
         vnode_release(vfs, vnode);
         return false;
@@ -218,22 +293,52 @@ vnode_live_file(const struct vnode *vnode)
            vnode->content.place.tier != VARVE_TIER_NONE && vnode->content.place.file != 0;
 }
 
+void
+vnode_agree_on_mtime(struct vnode *vnode)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, vfs_timespec(vnode->content.mtime_ns)};
+    if (vnode->fd >= 0)
+        (void)futimens(vnode->fd, times); /* else the file counts as written just now */
+}
+
+static int64_t
+later_of(int64_t a_ns, int64_t b_ns)
+{
+    return a_ns > b_ns ? a_ns : b_ns;
+}
+
+/* The backing filesystem's clock ticks more slowly than ours, so a write of just now may have an
+ * older time than what was done before it. Older by more than a tick: somebody had set the time
+ * to one that had not come. */
+static int64_t
+time_of_write(int64_t before_ns, int64_t file_ns)
+{
+    bool lags = file_ns < before_ns && before_ns - file_ns < TICK_NS;
+    return lags ? before_ns + 1 : file_ns;
+}
+
 bool
 vnode_take_stat(struct vnode *vnode, struct varve_inode *inode, const struct stat *st)
 {
     uint64_t size = (uint64_t)st->st_size;
-    int64_t mtime_ns = vfs_ns(st->st_mtim);
+    int64_t file_mtime_ns = vfs_ns(st->st_mtim);
     bool more_blocks = inode->blocks != vfs_blocks(st);
     inode->blocks = vfs_blocks(st);
-    if (inode->size == size && inode->mtime_ns == mtime_ns)
+    if (inode->size == size && inode->mtime_ns == file_mtime_ns)
         return more_blocks;
-    if (vnode->seen.ctime_ns < inode->ctime_ns)
-        vnode->seen.ctime_ns = inode->ctime_ns;
-    if (vnode->seen.size != size || vnode->seen.mtime_ns != mtime_ns)
-        vnode->seen.ctime_ns = vfs_later(vnode->seen.ctime_ns, mtime_ns);
-    vnode->seen.size = inode->size = size;
-    vnode->seen.mtime_ns = inode->mtime_ns = mtime_ns;
-    inode->ctime_ns = vnode->seen.ctime_ns;
+    if (vnode->seen.size != size || vnode->seen.file_mtime_ns != file_mtime_ns) {
+        int64_t before_ns = later_of(vnode->seen.mtime_ns, inode->mtime_ns);
+        vnode->seen.mtime_ns = time_of_write(before_ns, file_mtime_ns);
+        before_ns = later_of(vnode->seen.ctime_ns, inode->ctime_ns);
+        vnode->seen.ctime_ns = vfs_later(before_ns, vnode->seen.mtime_ns);
+    }
+    vnode->seen.size = size;
+    vnode->seen.file_mtime_ns = file_mtime_ns;
+    if (inode->size == size && inode->mtime_ns == vnode->seen.mtime_ns)
+        return more_blocks;
+    inode->size = size;
+    inode->mtime_ns = vnode->seen.mtime_ns;
+    inode->ctime_ns = later_of(inode->ctime_ns, vnode->seen.ctime_ns);
     return true;
 }
 
@@ -292,11 +397,15 @@ vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
     varve_catalog_begin(vfs->catalog);
     if (!varve_catalog_end(vfs->catalog, flush_rows(vfs, vnode, file ? &st : NULL, err), err))
         return varve_error_wrap(err, "bring inode %" PRIu64 " up to date", vnode->ino);
+    atomic_fetch_add(&vfs->settled, 1);
     vnode->opens = 0;
     vnode->heat = 0;
     vnode->atime_ns = 0;
-    /* With writers left, bytes may follow that this fstat has not seen. */
-    if (vnode->writers == 0)
+    if (file && vnode->writers == 0 && !vnode->mapped &&
+        vfs_ns(st.st_mtim) != vnode->content.mtime_ns)
+        vnode_agree_on_mtime(vnode);
+    /* With writers or mappings left, bytes may follow that this fstat has not seen. */
+    if (vnode->writers == 0 && !vnode->mapped)
         vnode->dirty = false;
     return true;
 }

@@ -8,6 +8,7 @@
 /* After a crash numbers that were not committed may come again while their files are still there.
  */
 #define NUMBERS_TRIED_MAX 1000000u
+#define QUICK_CUT_BYTES_MAX (UINT64_C(64) << 20)
 
 static enum varve_tier
 other_tier(enum varve_tier tier)
@@ -131,14 +132,13 @@ insert_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content 
         return false;
     if (old.value != 0 && !retire_row(vfs, old, fresh->place.file, ret_place, err))
         return false;
+    fresh->mtime_ns = inode.mtime_ns; /* until something is written */
     if (!varve_catalog_content_insert(vfs->catalog, fresh, &fresh->id, err))
         return false;
     inode.content = fresh->id;
     inode.size = fresh->size;
     if (fresh->size == 0)
         inode.blocks = 0;
-    inode.mtime_ns = fresh->mtime_ns;
-    inode.ctime_ns = vfs_now(vfs);
     return varve_catalog_inode_update(vfs->catalog, &inode, err);
 }
 
@@ -151,7 +151,6 @@ install_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_place p
     struct varve_content fresh = {.ino = vnode->ino,
                                   .version = vnode->content.version + 1,
                                   .size = size,
-                                  .mtime_ns = vfs_now(vfs),
                                   .phase = VARVE_PHASE_LIVE,
                                   .place = place,
                                   .current = true};
@@ -176,6 +175,7 @@ start_empty(struct varve_vfs *vfs, struct vnode *vnode, bool with_file, struct v
     if (!install_version(vfs, vnode, place, 0, err))
         return undo_file(vfs, &place, fd);
     vnode_replace_fd(vnode, fd);
+    vnode_agree_on_mtime(vnode);
     vnode->name_fresh = with_file;
     return true;
 }
@@ -193,6 +193,7 @@ version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error
     vnode->content = row;
     vnode->name_fresh = true;
     vnode_replace_fd(vnode, fd);
+    vnode_agree_on_mtime(vnode);
     return true;
 }
 
@@ -203,9 +204,12 @@ finish_adoption(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *
 {
     if (!vnode->adopted)
         return true;
-    if (!varve_catalog_sync(vfs->catalog, err))
+    if (!vnode_slow_begin(vnode, err))
+        return false;
+    vnode->adopted = !varve_catalog_sync(vfs->catalog, err);
+    vnode_slow_end(vnode);
+    if (vnode->adopted)
         return varve_error_wrap(err, "new version of inode %" PRIu64, vnode->ino);
-    vnode->adopted = false;
     return true;
 }
 
@@ -215,6 +219,7 @@ adopt_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
     if (!vnode_need_fd(vfs, vnode, err) ||
         !install_version(vfs, vnode, vnode->content.place, vnode->content.size, err))
         return false;
+    vnode_agree_on_mtime(vnode);
     vnode->adopted = true;
     return finish_adoption(vfs, vnode, err);
 }
@@ -222,7 +227,7 @@ adopt_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 /* The copy is durable before the row names it: until then the frozen bytes are the only good ones
  * (INV-2). */
 static bool
-copy_file(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varve_error *err)
+copy_and_install(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varve_error *err)
 {
     struct varve_place place;
     int fd;
@@ -239,8 +244,19 @@ copy_file(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varv
         return undo_file(vfs, &place, fd);
     }
     vnode_replace_fd(vnode, fd);
+    vnode_agree_on_mtime(vnode);
     vnode->name_fresh = false;
     return true;
+}
+
+static bool
+copy_file(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, struct varve_error *err)
+{
+    if (!vnode_slow_begin(vnode, err))
+        return false;
+    bool ok = copy_and_install(vfs, vnode, keep, err);
+    vnode_slow_end(vnode);
+    return ok;
 }
 
 static bool
@@ -288,6 +304,22 @@ is_file_of_size(const struct vnode *vnode, uint64_t size)
     return size == vnode->content.size;
 }
 
+/* Locked. Giving back the blocks of a large file takes the filesystem below a while. */
+static bool
+cut_file(struct vnode *vnode, uint64_t size, struct varve_error *err)
+{
+    struct stat st;
+    if (fstat(vnode->fd, &st) != 0)
+        return varve_error_system(err, errno, "look at backing file");
+    bool slow = (uint64_t)st.st_size > size && (uint64_t)st.st_size - size > QUICK_CUT_BYTES_MAX;
+    if (slow && !vnode_slow_begin(vnode, err))
+        return false;
+    bool ok = ftruncate(vnode->fd, (off_t)size) == 0 ||
+              varve_error_system(err, errno, "truncate backing file");
+    vnode_slow_end(vnode);
+    return ok;
+}
+
 bool
 version_truncate(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, struct varve_error *err)
 {
@@ -302,7 +334,5 @@ version_truncate(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, stru
     if (!version_for_write(vfs, vnode, size, err))
         return false;
     vnode->changes++;
-    if (ftruncate(vnode->fd, (off_t)size) != 0)
-        return varve_error_system(err, errno, "truncate backing file");
-    return true;
+    return cut_file(vnode, size, err);
 }

@@ -7,6 +7,7 @@
 #include <sys/xattr.h>
 
 #define OWN_PREFIX "user.varve."
+#define CAPABILITY "security.capability"
 /* Pieces are listed at one time; a file on more discs than a set has is not made. */
 #define PIECES_MAX VARVE_SET_DISCS_MAX
 
@@ -186,9 +187,12 @@ flush_if_open(struct varve_vfs *vfs, uint64_t ino)
     struct vnode *vnode = vnode_peek(vfs, ino);
     if (vnode == NULL)
         return;
-    vnode_lock(vnode);
-    VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));
-    vnode_release(vfs, vnode);
+    if (vnode_try_lock(vnode)) {
+        VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));
+        pass_settle_privileges(vfs, vnode, NULL);
+        vnode_unlock(vfs, vnode);
+    }
+    vnode_put(vfs, vnode);
 }
 
 static bool
@@ -247,6 +251,8 @@ varve_vfs_xattr_get(struct varve_vfs *vfs, uint64_t ino, const char *name, struc
 {
     if (is_own(name))
         return get_own(vfs, ino, name, ret, err);
+    if (strcmp(name, CAPABILITY) == 0)
+        flush_if_open(vfs, ino); /* written since it was given, it is there no longer */
     struct varve_error missing;
     if (varve_catalog_xattr_get(vfs->catalog, ino, name, ret, &missing))
         return true;
@@ -364,7 +370,11 @@ varve_vfs_xattr_set(struct varve_vfs *vfs, uint64_t ino, const char *name, const
     if (change.acl != NULL && !acl_decode(value, size, &acl, err))
         return false;
     varve_catalog_begin(vfs->catalog);
-    return varve_catalog_end(vfs->catalog, set_row(vfs, ino, &change, err), err);
+    if (!varve_catalog_end(vfs->catalog, set_row(vfs, ino, &change, err), err))
+        return false;
+    if (strcmp(name, CAPABILITY) == 0)
+        pass_privileges_given(vfs, ino);
+    return true;
 }
 
 /* Inside a unit. */

@@ -177,14 +177,53 @@ finish_recall(bool resident, const struct varve_error *failure)
 }
 
 bool
-varve_vfs_xattr_get(struct varve_vfs *v, uint64_t ino, const char *name, struct varve_buffer *ret,
-                    struct varve_error *err)
+varve_open_on_discs(struct varve_open *open_file)
 {
-    if (strcmp(name, "user.varve.state") != 0)
-        return varve_error_set(err, VARVE_ERROR_NOT_FOUND, ENODATA, "xattr");
-    VARVE_LOCKED(&v->lock);
-    varve_buffer_text(ret, ino == SLOW && !v->resident ? "migrated" : "resident");
+    VARVE_LOCKED(&open_file->vfs->lock);
+    return open_file->ino == SLOW && !open_file->vfs->resident;
+}
+
+bool
+varve_open_try_close(struct varve_open *open_file)
+{
+    varve_open_close(open_file);
     return true;
+}
+
+bool
+varve_open_pass(struct varve_open *open_file, bool forced, struct varve_pass *ret,
+                struct varve_error *err)
+{
+    (void)open_file;
+    (void)err;
+    *ret = (struct varve_pass){.how = VARVE_PASS_NO};
+    return !forced;
+}
+
+void
+varve_open_pass_refused(struct varve_open *open_file, bool for_good)
+{
+    (void)open_file;
+    (void)for_good;
+}
+
+bool
+varve_vfs_passes(const struct varve_vfs *v)
+{
+    (void)v;
+    return false;
+}
+
+void
+varve_vfs_be_quick(bool yes)
+{
+    (void)yes;
+}
+
+bool
+varve_vfs_takes_long(const struct varve_error *err)
+{
+    return err->kind == VARVE_ERROR_WAIT && varve_error_errno(err) == EINPROGRESS;
 }
 
 /* What the mount can ask for and this test does not. */
@@ -219,6 +258,9 @@ UNSUPPORTED(varve_vfs_readdir, struct varve_vfs *v, uint64_t ino, uint64_t after
 UNSUPPORTED(varve_vfs_parent, struct varve_vfs *v, uint64_t ino, uint64_t *ret)
 UNSUPPORTED(varve_vfs_statfs, struct varve_vfs *v, struct statvfs *ret)
 UNSUPPORTED(varve_vfs_fsync, struct varve_vfs *v, uint64_t ino)
+UNSUPPORTED(varve_open_strip, struct varve_open *o, bool *ret_stripped)
+UNSUPPORTED(varve_vfs_xattr_get, struct varve_vfs *v, uint64_t ino, const char *name,
+            struct varve_buffer *ret)
 UNSUPPORTED(varve_vfs_xattr_set, struct varve_vfs *v, uint64_t ino, const char *name,
             const void *value, size_t size, int flags)
 UNSUPPORTED(varve_vfs_xattr_remove, struct varve_vfs *v, uint64_t ino, const char *name)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mountvfs DIR MOUNTPOINT - a mount over catalog and store alone, without engine and libraries, for
- * tests of the filesystem. Makes DIR/catalog.sqlite and the tiers DIR/ssd, DIR/hdd if they are not
- * there; serves until it is unmounted, or stops on SIGTERM. */
+/* mountvfs DIR MOUNTPOINT [nopassthrough] [nouring] - a mount over catalog and store alone, without
+ * engine and libraries, for tests of the filesystem. Makes DIR/catalog.sqlite and the tiers
+ * DIR/ssd, DIR/hdd if they are not there; serves until it is unmounted, or stops on SIGTERM. */
 #include <varve/file.h>
 #include <varve/fuse.h>
 
@@ -57,11 +57,10 @@ wait_for_signal(void *context)
 }
 
 static bool
-serve(struct varve_vfs *vfs, const char *dir, const char *mountpoint, struct varve_error *err)
+serve(struct varve_vfs *vfs, const struct varve_mount_options *options, struct varve_error *err)
 {
     VARVE_CLEANUP(varve_mount_free) struct varve_mount *mount = NULL;
-    struct varve_mount_options options = {.mountpoint = mountpoint, .source = dir};
-    if (!varve_mount_new(vfs, &options, &mount, err))
+    if (!varve_mount_new(vfs, options, &mount, err))
         return false;
     pthread_t waiter;
     int sys = pthread_create(&waiter, NULL, wait_for_signal, mount);
@@ -74,8 +73,9 @@ serve(struct varve_vfs *vfs, const char *dir, const char *mountpoint, struct var
 }
 
 static bool
-run(const char *dir, const char *mountpoint, struct varve_error *err)
+run(const struct varve_mount_options *options, struct varve_error *err)
 {
+    const char *dir = options->source;
     char catalog_path[4096], ssd[4096], hdd[4096];
     (void)snprintf(catalog_path, sizeof catalog_path, "%s/catalog.sqlite", dir);
     (void)snprintf(ssd, sizeof ssd, "%s/ssd", dir);
@@ -87,7 +87,7 @@ run(const char *dir, const char *mountpoint, struct varve_error *err)
     if (!make_dir(dir, err) || !open_catalog(catalog_path, clock, &catalog, err) ||
         !open_store(catalog, ssd, hdd, &store, err))
         return false;
-    struct varve_vfs_options options = {
+    struct varve_vfs_options vfs_options = {
         .catalog = catalog,
         .store = store,
         .clock = clock,
@@ -95,15 +95,21 @@ run(const char *dir, const char *mountpoint, struct varve_error *err)
         .first_tier = VARVE_TIER_SSD,
         .heat_half_life_ns = INT64_C(7) * 86400 * 1000000000,
     };
-    return varve_vfs_new(&options, &vfs, err) && serve(vfs, dir, mountpoint, err);
+    return varve_vfs_new(&vfs_options, &vfs, err) && serve(vfs, options, err);
 }
 
 int
 main(int count, char **arguments)
 {
-    if (count != 3 || arguments[1][0] != '/') {
-        (void)fprintf(stderr, "usage: mountvfs DIR MOUNTPOINT (DIR absolute)\n");
+    if (count < 3 || arguments[1][0] != '/') {
+        (void)fprintf(stderr, "usage: mountvfs DIR MOUNTPOINT [OPTION...] (DIR absolute)\n");
         return 2;
+    }
+    struct varve_mount_options options = {.source = arguments[1], .mountpoint = arguments[2]};
+    for (int i = 3; i < count; i++) {
+        options.no_passthrough =
+            options.no_passthrough || strcmp(arguments[i], "nopassthrough") == 0;
+        options.no_uring = options.no_uring || strcmp(arguments[i], "nouring") == 0;
     }
     (void)umask(022);
     sigset_t signals; /* blocked in all threads: one of them waits for these */
@@ -112,7 +118,7 @@ main(int count, char **arguments)
     (void)sigaddset(&signals, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     struct varve_error err = {0};
-    if (run(arguments[1], arguments[2], &err))
+    if (run(&options, &err))
         return 0;
     (void)fprintf(stderr, "mountvfs: %s\n", err.text);
     return 1;

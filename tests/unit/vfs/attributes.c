@@ -264,7 +264,7 @@ test_virtual_attributes_tell_the_state(void **state)
 }
 
 static void
-test_origin_is_marked_at_the_last_close(void **state)
+test_origin_is_marked_after_the_last_close(void **state)
 {
     struct fixture *f = *state;
     uint64_t ino = make_file(f, ROOT, "a\"b\\c\n");
@@ -273,6 +273,7 @@ test_origin_is_marked_at_the_last_close(void **state)
     char path[200], value[200] = "", want[200];
     (void)snprintf(path, sizeof path, "%s/ssd/objects/%02x/%016llx", f->dir,
                    (unsigned)(place.file & 0xff), (unsigned long long)place.file);
+    OK(varve_vfs_reap(f->vfs, &f->err));
     ssize_t size = getxattr(path, "user.varve.origin", value, sizeof value - 1);
     if (size < 0 && errno == ENOTSUP)
         skip();
@@ -308,7 +309,7 @@ main(void)
         T(test_heat_decays_by_half_life),
         T(test_xattrs),
         T(test_virtual_attributes_tell_the_state),
-        T(test_origin_is_marked_at_the_last_close),
+        T(test_origin_is_marked_after_the_last_close),
         T(test_statfs_is_of_both_tiers_counted_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

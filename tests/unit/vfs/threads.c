@@ -226,6 +226,8 @@ burn(struct engine *engine, const struct varve_content *content)
     uint8_t bytes[BYTES];
     need(varve_store_open_file(f->store, &content->place, O_RDONLY, &fd, &err), &err);
     need(content->size == BYTES && varve_file_pread(fd, bytes, BYTES, 0, &err), &err);
+    (void)close(fd); /* whoever else has the file open is a reason not to release it */
+    fd = -1;
     for (size_t i = 1; i < BYTES; i++)
         need(bytes[i] == bytes[0], &err);
     engine->discs = realloc(engine->discs, (engine->count + 1) * sizeof *engine->discs);

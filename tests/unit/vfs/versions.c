@@ -242,6 +242,14 @@ test_orphans_go_at_the_next_start(void **state)
     expect_consistent(f);
 }
 
+static enum varve_pass_how
+pass(struct fixture *f, struct varve_open *open)
+{
+    struct varve_pass pass;
+    OK(varve_open_pass(open, false, &pass, &f->err));
+    return pass.how;
+}
+
 static void
 test_freeze_rules(void **state)
 {
@@ -257,7 +265,7 @@ test_freeze_rules(void **state)
     FAILS_AS(varve_vfs_freeze(f->vfs, ino, START_NS - 1, &got, &f->err), BUSY);
     struct varve_open *reader = open_file(f, ino, O_RDONLY);
     assert_true(varve_open_backing_fd(reader) >= 0); /* only asks */
-    assert_true(varve_open_pass(reader) >= 0);
+    assert_int_equal(pass(f, reader), VARVE_PASS_ALL);
     FAILS_AS(varve_vfs_freeze(f->vfs, ino, INT64_MAX, &got, &f->err), BUSY);
     varve_open_close(reader);
     reader = open_file(f, ino, O_RDONLY); /* read through us: that is no obstacle */
@@ -267,7 +275,7 @@ test_freeze_rules(void **state)
     assert_int_equal(got.size, 9);
     assert_true(got.mtime_ns == START_NS);
     assert_int_equal(varve_open_backing_fd(reader), -1);
-    assert_int_equal(varve_open_pass(reader), -1);
+    assert_int_equal(pass(f, reader), VARVE_PASS_NO);
     FAILS_AS(varve_vfs_freeze(f->vfs, ino, INT64_MAX, &got, &f->err), EXISTS);
     varve_open_close(reader);
     OK(varve_vfs_thaw(f->vfs, got.id, &f->err));
@@ -384,28 +392,22 @@ test_access_modes(void **state)
 }
 
 static void
-count_notice(void *context, uint64_t ino)
-{
-    *(uint64_t *)context = ino;
-}
-
-static void
 test_kernel_writes_past_us(void **state)
 {
     struct fixture *f = *state;
-    uint64_t noticed = 0;
-    varve_vfs_set_notify_port(f->vfs, &(struct varve_notify_port){&noticed, count_notice});
+    struct varve_pass pass;
     uint64_t ino = make_file(f, ROOT, "file");
     struct varve_open *open = open_file(f, ino, O_RDWR);
     assert_int_equal(varve_open_backing_fd(open), -1); /* asking makes no file */
     assert_int_equal(count_files(f), 0);
-    int fd = varve_open_pass(open);
-    assert_true(fd >= 0);
-    assert_int_equal(pwrite(fd, "kernel", 6, 0), 6);
+    OK(varve_open_pass(open, false, &pass, &f->err));
+    assert_int_equal(pass.how, VARVE_PASS_ALL);
+    assert_true(pass.unsteady); /* a mapping could change times */
+    assert_int_equal(pwrite(pass.fd, "kernel", 6, 0), 6);
     assert_int_equal(attributes(f, ino).size, 6);
-    assert_int_equal(noticed, 0);
+    assert_true(attributes(f, ino).unsteady);
     varve_open_close(open);
-    assert_int_equal(noticed, ino);
+    assert_false(attributes(f, ino).unsteady);
     expect_text(f, ino, "kernel");
     assert_int_equal(content_of(f, ino).size, 6);
     expect_consistent(f);

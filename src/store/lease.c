@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lease.c - whether anybody else has a backing file open.
+ *
+ * What the kernel does with a backing file in passthrough, it does without us, and a mapping goes
+ * on when all who opened the file have closed it. Only the filesystem below knows: it grants a
+ * write lease on a file (fcntl(2), F_SETLEASE) to its only user alone. The lease is given back at
+ * once; nobody is to be kept out, we just ask. */
+#include "store_internal.h"
+
+#include <fcntl.h>
+#include <signal.h>
+
+#define PROBE_NAME ".lease"
+
+/* `fd` is the only descriptor of ours. */
+static bool
+has_other_users(int fd)
+{
+    /* Who opens the file in this very moment makes the kernel send us a signal: one that nobody
+     * minds, as the default one (SIGIO) would end the process. */
+    (void)fcntl(fd, F_SETSIG, SIGURG);
+    if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0)
+        return true;
+    (void)fcntl(fd, F_SETLEASE, F_UNLCK);
+    return false;
+}
+
+/* Leases are of use if they are refused while there is another user, and only then. */
+static bool
+leases_work(int first_fd, int tmp_fd)
+{
+    VARVE_CLEANUP_FD int second_fd = openat(tmp_fd, PROBE_NAME, O_RDONLY | O_CLOEXEC);
+    if (second_fd < 0 || !has_other_users(first_fd))
+        return false;
+    (void)close(second_fd);
+    second_fd = -1;
+    return !has_other_users(first_fd);
+}
+
+bool
+store_probe_leases(const struct store_path *path)
+{
+    int flags = O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC;
+    VARVE_CLEANUP_FD int fd = openat(path->tmp_fd, PROBE_NAME, flags, 0600);
+    if (fd < 0)
+        return false;
+    bool work = leases_work(fd, path->tmp_fd);
+    /* Programs may ask for O_DIRECT, and an open in passthrough fails where it is not to be had. */
+    VARVE_CLEANUP_FD int direct_fd =
+        openat(path->tmp_fd, PROBE_NAME, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    (void)unlinkat(path->tmp_fd, PROBE_NAME, 0); /* else the next start empties tmp/ */
+    return work && direct_fd >= 0;
+}
+
+bool
+varve_store_may_pass(const struct varve_store *store, const struct varve_place *place)
+{
+    const struct store_path *path;
+    struct varve_error unused;
+    return store_path_of(store, place, &path, &unused) && atomic_load(&path->may_pass);
+}
+
+void
+varve_store_never_pass(const struct varve_store *store, const struct varve_place *place)
+{
+    for (size_t i = 0; i < store->count; i++) {
+        if (store->paths[i].path_id == place->path_id && store->paths[i].tier == place->tier)
+            atomic_store(&store->paths[i].may_pass, false);
+    }
+}
+
+bool
+varve_store_passes(const struct varve_store *store)
+{
+    for (size_t i = 0; i < store->count; i++) {
+        if (atomic_load(&store->paths[i].may_pass))
+            return true;
+    }
+    return false;
+}
+
+bool
+varve_store_in_use(const struct varve_store *store, const struct varve_place *place, int fd)
+{
+    const struct store_path *path;
+    struct varve_error unused;
+    VARVE_CLEANUP_FD int own_fd = -1;
+    if (!store_path_of(store, place, &path, &unused) || !path->leases)
+        return false; /* then no file of this path was ever passed */
+    if (fd < 0 && !varve_store_open_file(store, place, O_RDWR, &own_fd, &unused))
+        return false; /* gone: whoever looks at the file itself will say so */
+    return has_other_users(fd >= 0 ? fd : own_fd);
+}
