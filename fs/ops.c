@@ -166,6 +166,9 @@ negotiate(void *userdata, struct fuse_conn_info *conn)
     mount->features.readdirplus = (conn->capable & FUSE_CAP_READDIRPLUS) != 0;
     want(conn, FUSE_CAP_SPLICE_WRITE);
     want(conn, FUSE_CAP_SPLICE_MOVE);
+    /* Without opendir here libfuse then says that there is none: the kernel opens directories by
+     * itself, and keeps what it listed until a name in them changes, which only this mount does. */
+    want(conn, FUSE_CAP_NO_OPENDIR_SUPPORT);
     want(conn, FUSE_CAP_CACHE_SYMLINKS); /* a target never changes */
     want(conn, FUSE_CAP_EXPORT_SUPPORT); /* lookup knows "." and ".." of any inode */
 #ifdef FUSE_CAP_DIRECT_IO_ALLOW_MMAP

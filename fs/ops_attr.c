@@ -84,7 +84,10 @@ attempt_setattr(struct fs_job *job, struct varve_error *err)
     job->need.ino = job->ino;
     job->need.size = UINT64_MAX;
     struct varve_inode inode;
-    if (!varve_vfs_setattr(job->mount->vfs, job->ino, &job->change, &inode, err))
+    struct varve_vfs *vfs = job->mount->vfs;
+    if (!varve_vfs_setattr(vfs, job->ino, &job->change, &inode, err) &&
+        (err->kind != VARVE_ERROR_NOT_FOUND ||
+         !varve_vfs_setattr_gone(vfs, job->ino, &job->change, &inode)))
         return false;
     struct stat attr;
     fs_stat(&inode, &attr);

@@ -95,7 +95,8 @@ run_engine(struct daemon *daemon, struct ports *ports, struct varve_engine *engi
                                                       .read_only = options->read_only,
                                                       .allow_other = options->allow_other,
                                                       .no_passthrough = options->no_passthrough,
-                                                      .no_uring = options->no_uring};
+                                                      .no_uring = options->no_uring,
+                                                      .no_acls = options->no_acls};
     VARVE_CLEANUP(varve_mount_free) struct varve_mount *mount = NULL;
     if (!varve_mount_new(varve_engine_vfs(engine), &mount_options, &mount, err))
         return false;

@@ -9,7 +9,7 @@ struct daemon_options {
     const char *dir;        /* of the archive, absolute */
     const char *mountpoint; /* absolute */
     bool read_only, allow_other;
-    bool no_passthrough, no_uring;
+    bool no_passthrough, no_uring, no_acls;
     bool background; /* keeps dir/varve.log within its bounds */
     /* Called once when everything is up, before requests are served. False stops the daemon. */
     bool (*ready)(void *context, struct varve_error *err);

@@ -42,10 +42,12 @@ parse_mount_options(struct cli *cli, const char *text, struct daemon_options *re
             ret->no_passthrough = true;
         } else if (strcmp(word, "nouring") == 0) {
             ret->no_uring = true;
+        } else if (strcmp(word, "noacl") == 0) {
+            ret->no_acls = true;
         } else if (strcmp(word, "rw") != 0 && word[0] != 0) {
             cli_usage(cli, err, "mount: unknown option '-o %s'", word);
-            return varve_error_hint(err,
-                                    "there are ro, rw, allow_other, nopassthrough and nouring");
+            return varve_error_hint(
+                err, "there are ro, rw, allow_other, noacl, nopassthrough and nouring");
         }
     }
     return true;

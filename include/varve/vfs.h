@@ -75,6 +75,9 @@ struct varve_setattr {
 VARVE_MUST_CHECK bool
 varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *change,
                   struct varve_inode *ret, struct varve_error *err);
+/* As varve_vfs_getattr_gone: fchmod(2) and the like of what nobody will see again. */
+bool varve_vfs_setattr_gone(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *change,
+                            struct varve_inode *ret);
 /* Regular files, directories, fifos, sockets, devices: `mode` with S_IFMT, as it was asked for: the
  * caller's umask, or the default ACL of `parent`, is applied here. */
 VARVE_MUST_CHECK bool

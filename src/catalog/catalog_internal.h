@@ -99,12 +99,13 @@ catalog_reader(struct varve_catalog *catalog, enum catalog_sql sql, struct varve
 /* The same for one that changes something: opens the transaction and the unit's savepoint. */
 sqlite3_stmt *
 catalog_writer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err);
-/* For pending rows themselves: no look at what is pending. */
+/* Opens the transaction, and the savepoint of a unit, if they are not open. */
+bool catalog_open_transaction(struct varve_catalog *catalog, struct varve_error *err);
+/* For the reading and writing of pending rows: no look at what is pending, and the transaction is
+ * open already if it changes anything. */
 sqlite3_stmt *
-catalog_row_reader(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err);
-sqlite3_stmt *
-catalog_row_writer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err);
-/* Runs a row writer whose parameters are one or two integers. */
+catalog_row_statement(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err);
+/* Runs such a statement whose parameters are one or two integers. */
 bool catalog_row_run_ids(struct varve_catalog *catalog, enum catalog_sql sql, uint64_t first,
                          uint64_t second, struct varve_error *err);
 /* True with *ret_row: whether there is a (further) row. */

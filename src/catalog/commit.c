@@ -141,6 +141,8 @@ finish_unit(struct varve_catalog *catalog, bool keep, struct varve_error *err)
 {
     if (keep)
         pending_unit_keep(catalog);
+    else if (catalog->savepoint)
+        pending_unit_forget(catalog);
     else
         pending_unit_undo(catalog);
     if (!catalog->savepoint)

@@ -66,7 +66,7 @@ content_read(struct varve_catalog *catalog, uint64_t id, struct varve_content *r
              struct varve_error *err)
 {
     VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_row_reader(catalog, SQL_CONTENT_GET, err);
+    sqlite3_stmt *statement = catalog_row_statement(catalog, SQL_CONTENT_GET, err);
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, id);
@@ -81,7 +81,7 @@ content_write(struct varve_catalog *catalog, const struct varve_content *content
 {
     VARVE_CLEANUP(catalog_reset)
     sqlite3_stmt *statement =
-        catalog_row_writer(catalog, stored ? SQL_CONTENT_UPDATE : SQL_CONTENT_INSERT, err);
+        catalog_row_statement(catalog, stored ? SQL_CONTENT_UPDATE : SQL_CONTENT_INSERT, err);
     if (statement == NULL)
         return false;
     bind_content(statement, content->id.value, content);

@@ -30,7 +30,7 @@ dentry_read(struct varve_catalog *catalog, uint64_t parent, const char *name,
             struct varve_dentry *ret, bool *ret_found, struct varve_error *err)
 {
     VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_row_reader(catalog, SQL_LOOKUP, err);
+    sqlite3_stmt *statement = catalog_row_statement(catalog, SQL_LOOKUP, err);
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, parent);
@@ -50,7 +50,7 @@ bool
 dentry_write(struct varve_catalog *catalog, const struct pending_row *row, struct varve_error *err)
 {
     VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_row_writer(catalog, SQL_DENTRY_INSERT, err);
+    sqlite3_stmt *statement = catalog_row_statement(catalog, SQL_DENTRY_INSERT, err);
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, row->now.dentry.cookie);
@@ -65,7 +65,7 @@ dentry_erase(struct varve_catalog *catalog, uint64_t parent, const char *name,
              struct varve_error *err)
 {
     VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_row_writer(catalog, SQL_DENTRY_DELETE, err);
+    sqlite3_stmt *statement = catalog_row_statement(catalog, SQL_DENTRY_DELETE, err);
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, parent);

@@ -62,7 +62,7 @@ inode_read(struct varve_catalog *catalog, uint64_t ino, struct varve_inode *ret,
            struct varve_error *err)
 {
     VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_row_reader(catalog, SQL_INODE_GET, err);
+    sqlite3_stmt *statement = catalog_row_statement(catalog, SQL_INODE_GET, err);
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, ino);
@@ -79,7 +79,7 @@ inode_write(struct varve_catalog *catalog, const struct varve_inode *inode, bool
 {
     VARVE_CLEANUP(catalog_reset)
     sqlite3_stmt *statement =
-        catalog_row_writer(catalog, stored ? SQL_INODE_UPDATE : SQL_INODE_INSERT, err);
+        catalog_row_statement(catalog, stored ? SQL_INODE_UPDATE : SQL_INODE_INSERT, err);
     if (statement == NULL)
         return false;
     bind_inode(statement, inode->ino, inode);
@@ -91,7 +91,7 @@ put_tombstone(struct varve_catalog *catalog, uint64_t ino, int64_t deleted_ns,
               struct varve_error *err)
 {
     VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_row_writer(catalog, SQL_TOMBSTONE_PUT, err);
+    sqlite3_stmt *statement = catalog_row_statement(catalog, SQL_TOMBSTONE_PUT, err);
     if (statement == NULL)
         return false;
     bind_u64(statement, 1, ino);
@@ -307,7 +307,8 @@ record(struct varve_catalog *catalog, uint64_t ino, int64_t ctime_ns, struct var
         /* Deleted while its record was being burned: without a tombstone a rebuild would bring it
          * back. */
         catalog_note_change(catalog);
-        return put_tombstone(catalog, ino, varve_clock_realtime(catalog->clock), err);
+        return catalog_open_transaction(catalog, err) &&
+               put_tombstone(catalog, ino, varve_clock_realtime(catalog->clock), err);
     }
     if (row->now.inode.recorded_ctime_ns >= ctime_ns)
         return true;

@@ -207,11 +207,12 @@ grow_notes(struct pending *pending)
     return true;
 }
 
-bool
-pending_note(struct varve_catalog *catalog, struct pending_row *row, struct varve_error *err)
+/* Under a savepoint nothing is noted: SQLite has what was before. */
+static bool
+note(struct varve_catalog *catalog, struct pending_row *row, struct varve_error *err)
 {
     struct pending *pending = &catalog->pending;
-    if (catalog->depth == 0 || row->unit == pending->unit)
+    if (catalog->depth == 0 || catalog->savepoint || row->unit == pending->unit)
         return true;
     if (!grow_notes(pending))
         return no_memory(err);
@@ -231,7 +232,7 @@ bool
 pending_change(struct varve_catalog *catalog, struct pending_row *row, struct varve_error *err)
 {
     struct pending *pending = &catalog->pending;
-    if (!pending_note(catalog, row, err))
+    if (!note(catalog, row, err))
         return false;
     set_dirty(pending, row, true);
     catalog_note_change(catalog);
@@ -256,6 +257,13 @@ pending_unit_undo(struct varve_catalog *catalog)
         set_dirty(pending, note->row, note->before.dirty);
         note->row->now = note->before;
     }
+    pending_unit_keep(catalog);
+}
+
+void
+pending_unit_forget(struct varve_catalog *catalog)
+{
+    pending_clear(catalog);
     pending_unit_keep(catalog);
 }
 
@@ -284,9 +292,12 @@ pending_room(struct varve_catalog *catalog)
 {
     struct pending *pending = &catalog->pending;
     struct varve_error ignored; /* sticks in the catalog: what comes next meets it */
-    if (catalog->depth > 0 || catalog->failed.kind != VARVE_ERROR_NONE)
+    if (catalog->failed.kind != VARVE_ERROR_NONE)
         return;
-    if (pending->dirty >= 2 * (size_t)PENDING_DIRTY_SOON)
+    if (pending->note_count >= PENDING_NOTES_MAX)
+        VARVE_IGNORE(catalog_open_transaction(catalog, &ignored));
+    bool writable = catalog->depth == 0 || catalog->savepoint;
+    if (writable && pending->dirty >= 2 * (size_t)PENDING_DIRTY_SOON)
         VARVE_IGNORE(pending_flush(catalog, PENDING_STEP, &ignored));
     if (pending->rows >= PENDING_ROWS_MAX + pending->dirty)
         forget(pending, false);

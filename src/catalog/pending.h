@@ -8,8 +8,9 @@
  * here; nothing else ever writes them.
  *
  * All of it under the catalog's lock. A unit notes what rows were before it first touched them; an
- * undone one puts that back. A unit that needs its changes in SQLite writes them inside its
- * savepoint, which undoes the writing, as the notes undo the marks here. */
+ * undone one puts that back. When a unit needs its changes in SQLite, or grows large, what is older
+ * than it is written first, then its savepoint is opened; from there on nothing is noted, and if it
+ * is undone everything is forgotten: SQLite has it all. */
 #ifndef VARVE_CATALOG_PENDING_H
 #define VARVE_CATALOG_PENDING_H
 
@@ -21,6 +22,8 @@
  * whoever changes one writes some. */
 #define PENDING_DIRTY_SOON 8192u
 #define PENDING_STEP 256u
+/* Rows that a unit may touch before it takes a savepoint. */
+#define PENDING_NOTES_MAX 2048u
 #define PENDING_BUCKETS 16384u /* a power of two */
 
 enum pending_kind { PENDING_INODE, PENDING_DENTRY, PENDING_CONTENT };
@@ -81,17 +84,17 @@ pending_change(struct varve_catalog *catalog, struct pending_row *row, struct va
 /* Takes a row that was read with another, unless a newer one is here. Best effort. */
 void pending_keep_read(struct varve_catalog *catalog, const struct varve_inode *inode);
 
-/* The end of the outermost unit. */
+/* The end of the outermost unit: it stands; it did not happen; or it did not happen and had a
+ * savepoint, which was rolled back. */
 void pending_unit_keep(struct varve_catalog *catalog);
 void pending_unit_undo(struct varve_catalog *catalog);
-/* Outside units, and with no row in hand: forgets what was read when there is too much of it, and
- * writes some when there is too much to write. */
+void pending_unit_forget(struct varve_catalog *catalog);
+/* With no row in hand: forgets what was read when there is too much of it, and writes some when
+ * there is too much to write. */
 void pending_room(struct varve_catalog *catalog);
 /* Forgets everything. */
 void pending_clear(struct varve_catalog *catalog);
 
-/* --- for flush.c --- */
-bool pending_note(struct varve_catalog *catalog, struct pending_row *row, struct varve_error *err);
 /* SQLite has the row as it is now. */
 void pending_written(struct varve_catalog *catalog, struct pending_row *row);
 
@@ -99,5 +102,7 @@ void pending_written(struct varve_catalog *catalog, struct pending_row *row);
 /* Writes up to `max` rows, those changed first. A failure stops the catalog. */
 VARVE_MUST_CHECK bool
 pending_flush(struct varve_catalog *catalog, size_t max, struct varve_error *err);
+/* Before a unit's savepoint is opened: writes what is older than the unit, and drops its notes. */
+VARVE_MUST_CHECK bool pending_flush_older(struct varve_catalog *catalog, struct varve_error *err);
 
 #endif

@@ -121,9 +121,8 @@ steer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *e
     return catalog_run(catalog, statement, err);
 }
 
-/* Opens the transaction, and the savepoint of a unit. */
-static bool
-open_transaction(struct varve_catalog *catalog, struct varve_error *err)
+bool
+catalog_open_transaction(struct varve_catalog *catalog, struct varve_error *err)
 {
     if (!catalog->in_transaction) {
         if (!steer(catalog, SQL_BEGIN, err))
@@ -131,7 +130,7 @@ open_transaction(struct varve_catalog *catalog, struct varve_error *err)
         catalog->in_transaction = true;
     }
     if (catalog->depth > 0 && !catalog->savepoint) {
-        if (!steer(catalog, SQL_UNIT, err))
+        if (!pending_flush_older(catalog, err) || !steer(catalog, SQL_UNIT, err))
             return false;
         catalog->savepoint = true;
     }
@@ -150,7 +149,7 @@ meet_need(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_erro
 }
 
 sqlite3_stmt *
-catalog_row_reader(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
+catalog_row_statement(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
 {
     if (catalog->failed.kind != VARVE_ERROR_NONE) {
         *err = catalog->failed;
@@ -160,24 +159,18 @@ catalog_row_reader(struct varve_catalog *catalog, enum catalog_sql sql, struct v
 }
 
 sqlite3_stmt *
-catalog_row_writer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
-{
-    sqlite3_stmt *statement = catalog_row_reader(catalog, sql, err);
-    return statement != NULL && open_transaction(catalog, err) ? statement : NULL;
-}
-
-sqlite3_stmt *
 catalog_reader(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
 {
-    sqlite3_stmt *statement = catalog_row_reader(catalog, sql, err);
+    sqlite3_stmt *statement = catalog_row_statement(catalog, sql, err);
     return statement != NULL && meet_need(catalog, sql, err) ? statement : NULL;
 }
 
 sqlite3_stmt *
 catalog_writer(struct varve_catalog *catalog, enum catalog_sql sql, struct varve_error *err)
 {
-    sqlite3_stmt *statement = catalog_row_writer(catalog, sql, err);
-    if (statement == NULL || !meet_need(catalog, sql, err))
+    sqlite3_stmt *statement = catalog_row_statement(catalog, sql, err);
+    if (statement == NULL || !catalog_open_transaction(catalog, err) ||
+        !meet_need(catalog, sql, err))
         return NULL;
     catalog_note_change(catalog);
     return statement;
@@ -234,7 +227,7 @@ bool
 catalog_row_run_ids(struct varve_catalog *catalog, enum catalog_sql sql, uint64_t first,
                     uint64_t second, struct varve_error *err)
 {
-    return run_ids(catalog, catalog_row_writer(catalog, sql, err), first, second, err);
+    return run_ids(catalog, catalog_row_statement(catalog, sql, err), first, second, err);
 }
 
 int

@@ -147,8 +147,8 @@ check_change(const struct varve_inode *inode, const struct varve_setattr *change
                            "set size of inode %" PRIu64, inode->ino);
 }
 
-static void
-apply_change(struct varve_inode *inode, const struct varve_setattr *change, int64_t now_ns)
+void
+vfs_apply_change(struct varve_inode *inode, const struct varve_setattr *change, int64_t now_ns)
 {
     if (change->mask & VARVE_SET_MODE)
         inode->mode = (inode->mode & S_IFMT) | (change->mode & 07777);
@@ -192,7 +192,7 @@ change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *cha
 {
     if (!varve_catalog_inode_get(vfs->catalog, ino, ret, err) || !check_change(ret, change, err))
         return false;
-    apply_change(ret, change, vfs_now(vfs));
+    vfs_apply_change(ret, change, vfs_now(vfs));
     if ((change->clear_suid && !drop_capabilities(vfs, ino, err)) ||
         ((change->mask & VARVE_SET_MODE) != 0 && !acl_follow_mode(vfs, ret, err)))
         return false;

@@ -116,7 +116,8 @@ varve_vfs_new(const struct varve_vfs_options *options, struct varve_vfs **ret,
         free_memory(vfs);
         return false;
     }
-    if (!mark_open(vfs, err) || !delete_orphans(vfs, err) || !reap_start(vfs, err)) {
+    if (!mark_open(vfs, err) || !delete_orphans(vfs, err) || !reap_start(vfs, err) ||
+        !pool_start(vfs, err)) {
         reap_stop(vfs);
         free_memory(vfs);
         return false;
@@ -134,6 +135,7 @@ varve_vfs_free(struct varve_vfs *vfs)
     pass_sweep(vfs, true);
     for (size_t i = 0; i < VFS_BUCKETS; i++)
         assert(vfs->buckets[i] == NULL); /* the contract: all files are closed */
+    pool_stop(vfs);
     reap_stop(vfs);
     mark_closed(vfs);
     (void)pthread_cond_destroy(&vfs->reap_wake);

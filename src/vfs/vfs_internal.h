@@ -6,11 +6,10 @@
  *                     synced, never while a recall is awaited, a port or a `ready` is called.
  *   2. catalog unit   varve_catalog_begin .. _end; short. Every change of an inode or content row
  *                     reads the row again inside its unit: the engine changes phases beside us.
- *   3. recall_lock, then table_lock; reap_lock; mark_lock; ghost_lock: leaves, held for a few
- *      instructions.
- * Names need no lock of their own: the unit is it. That a file is open is known by its vnode being
- * in the table, so unlink asks the table inside its unit, and an opener that comes too late finds
- * no inode row.
+ *   3. recall_lock, then table_lock; reap_lock; mark_lock; pool.lock; ghost_lock: leaves, held for
+ * a few instructions. Names need no lock of their own: the unit is it. That a file is open is known
+ * by its vnode being in the table, so unlink asks the table inside its unit, and an opener that
+ * comes too late finds no inode row.
  *
  * The catalog has the truth of everything but size and mtime of LIVE contents that are or were
  * open for writing: there the backing file has it. */
@@ -93,6 +92,23 @@ struct vnode {
     struct request *ended;   /* to be told by vnode_unlock() */
 };
 
+#define POOL_FILES_MAX 128u
+
+struct pooled_file {
+    struct varve_place place;
+    int fd;
+};
+
+struct file_pool {
+    pthread_mutex_t lock; /* a leaf */
+    pthread_cond_t wake;
+    struct pooled_file files[POOL_FILES_MAX];
+    size_t count, wanted;
+    bool taken; /* since the thread last looked */
+    bool filling, stopping, started;
+    pthread_t thread;
+};
+
 /* A backing file that shall say whose it is. */
 struct origin_mark {
     uint64_t ino;
@@ -133,6 +149,7 @@ struct varve_vfs {
     pthread_mutex_t reaping; /* one at a time; taken before reap_lock and any unit */
     struct varve_place *doomed;
     size_t doomed_count, doomed_capacity;
+    struct file_pool pool;
     pthread_mutex_t mark_lock; /* a leaf */
     struct origin_mark *marks;
     size_t mark_count, mark_capacity;
@@ -228,6 +245,9 @@ bool vnode_nameless(struct varve_vfs *vfs, uint64_t ino);
 
 /* --- attr.c --- */
 int64_t vfs_now(const struct varve_vfs *vfs);
+/* What setattr makes of the attributes alone. */
+void
+vfs_apply_change(struct varve_inode *inode, const struct varve_setattr *change, int64_t now_ns);
 /* Corrects size and times of a regular file from its backing file where that knows better. */
 void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait, uint64_t settled);
 /* Counts how often an open file's size and times came to the catalog. Whoever reads a row asks
@@ -318,10 +338,15 @@ VARVE_MUST_CHECK bool version_truncate(struct varve_vfs *vfs, struct vnode *vnod
 /* Locked: gives a resident, empty content without backing file one. */
 VARVE_MUST_CHECK bool
 version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
-/* A new backing file on `tier`, or on the other one when that is full. */
+/* A new backing file on `tier`, or on the other one when that is full; an empty one from the pool
+ * if that has one. */
 VARVE_MUST_CHECK bool
 version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
                     struct varve_place *ret, int *ret_fd, struct varve_error *err);
+/* The same, never from the pool. */
+VARVE_MUST_CHECK bool
+version_new_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
+                 struct varve_place *ret, int *ret_fd, struct varve_error *err);
 /* Locked: what was read of the content row may be old if it is not LIVE. */
 VARVE_MUST_CHECK bool
 version_reread(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
@@ -338,6 +363,12 @@ request_tell(struct varve_vfs *vfs, struct request *request, const struct varve_
 /* Locked: the descriptor of a recall under way if it has [0, end), else -1. */
 int recall_partial_fd(const struct vnode *vnode, uint64_t end);
 void recall_cancel_all(struct varve_vfs *vfs);
+
+/* --- pool.c --- */
+VARVE_MUST_CHECK bool pool_start(struct varve_vfs *vfs, struct varve_error *err);
+void pool_stop(struct varve_vfs *vfs);
+/* False: none is ready. */
+bool pool_take(struct varve_vfs *vfs, enum varve_tier tier, struct varve_place *ret, int *ret_fd);
 
 /* --- reap.c --- */
 VARVE_MUST_CHECK bool reap_start(struct varve_vfs *vfs, struct varve_error *err);

@@ -33,8 +33,8 @@ choose_path(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes, struct 
 }
 
 bool
-version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
-                    struct varve_place *ret, int *ret_fd, struct varve_error *err)
+version_new_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
+                 struct varve_place *ret, int *ret_fd, struct varve_error *err)
 {
     struct varve_place place;
     struct varve_error failure;
@@ -52,6 +52,14 @@ version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
     }
     *err = failure;
     return false;
+}
+
+bool
+version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
+                    struct varve_place *ret, int *ret_fd, struct varve_error *err)
+{
+    return (bytes == 0 && pool_take(vfs, tier, ret, ret_fd)) ||
+           version_new_file(vfs, tier, bytes, ret, ret_fd, err);
 }
 
 /* The file has no row yet, so nothing names it. */

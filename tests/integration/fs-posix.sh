@@ -252,6 +252,32 @@ many_files() {
         equal 20000 "$(ls -lR . | grep -c '^-')" && seq 1 2 20000 | xargs rm &&
         equal 10000 "$(find . -type f | wc -l)" && rm -r "$m/many"
 }
+# The kernel keeps listings: each change of a name must show in the next one, and in one read from its beginning again.
+listings_follow() {
+    mkdir "$m/listed" "$m/beside" && cd "$m/listed" && python3 - <<'PYTHON'
+import os
+def names(): return sorted(os.listdir("."))
+names()
+for change, wanted in (
+    (lambda: open("a", "w").close(), ["a"]),
+    (lambda: os.link("a", "b"), ["a", "b"]),
+    (lambda: os.rename("b", "c"), ["a", "c"]),
+    (lambda: os.mkdir("d"), ["a", "c", "d"]),
+    (lambda: os.symlink("x", "e"), ["a", "c", "d", "e"]),
+    (lambda: os.rename("c", "../beside/c"), ["a", "d", "e"]),
+    (lambda: os.rmdir("d"), ["a", "e"]),
+    (lambda: os.rename("e", "a"), ["a"]),
+    (lambda: os.unlink("a"), []),
+):
+    change()
+    assert names() == wanted == names(), (names(), wanted)
+folder = os.open(".", os.O_RDONLY)
+assert os.listdir(folder) == []
+open("again", "w").close()
+assert os.listdir(folder) == ["again"]  # os.listdir rewinds
+assert os.listdir("../beside") == ["c"]
+PYTHON
+}
 removes_while_listing() {
     mkdir "$m/list" && cd "$m/list" && seq 3000 | xargs touch && python3 - <<'PY'
 import os
@@ -332,6 +358,7 @@ ok "errors are those of POSIX" errors
 ok "link counts of directories" link_counts
 ok "df and the mount table say what it is" statfs_makes_sense
 ok "20,000 files in one directory" many_files
+ok "a listing shows every change before it" listings_follow
 ok "removing while listing sees every name once" removes_while_listing
 ok "parallel writers" parallel_writers
 ok "a second mount at the same place is refused" second_mount_is_refused

@@ -10,7 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lib/archive.sh
 . "$here/../lib/archive.sh"
 needs_mounts
-needs python3 mkfs.ext4
+needs python3 mkfs.ext4 setfacl setfattr
 make_work posix-tiers
 chmod 755 "$work"
 archive=$work/archive mnt=$work/mnt plain=$work/plain
@@ -53,9 +53,35 @@ judge() { # judge STATE SEED COUNT: runs the differ; its lines are ours
     done <"$work/tap"
     ok "$1: came to the end" equal yes $ended
 }
+# Everything that an inode can carry, on discs and back by a rebuild.
+carries_much() {
+    mkdir -p "$mnt/much/d" && echo 1 >"$mnt/much/f" && cd "$mnt/much" &&
+        setfacl -m u:61001:rw,g:61050:r f && setfacl -d -m u:61002:rwx,m::rx d && setfacl -m g:61051:rwx d &&
+        echo 2 >d/inherits && mkdir -m 2750 d/below && setfattr -n user.big -v "$(printf 'v%.0s' {1..60000})" f &&
+        python3 - f <<'PY' && chmod 6755 f && touch -d '2001-02-03 04:05:06.000000007' f
+import os, sys
+os.setxattr(sys.argv[1], "user.64k", bytes(range(256)) * 256)
+for i in range(40):
+    os.setxattr(sys.argv[1], "trusted.%d" % i, b"t" * (i * 97))
+PY
+}
+facts_of_much() {
+    (cd "$mnt/much" && find . | sort | xargs getfacl --numeric && find . | sort |
+        xargs getfattr -hd -m '^(user\.[^v]|trusted|system)' -e hex &&
+        find . -printf '%P %i %m %U %G %s %T@\n' | sort) 2>/dev/null
+}
+rebuild_brings_it_back() {
+    facts_of_much >"$work/much" && grep -q user:61001:rw- "$work/much" && grep -q user.64k "$work/much" &&
+        "$varve" umount "$mnt" && "$varve" rebuild "$archive" && "$varve" mount "$archive" "$mnt" &&
+        facts_of_much | diff "$work/much" - | cut -c 1-200 && cmp <(facts_of_much) "$work/much" &&
+        touch "$mnt/much/d/new" && getfacl --numeric "$mnt/much/d/new" | grep -q '^user:61002:rwx'
+}
 ok "an archive is mounted" mounts
+ok "files with ACLs and great xattrs" carries_much
 judge premigrated "${2:-1}" "${3:-10}"
 judge migrated "${2:-1}" "${3:-10}"
 ok "the archive is clean" clean_check
+ok "is archived" "$varve" archive "$mnt/much" --wait
+ok "a rebuild brings back ACLs and xattrs" rebuild_brings_it_back
 ok "unmounts" "$varve" umount "$mnt"
 finish_tap

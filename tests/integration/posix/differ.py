@@ -477,6 +477,10 @@ class Process:
         os.close(answer_write)
         self.commands, self.answers = os.fdopen(command_write, "wb"), os.fdopen(answer_read, "rb")
 
+    def stop(self):
+        self.commands.close()
+        os.waitpid(self.pid, 0)
+
     def ask(self, line):
         pickle.dump(line, self.commands)
         self.commands.flush()
@@ -489,6 +493,11 @@ class Side:
         self.describer = Process(base, "root", Describer())
         self.users = {user: Process(base, user, Worker()) for user in USERS}
         self.dead = set()
+
+    def stop(self):
+        """The last one first: each has the pipes of those that were made before it."""
+        for process in [*reversed(self.users.values()), self.describer]:
+            process.stop()
 
     def make(self, name):
         path = os.path.join(self.base, name)
@@ -685,7 +694,7 @@ class Random:
         n, p = self.name, self.pick
         table = [
             (10, lambda: "mkdir %s %s" % (n(), p(DIRECTORY_MODES))), (10, lambda: "create %s %s" % (n(), p(MODES))),
-            (3, lambda: "mknod %s %s %s 1 3" % (n(), p(["fifo", "sock", "reg"]), p(MODES))),
+            (3, lambda: "mknod %s %s %s 1 3" % (n(), p(["sock", "reg"]), p(MODES))),
             (4, lambda: "symlink %s %s" % (p(NAMES + ["none", "../c", "."]), n())), (6, lambda: "link %s %s" % (n(), n())),
             (6, lambda: "unlink %s" % n()), (3, lambda: "rmdir %s" % n()), (10, lambda: "rename %s %s" % (n(), n())),
             (4, lambda: "rename %s %s %s" % (n(), n(), p(["noreplace", "exchange", "exchange"]))),
@@ -802,6 +811,8 @@ def main(arguments):
         run_staged(duel, tables[0], staged_cases(tables[3:], int(arguments[4]), int(arguments[5])), tap)
     else:
         run_random(duel, int(arguments[3]), int(arguments[4]), tap)
+    duel.plain.stop()
+    duel.mount.stop()
     print("# %d operations compared" % duel.steps)
     return tap.end()
 

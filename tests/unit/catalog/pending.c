@@ -255,6 +255,37 @@ test_nothing_left(void **state)
     assert_int_equal(after.inodes, before.inodes);
 }
 
+/* A unit of any size stands or falls whole, with what was pending before it. */
+static void
+test_large_unit(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned round = 0; round < 4; round++) {
+        struct varve_catalog_totals before, after;
+        struct varve_inode older = {.mode = 0100644, .nlink = 1, .size = 5};
+        uint64_t older_ino, ino = 0;
+        bool keep = round % 2 == 1;
+        MUST(varve_catalog_totals(f->catalog, &before, &err));
+        MUST(varve_catalog_inode_insert(f->catalog, &older, &older_ino, &err));
+        varve_catalog_begin(f->catalog);
+        older.ino = older_ino;
+        older.size = 6;
+        MUST(varve_catalog_inode_update(f->catalog, &older, &err));
+        for (unsigned i = 0; i < 50000; i++) {
+            struct varve_inode inode = {.mode = 0100644, .nlink = 1, .size = i};
+            MUST(varve_catalog_inode_insert(f->catalog, &inode, &ino, &err));
+        }
+        assert_int_equal(varve_catalog_end(f->catalog, keep, &err), keep);
+        MUST(varve_catalog_inode_get(f->catalog, older_ino, &older, &err));
+        assert_int_equal(older.size, keep ? 6 : 5);
+        assert_int_equal(varve_catalog_inode_get(f->catalog, ino, &older, &err), keep);
+        MUST(varve_catalog_totals(f->catalog, &after, &err));
+        assert_int_equal(after.inodes, before.inodes + 1 + (keep ? 50000 : 0));
+        if (round >= 1)
+            fixture_reopen(f);
+    }
+}
+
 int
 main(void)
 {
@@ -262,6 +293,7 @@ main(void)
         FIXTURE_TEST(test_random),
         FIXTURE_TEST(test_random_again),
         FIXTURE_TEST(test_nothing_left),
+        FIXTURE_TEST(test_large_unit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
