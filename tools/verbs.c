@@ -34,7 +34,7 @@ const struct verb verbs[] = {
      "Starts the daemon of the archive in DIR and returns when the mount answers. The log is\n"
      "DIR/varve.log, the socket of the API DIR/varve.sock.",
      OPTIONS({"foreground", NULL, "stay in the foreground, log to stderr", 'f'},
-             {"option", "LIST", "mount options: ro, allow_other", 'o'}),
+             {"option", "LIST", "mount options: ro, allow_other, noacl", 'o'}),
      verb_mount},
     {"umount", "MOUNTPOINT", 1, 1, "end a mount and its daemon",
      "Unmounts, and waits until the daemon has ended its work and is gone.", NULL, verb_umount},
