@@ -22,12 +22,12 @@ unmount_at_exit "$plain"
 unmount_at_exit "$m"
 truncate -s 512M "$work/image" && mkfs.ext4 -q -b 4096 -O ea_inode "$work/image" &&
     mount -o loop,relatime "$work/image" "$plain" 2>"$work/loop.log" || skip_all "no ext4 to compare with: $(tail -n 1 "$work/loop.log")"
-start() {
-    "$mountvfs" "$work/archive" "$m" 2>"$work/server.log" &
+start() { # start [OPTION]
+    "$mountvfs" "$work/archive" "$m" "$@" 2>"$work/server.log" &
     server=$!
     until_true 20 is_mounted "$m"
 }
-again() { umount "$m" && wait "$server" && start; }
+again() { umount "$m" && wait "$server" && start "$@"; }
 start || skip_all "cannot mount"
 mkdir "$m/a" "$plain/a"
 
@@ -51,7 +51,12 @@ pass_on() {
 for table in "$here"/posix/*.cases; do
     pass_on "$here/posix/differ.py" "$m/a" "$plain/a" table "$table"
 done
-pass_on "$here/posix/differ.py" "$m/a" "$plain/a" random "${1:-1}" "${2:-60}"
+pass_on "$here/posix/differ.py" "$m/a" "$plain/a" random "${1:-1}" "${2:-40}"
+# The same where the kernel does not read and write the files by itself.
+ok "is mounted without passthrough" again nopassthrough
+pass_on "$here/posix/differ.py" "$m/a" "$plain/a" table "$here"/posix/*.cases
+pass_on "$here/posix/differ.py" "$m/a" "$plain/a" random "${1:-1}" "$((${2:-40} / 3))"
+ok "is mounted as before" again
 mkdir "$m/directory" && pass_on "$directories" "$m/directory"
 
 handles_survive() {
