@@ -23,7 +23,7 @@ truncate -s 512M "$work/image" && mkfs.ext4 -q -b 4096 -O ea_inode "$work/image"
     skip_all "no ext4 to compare with: $(tail -n 1 "$work/loop.log")"
 
 mounts() {
-    "$varve" init "$archive" --library virtual --media 64MiB --slots 30 --drives 3 --set 2+1 &&
+    "$varve" init "$archive" --library virtual --media 64MiB --slots 60 --drives 3 --set 2+1 &&
         "$varve" mount "$archive" "$mnt"
 }
 hook() { # hook STATE COMMANDS: a program that brings all files below $1 into that state
@@ -33,8 +33,10 @@ hook() { # hook STATE COMMANDS: a program that brings all files below $1 into th
     printf 'echo "# $good of $left files are %s" >&2\n[ "$good" -eq "$left" ]\n' "$1" >>"$work/hook-$1"
     chmod +x "$work/hook-$1"
 }
-hook premigrated "'$varve' archive \"\$1\" --wait >/dev/null"
-hook migrated "'$varve' archive \"\$1\" --wait >/dev/null; '$varve' release \"\$1\" >/dev/null"
+# What does not fit into one set waits for the next.
+archive_all="for _ in 1 2 3; do '$varve' archive \"\$1\" --wait >/dev/null; done"
+hook premigrated "$archive_all"
+hook migrated "$archive_all; '$varve' release \"\$1\" >/dev/null"
 
 judge() { # judge STATE SEED COUNT: runs the differ; its lines are ours
     local ended=no
