@@ -44,6 +44,7 @@
 struct fs_handle {
     struct varve_open *open;
     uint64_t ino;
+    bool direct; /* set before the kernel knows the handle */
     struct fs_node *node;
     bool passed; /* counts in its node's passes */
     atomic_uint uses;
@@ -79,15 +80,21 @@ struct fs_job {
     } need;
     struct fuse_bufvec *incoming; /* write: libfuse's, until the request waits */
     uint8_t *held;                /* then: our copy of `size` bytes */
+    bool may_cut;                 /* read: less than asked for will do */
     void *ring;                   /* over io_uring: where they stay until the answer */
     int mode;                     /* fallocate */
     struct fs_handle *to;         /* copy_file_range */
     uint64_t to_offset;
     struct varve_setattr change;
-    struct fuse_file_info fi; /* open */
-    bool slow;                /* known to take long: not even tried here */
-    bool strip;               /* setuid, setgid and capabilities must go with the change */
+    struct varve_reader reader; /* who asks */
+    struct fuse_file_info fi;   /* open */
+    bool slow;                  /* known to take long: not even tried here */
+    bool strip;                 /* setuid, setgid and capabilities must go with the change */
 };
+
+/* Before the device of a mount of plain type `fuse`; mount.fuse(8) runs what stands before the #.
+ */
+#define VARVE_FUSE_PREFIX "varve#"
 
 struct fs_wait; /* wait.c */
 struct fs_work; /* work.c */
@@ -110,6 +117,7 @@ struct varve_mount {
     char *mountpoint;
     unsigned threads_max;
     unsigned device_minor; /* of the mount: names its connection under /sys/fs/fuse */
+    atomic_ulong flags;    /* MS_*, as the kernel has them */
     struct fs_features features;
 
     bool passthrough;             /* negotiated */
@@ -144,8 +152,9 @@ struct varve_mount {
     size_t note_count, note_capacity;
     bool notes_quit, stop_wanted, served;
     pthread_cond_t note_event, stop_event;
-    pthread_t notifier, stopper;
-    bool has_notifier, has_stopper;
+    pthread_t notifier, stopper, watcher;
+    bool has_notifier, has_stopper, has_watcher;
+    int watch_quit;   /* eventfd */
     pthread_t looker; /* uring.c */
     pthread_cond_t look_event;
     bool has_looker;
@@ -191,6 +200,17 @@ static inline struct fs_handle *
 fs_handle_of(const struct fuse_file_info *fi)
 {
     return (struct fs_handle *)(uintptr_t)fi->fh;
+}
+
+/* `fi` may be NULL. */
+static inline struct varve_reader
+fs_reader_of(fuse_req_t req, const struct fuse_file_info *fi)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    return (struct varve_reader){.uid = ctx->uid,
+                                 .gid = ctx->gid,
+                                 .pid = ctx->pid,
+                                 .no_wait = fi != NULL && (fi->flags & O_NONBLOCK) != 0};
 }
 
 /* --- ops.c --- */
@@ -314,17 +334,28 @@ void fs_waits_finish(struct varve_mount *mount);
 VARVE_MUST_CHECK bool fs_notify_start(struct varve_mount *mount, struct varve_error *err);
 void fs_notify_finish(struct varve_mount *mount);
 
-/* --- mounted.c --- */
-struct fs_mounted {
-    bool mounted;
-    unsigned device_minor;
-    char type[64];
-    char source[256];
-};
-/* What the kernel has mounted last at `path` (absolute, resolved), from /proc/self/mountinfo:
- * nothing at `path` itself is touched, so a dead mount cannot hang us. */
+/* --- mount_flags.c --- */
+/* Flags of a list of words as mountinfo has it; other words are skipped. */
+unsigned long fs_flags_of_words(const char *text);
 VARVE_MUST_CHECK bool
-fs_mounted_at(const char *path, struct fs_mounted *ret, struct varve_error *err);
+fs_flags_finish(const char *mountpoint, unsigned long flags, struct varve_error *err);
+
+/* --- watch.c --- */
+/* From here on the vfs and `flags` follow what the kernel says of the mount. */
+VARVE_MUST_CHECK bool fs_watch_start(struct varve_mount *mount, struct varve_error *err);
+void fs_watch_finish(struct varve_mount *mount);
+/* Before an operation that changed something is answered: makes it durable if the mount has `sync`,
+ * or the option that `flag` is: MS_DIRSYNC for names, else 0. Bytes are the kernel's to fsync. */
+VARVE_MUST_CHECK bool
+fs_settle(struct varve_mount *mount, unsigned long flag, struct varve_error *err);
+
+/* --- mounted.c --- */
+/* As varve_mounted_at(), for a path that is absolute and resolved. */
+VARVE_MUST_CHECK bool
+fs_mounted_at(const char *path, struct varve_mounted *ret, struct varve_error *err);
+/* False with the reason unless it is a mount of varve. */
+VARVE_MUST_CHECK bool
+fs_is_ours(const char *path, const struct varve_mounted *mounted, struct varve_error *err);
 /* Absolute path without symlinks, also if the last part is a dead mount. Malloc'd. */
 VARVE_MUST_CHECK bool fs_resolve(const char *path, char **ret, struct varve_error *err);
 

@@ -47,7 +47,7 @@ static bool
 check_mountpoint(const char *mountpoint, char **ret, struct varve_error *err)
 {
     VARVE_CLEANUP_FREE char *path = NULL;
-    struct fs_mounted mounted;
+    struct varve_mounted mounted;
     if (!fs_resolve(mountpoint, &path, err))
         return varve_error_wrap(err, "mount point");
     if (!fs_mounted_at(path, &mounted, err))
@@ -56,7 +56,7 @@ check_mountpoint(const char *mountpoint, char **ret, struct varve_error *err)
         (void)varve_error_set(err, VARVE_ERROR_BUSY, 0,
                               "mount point '%s' is in use: %s of '%s' is mounted there", path,
                               mounted.type, mounted.source);
-        if (strcmp(mounted.type, "fuse.varve") == 0)
+        if (mounted.ours)
             (void)varve_error_hint(err, "varve umount '%s'", path);
         return false;
     }
@@ -68,6 +68,29 @@ check_mountpoint(const char *mountpoint, char **ret, struct varve_error *err)
                                path);
     *ret = VARVE_TAKE(path);
     return true;
+}
+
+/* Words that every libfuse knows; fs_flags_finish() says the others. */
+static bool
+add_flags(unsigned long flags, char **all)
+{
+    static const struct {
+        unsigned long flag;
+        const char *word;
+    } words[] = {{MS_RDONLY, "ro"},       {MS_NOEXEC, "noexec"},   {MS_SYNCHRONOUS, "sync"},
+                 {MS_DIRSYNC, "dirsync"}, {MS_NOATIME, "noatime"}, {MS_NODIRATIME, "nodiratime"}};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if ((flags & words[i].flag) != 0)
+            ok = ok && fuse_opt_add_opt(all, words[i].word) == 0;
+    }
+    /* Programs and devices of a user's archive must not have the rights of others; libfuse begins
+     * with nosuid and nodev. */
+    if (geteuid() == 0 && (flags & MS_NOSUID) == 0)
+        ok = ok && fuse_opt_add_opt(all, "suid") == 0;
+    if (geteuid() == 0 && (flags & MS_NODEV) == 0)
+        ok = ok && fuse_opt_add_opt(all, "dev") == 0;
+    return ok;
 }
 
 static bool
@@ -86,14 +109,16 @@ add_options(struct varve_mount *mount, const struct varve_mount_options *options
 {
     VARVE_CLEANUP_FREE char *source = NULL;
     VARVE_CLEANUP_FREE char *all = NULL;
-    if (asprintf(&source, "fsname=%s", options->source) < 0)
+    const char *prefix = options->plain_type ? VARVE_FUSE_PREFIX : "";
+    if (asprintf(&source, "fsname=%s%s", prefix, options->source) < 0)
         return false;
     /* Root mounts for everybody, as with any other filesystem; the modes say who may do what. */
     bool allow_other = options->allow_other || geteuid() == 0;
-    return fuse_opt_add_opt(&all, "default_permissions,subtype=varve") == 0 &&
+    return fuse_opt_add_opt(&all, "default_permissions") == 0 &&
            fuse_opt_add_opt_escaped(&all, source) == 0 &&
+           (options->plain_type || fuse_opt_add_opt(&all, "subtype=varve") == 0) &&
            (!allow_other || fuse_opt_add_opt(&all, "allow_other") == 0) &&
-           (!options->read_only || fuse_opt_add_opt(&all, "ro") == 0) && add_uring(mount, &all) &&
+           add_flags(options->flags, &all) && add_uring(mount, &all) &&
            fuse_opt_add_arg(args, "varve") == 0 && fuse_opt_add_arg(args, "-o") == 0 &&
            fuse_opt_add_arg(args, all) == 0;
 }
@@ -156,7 +181,7 @@ stop_thread(void *context)
     struct varve_error err = {0};
     if (geteuid() == 0)
         (void)umount2(mount->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW); /* gone already: fine */
-    else if (!varve_unmount(mount->mountpoint, &err))
+    else if (!varve_unmount(mount->mountpoint, 0, &err))
         varve_log(VARVE_LOG_INFO, "stop: %s", err.text);
     if (!wait_grace(mount))
         cut_connection(mount);
@@ -166,7 +191,8 @@ stop_thread(void *context)
 static bool
 start_threads(struct varve_mount *mount, struct varve_error *err)
 {
-    if (!fs_waits_start(mount, err) || !fs_uring_start(mount, err) || !fs_notify_start(mount, err))
+    if (!fs_waits_start(mount, err) || !fs_uring_start(mount, err) ||
+        !fs_notify_start(mount, err) || !fs_watch_start(mount, err))
         return false;
     int sys = pthread_create(&mount->stopper, NULL, stop_thread, mount);
     if (sys != 0)
@@ -183,6 +209,7 @@ varve_mount_new(struct varve_vfs *vfs, const struct varve_mount_options *options
     if (mount == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "mount");
     mount->vfs = vfs;
+    mount->watch_quit = -1;
     mount->features.no_passthrough = options->no_passthrough;
     mount->features.no_uring = options->no_uring;
     mount->features.no_acls = options->no_acls;
@@ -196,15 +223,18 @@ varve_mount_new(struct varve_vfs *vfs, const struct varve_mount_options *options
     (void)pthread_cond_init(&mount->work_event, NULL);
     (void)pthread_cond_init(&mount->look_event, NULL);
     fuse_set_log_func(hear_libfuse);
-    struct fs_mounted mounted;
+    struct varve_mounted mounted;
     if (!check_mountpoint(options->mountpoint, &mount->mountpoint, err) ||
         !new_session(mount, options, err))
         return false;
     if (fuse_session_mount(mount->session, mount->mountpoint) != 0)
         return fail_with_last_words(err, mount->mountpoint);
-    if (!fs_mounted_at(mount->mountpoint, &mounted, err) || !start_threads(mount, err))
+    if (!fs_flags_finish(mount->mountpoint, options->flags, err) ||
+        !fs_mounted_at(mount->mountpoint, &mounted, err))
         return varve_error_wrap(err, "mount at '%s'", mount->mountpoint);
     mount->device_minor = mounted.device_minor;
+    if (!start_threads(mount, err))
+        return varve_error_wrap(err, "mount at '%s'", mount->mountpoint);
     *ret = VARVE_TAKE(mount);
     return true;
 }
@@ -286,6 +316,7 @@ varve_mount_free(struct varve_mount *mount)
     if (mount->has_stopper)
         (void)pthread_join(mount->stopper, NULL); /* ours and joinable */
     fs_waits_finish(mount);
+    fs_watch_finish(mount);
     fs_uring_finish(mount);
     fs_work_finish(mount);
     if (mount->session != NULL)

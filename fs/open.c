@@ -13,8 +13,10 @@
  * - direct: content that is still on discs. A read through the page cache that waits for a robot
  *   would hold locked pages and could only be killed, not interrupted; a direct read is an ordinary
  *   request that a signal ends. It stays direct until it is closed, also when the recall is done.
- */
+ *   So it is with strictatime: reads from the page cache would not be seen. */
 #include "fs_internal.h"
+
+#include <sys/mount.h>
 
 static void
 link_handle(struct varve_mount *mount, struct fs_handle *handle)
@@ -46,7 +48,9 @@ try_to_pass(struct varve_mount *mount, struct fs_node *node, struct fs_handle *h
 {
     bool forced = node->passes > 0, for_good = false;
     *pass = (struct varve_pass){.how = VARVE_PASS_NO};
-    if (!forced && (node->handles > 0 || !fs_passthrough_on(mount)))
+    /* The kernel syncs no passthrough write because of the mount, and tells of no read. */
+    bool all_ours = (atomic_load(&mount->flags) & (MS_STRICTATIME | MS_SYNCHRONOUS)) != 0;
+    if (!forced && (node->handles > 0 || all_ours || !fs_passthrough_on(mount)))
         return true;
     if (!varve_open_pass(handle->open, forced, pass, err))
         return false;
@@ -82,7 +86,8 @@ decide_mode(struct varve_mount *mount, struct fs_node *node, struct fs_handle *h
         fi->direct_io = 1;
         return true;
     case VARVE_PASS_NO:
-        fi->direct_io = varve_open_on_discs(handle->open);
+        handle->direct = varve_open_on_discs(handle->open);
+        fi->direct_io = handle->direct || (atomic_load(&mount->flags) & MS_STRICTATIME) != 0;
         fi->keep_cache = !fi->direct_io;
         return true;
     }
@@ -160,11 +165,11 @@ give_handle(struct varve_mount *mount, uint64_t ino, struct varve_open *open,
 }
 
 static bool
-open_handle(struct varve_mount *mount, uint64_t ino, struct fuse_file_info *fi,
-            struct varve_error *err)
+open_handle(struct varve_mount *mount, const struct varve_reader *reader, uint64_t ino,
+            struct fuse_file_info *fi, struct varve_error *err)
 {
     struct varve_open *open = NULL;
-    return varve_vfs_open(mount->vfs, ino, fi->flags, &open, err) &&
+    return varve_vfs_open_by(mount->vfs, reader, ino, fi->flags, &open, err) &&
            give_handle(mount, ino, open, fi, err);
 }
 
@@ -188,7 +193,7 @@ close_handle(struct varve_mount *mount, struct fs_handle *handle)
 static bool
 attempt_open(struct fs_job *job, struct varve_error *err)
 {
-    if (!open_handle(job->mount, job->ino, &job->fi, err))
+    if (!open_handle(job->mount, &job->reader, job->ino, &job->fi, err))
         return false;
     /* Interrupted: the kernel will never release what it does not know to be open. */
     if (fuse_reply_open(job->req, &job->fi) == -ENOENT)
@@ -204,6 +209,7 @@ fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         .req = req,
         .what = "open",
         .attempt = attempt_open,
+        .reader = fs_reader_of(req, fi),
         .ino = ino,
         .fi = *fi,
         .slow = (fi->flags & O_DSYNC) != 0,
@@ -220,7 +226,7 @@ make_or_find(fuse_req_t req, uint64_t parent, const char *name, mode_t mode, int
     uint32_t type_and_mode = (mode & 07777) | S_IFREG;
     *ret_made = varve_vfs_make(vfs, &caller, parent, name, type_and_mode, 0, ret, err);
     if (*ret_made)
-        return true;
+        return fs_settle(fs_mount_of(req), MS_DIRSYNC, err);
     if (err->kind != VARVE_ERROR_EXISTS || (flags & O_EXCL) != 0)
         return false;
     return varve_vfs_lookup(vfs, parent, name, ret, err);
@@ -238,7 +244,13 @@ fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
         fs_reply_error(req, "create", parent, &err);
         return;
     }
-    if (!open_handle(mount, inode.ino, fi, &err)) {
+    const struct varve_reader reader = fs_reader_of(req, fi);
+    if (made)
+        fi->flags &= ~O_TRUNC; /* it is empty, and its times are in the answer already */
+    bool ok = open_handle(mount, &reader, inode.ino, fi, &err);
+    if (ok && (fi->flags & O_TRUNC) != 0) /* found after all, and emptied: other attributes now */
+        (void)!varve_vfs_getattr(mount->vfs, inode.ino, &inode, &undo);
+    if (!ok) {
         if (made) /* a create that fails leaves no name; if this fails too, it leaves an empty file
                    */
             (void)!varve_vfs_unlink(mount->vfs, parent, name, &undo);

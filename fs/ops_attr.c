@@ -64,16 +64,13 @@ change_of(const struct stat *attr, int to_set)
         change.mask |= VARVE_SET_SIZE;
         change.size = (uint64_t)attr->st_size;
     }
-    struct timespec now = {0};
-    if (to_set & (FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW))
-        (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
     if (to_set & FUSE_SET_ATTR_ATIME) {
-        change.mask |= VARVE_SET_ATIME;
-        change.atime_ns = ns_of(to_set & FUSE_SET_ATTR_ATIME_NOW ? now : attr->st_atim);
+        change.mask |= to_set & FUSE_SET_ATTR_ATIME_NOW ? VARVE_SET_ATIME_NOW : VARVE_SET_ATIME;
+        change.atime_ns = ns_of(attr->st_atim);
     }
     if (to_set & FUSE_SET_ATTR_MTIME) {
-        change.mask |= VARVE_SET_MTIME;
-        change.mtime_ns = ns_of(to_set & FUSE_SET_ATTR_MTIME_NOW ? now : attr->st_mtim);
+        change.mask |= to_set & FUSE_SET_ATTR_MTIME_NOW ? VARVE_SET_MTIME_NOW : VARVE_SET_MTIME;
+        change.mtime_ns = ns_of(attr->st_mtim);
     }
     return change;
 }
@@ -89,6 +86,8 @@ attempt_setattr(struct fs_job *job, struct varve_error *err)
         (err->kind != VARVE_ERROR_NOT_FOUND ||
          !varve_vfs_setattr_gone(vfs, job->ino, &job->change, &inode)))
         return false;
+    if (!fs_settle(job->mount, 0, err))
+        return false;
     struct stat attr;
     fs_stat(&inode, &attr);
     (void)fuse_reply_attr(job->req, &attr, fs_attr_timeout(&inode));
@@ -103,6 +102,7 @@ fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct
         .mount = fs_mount_of(req),
         .req = req,
         .what = "setattr",
+        .reader = fs_reader_of(req, NULL),
         .attempt = attempt_setattr,
         .ino = ino,
         .change = change_of(attr, to_set),
@@ -212,7 +212,8 @@ fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
         return;
     struct varve_error err = {0};
     flags = xattr_flags(req, ino, name, flags);
-    if (varve_vfs_xattr_set(fs_mount_of(req)->vfs, ino, name, value, size, flags, &err))
+    if (varve_vfs_xattr_set(fs_mount_of(req)->vfs, ino, name, value, size, flags, &err) &&
+        fs_settle(fs_mount_of(req), 0, &err))
         (void)fuse_reply_err(req, 0);
     else
         fs_reply_error(req, "setxattr", ino, &err);
@@ -295,7 +296,8 @@ fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
     if (refuse_acl(req, name))
         return;
     struct varve_error err = {0};
-    if (varve_vfs_xattr_remove(fs_mount_of(req)->vfs, ino, name, &err))
+    if (varve_vfs_xattr_remove(fs_mount_of(req)->vfs, ino, name, &err) &&
+        fs_settle(fs_mount_of(req), 0, &err))
         (void)fuse_reply_err(req, 0);
     else
         fs_reply_error(req, "removexattr", ino, &err);

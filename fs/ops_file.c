@@ -16,7 +16,9 @@ attempt_read(struct fs_job *job, struct varve_error *err)
 {
     uint64_t size = job->size;
     int fd = -1;
-    if (!varve_open_read(job->handle->open, job->offset, &size, &fd, err)) {
+    bool ok = job->may_cut ? varve_open_read_some(job->handle->open, job->offset, &size, &fd, err)
+                           : varve_open_read(job->handle->open, job->offset, &size, &fd, err);
+    if (!ok) {
         job->need.ino = job->ino;
         job->need.offset = job->offset;
         job->need.size = job->size;
@@ -47,6 +49,10 @@ fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_f
         .mount = fs_mount_of(req),
         .req = req,
         .what = "read",
+        /* The kernel tells the owner of a direct read(2), which may be short. Pages that it fills
+         * for a mapping have none, and there a short answer would mean the end of the file. */
+        .may_cut = fs_handle_of(fi)->direct && fi->lock_owner != 0,
+        .reader = fs_reader_of(req, fi),
         .attempt = attempt_read,
         .handle = fs_handle_of(fi),
         .ino = ino,
@@ -119,6 +125,7 @@ fs_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *incoming, off_t
         .mount = fs_mount_of(req),
         .req = req,
         .what = "write",
+        .reader = fs_reader_of(req, fi),
         .attempt = attempt_write,
         .handle = fs_handle_of(fi),
         .ino = ino,
@@ -194,6 +201,7 @@ fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t lengt
         .mount = fs_mount_of(req),
         .req = req,
         .what = "fallocate",
+        .reader = fs_reader_of(req, fi),
         .attempt = attempt_fallocate,
         .handle = fs_handle_of(fi),
         .ino = ino,
@@ -205,7 +213,8 @@ fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t lengt
     });
 }
 
-/* What is not in a backing file as a whole counts as all data, which lseek(2) allows. */
+/* What is not in a backing file as a whole, or may be newer in the page cache, counts as all data,
+ * which lseek(2) allows. */
 static bool
 seek_plain(struct varve_vfs *vfs, uint64_t ino, off_t offset, int whence, off_t *ret,
            struct varve_error *err)
@@ -227,7 +236,7 @@ seek_backing(struct varve_open *open, off_t offset, int whence, off_t *ret)
     uint64_t rest = UINT64_MAX;
     int fd = -1;
     struct varve_error err = {0}; /* WAIT, or open for writing only: all data then */
-    if (!varve_open_read(open, (uint64_t)offset, &rest, &fd, &err))
+    if (varve_open_hides_data(open) || !varve_open_read(open, (uint64_t)offset, &rest, &fd, &err))
         return false;
     *ret = -ENXIO;
     if (fd < 0)
@@ -235,6 +244,8 @@ seek_backing(struct varve_open *open, off_t offset, int whence, off_t *ret)
     *ret = lseek(fd, offset, whence);
     if (*ret < 0)
         *ret = -errno;
+    else if ((uint64_t)*ret > (uint64_t)offset + rest) /* a kept head has more behind its bytes */
+        *ret = (off_t)((uint64_t)offset + rest);
     varve_open_done(open);
     return true;
 }
@@ -317,6 +328,7 @@ fs_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_in, struct fu
         .mount = fs_mount_of(req),
         .req = req,
         .what = "copy_file_range",
+        .reader = fs_reader_of(req, fi_in),
         .attempt = attempt_copy,
         .handle = fs_handle_of(fi_in),
         .ino = ino_in,

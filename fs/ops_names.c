@@ -2,6 +2,7 @@
 #include "fs_internal.h"
 
 #include <string.h>
+#include <sys/mount.h>
 
 /* The end of every operation that answers with an entry. */
 static void
@@ -25,6 +26,13 @@ reply_done(fuse_req_t req, const char *what, uint64_t ino, bool ok, const struct
         (void)fuse_reply_err(req, 0);
     else
         fs_reply_error(req, what, ino, err);
+}
+
+/* The end of every operation that changed names. */
+static bool
+settle(fuse_req_t req, struct varve_error *err)
+{
+    return fs_settle(fs_mount_of(req), MS_DIRSYNC, err);
 }
 
 /* "." and "..": only file handles from before a restart (NFS) are looked up so. */
@@ -92,7 +100,8 @@ fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t
     struct varve_inode inode;
     struct varve_error err = {0};
     bool ok =
-        varve_vfs_make(fs_mount_of(req)->vfs, &caller, parent, name, mode, rdev, &inode, &err);
+        varve_vfs_make(fs_mount_of(req)->vfs, &caller, parent, name, mode, rdev, &inode, &err) &&
+        settle(req, &err);
     reply_entry(req, "mknod", parent, ok, &inode, &err);
 }
 
@@ -106,7 +115,7 @@ void
 fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct varve_error err = {0};
-    bool ok = varve_vfs_unlink(fs_mount_of(req)->vfs, parent, name, &err);
+    bool ok = varve_vfs_unlink(fs_mount_of(req)->vfs, parent, name, &err) && settle(req, &err);
     reply_done(req, "unlink", parent, ok, &err);
 }
 
@@ -114,7 +123,7 @@ void
 fs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct varve_error err = {0};
-    bool ok = varve_vfs_rmdir(fs_mount_of(req)->vfs, parent, name, &err);
+    bool ok = varve_vfs_rmdir(fs_mount_of(req)->vfs, parent, name, &err) && settle(req, &err);
     reply_done(req, "rmdir", parent, ok, &err);
 }
 
@@ -124,7 +133,9 @@ fs_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *na
     struct varve_caller caller = fs_caller_of(req);
     struct varve_inode inode;
     struct varve_error err = {0};
-    bool ok = varve_vfs_symlink(fs_mount_of(req)->vfs, &caller, parent, name, target, &inode, &err);
+    bool ok =
+        varve_vfs_symlink(fs_mount_of(req)->vfs, &caller, parent, name, target, &inode, &err) &&
+        settle(req, &err);
     reply_entry(req, "symlink", parent, ok, &inode, &err);
 }
 
@@ -134,7 +145,8 @@ fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_pa
 {
     struct varve_error err = {0};
     bool ok =
-        varve_vfs_rename(fs_mount_of(req)->vfs, parent, name, new_parent, new_name, flags, &err);
+        varve_vfs_rename(fs_mount_of(req)->vfs, parent, name, new_parent, new_name, flags, &err) &&
+        settle(req, &err);
     reply_done(req, "rename", parent, ok, &err);
 }
 
@@ -143,6 +155,7 @@ fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
     struct varve_inode inode;
     struct varve_error err = {0};
-    bool ok = varve_vfs_link(fs_mount_of(req)->vfs, ino, parent, name, &inode, &err);
+    bool ok =
+        varve_vfs_link(fs_mount_of(req)->vfs, ino, parent, name, &inode, &err) && settle(req, &err);
     reply_entry(req, "link", parent, ok, &inode, &err);
 }

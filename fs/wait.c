@@ -153,8 +153,9 @@ ask(struct fs_wait *wait)
     struct fs_job *job = &wait->job;
     struct varve_error err = {0};
     uint64_t ticket = 0;
-    bool asked = varve_vfs_await(job->mount->vfs, job->need.ino, job->need.offset, job->need.size,
-                                 on_ready, wait, &ticket, &err);
+    const struct varve_await await = {job->need.ino, job->need.offset, job->need.size, on_ready,
+                                      wait};
+    bool asked = varve_vfs_await_for(job->mount->vfs, &job->reader, &await, &ticket, &err);
     VARVE_LOCKED(&job->mount->lock);
     wait->ticket = ticket;
     wait->armed = true;

@@ -17,10 +17,10 @@
 struct api_options {
     struct varve_engine *engine;
     struct ports *ports;
-    const char *dir;                 /* of the archive, absolute: holds the socket */
-    const char *mountpoint;          /* for the status; NULL: none */
-    const struct varve_mount *mount; /* the same */
-    void (*stop)(void *context);     /* POST /v1/stop; returns at once */
+    const char *dir;             /* of the archive, absolute: holds the socket */
+    const char *mountpoint;      /* for the status; NULL: none */
+    struct varve_mount *mount;   /* the same */
+    void (*stop)(void *context); /* POST /v1/stop; returns at once */
     void *context;
 };
 struct api;

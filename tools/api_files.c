@@ -97,6 +97,21 @@ get_heat(const struct walk *walk, const struct varve_inode *inode)
                             varve_engine_config(walk->request->options->engine)->half_life_ns);
 }
 
+/* As user.varve.eta says; NULL for what is here. */
+static json_t *
+get_eta(const struct walk *walk, const struct varve_content *content)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
+    struct varve_error ignored = {0}; /* an estimate is better left out than in the way */
+    if (varve_state_of(content->phase, content->place) != VARVE_STATE_MIGRATED ||
+        !varve_vfs_xattr_get(walk->vfs, content->ino, "user.varve.eta", &text, &ignored))
+        return NULL;
+    char *end;
+    const char *value = varve_buffer_string(&text);
+    long long seconds = strtoll(value, &end, 10);
+    return *end == 0 && end != value ? json_integer(seconds) : json_bytes(value);
+}
+
 static bool
 add_file(struct walk *walk, const struct varve_inode *inode, struct varve_error *err)
 {
@@ -113,6 +128,7 @@ add_file(struct walk *walk, const struct varve_inode *inode, struct varve_error 
             return varve_error_wrap(err, "'%s'", file.path);
         }
         file.content = &content;
+        file.eta = get_eta(walk, &content);
     }
     json_add(&walk->files, json_file(&file));
     return walk->files != NULL || varve_error_set(err, VARVE_ERROR_NOMEM, 0, "list files");

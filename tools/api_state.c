@@ -2,6 +2,7 @@
 /* Status, jobs, check, stop. */
 #include "api.h"
 
+#include <varve/fuse.h>
 #include <varve/text.h>
 
 enum { JOBS_MAX = 1000, FINDINGS_MAX = 10000 };
@@ -15,6 +16,15 @@ answer_job(const struct api_request *request, uint64_t job, json_t **ret, struct
     if (!varve_engine_job(request->options->engine, job, state, err))
         return false;
     return answer(json_pack("{s:o}", "job", json_job(state)), ret, err);
+}
+
+/* "rw,nosuid,nodev,relatime" */
+static json_t *
+make_options(struct varve_mount *mount)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
+    varve_mount_flags_text(varve_mount_flags(mount), &text);
+    return json_string(varve_buffer_string(&text));
 }
 
 static json_t *
@@ -44,6 +54,8 @@ api_get_status(const struct api_request *request, json_t **ret, struct varve_err
     (void)json_object_set_new(document, "mountpoint",
                               options->mountpoint != NULL ? json_bytes(options->mountpoint)
                                                           : json_null());
+    (void)json_object_set_new(document, "mount_options",
+                              options->mount != NULL ? make_options(options->mount) : json_null());
     (void)json_object_set_new(document, "kernel",
                               options->mount != NULL ? make_features(options->mount) : json_null());
     return answer(document, ret, err);

@@ -92,11 +92,13 @@ run_engine(struct daemon *daemon, struct ports *ports, struct varve_engine *engi
     const struct daemon_options *options = daemon->options;
     const struct varve_mount_options mount_options = {.mountpoint = options->mountpoint,
                                                       .source = options->dir,
-                                                      .read_only = options->read_only,
+                                                      .flags = options->flags,
                                                       .allow_other = options->allow_other,
+                                                      .plain_type = options->plain_type,
                                                       .no_passthrough = options->no_passthrough,
                                                       .no_uring = options->no_uring,
-                                                      .no_acls = options->no_acls};
+                                                      .no_acls = options->no_acls,
+                                                      .threads_max = options->threads_max};
     VARVE_CLEANUP(varve_mount_free) struct varve_mount *mount = NULL;
     if (!varve_mount_new(varve_engine_vfs(engine), &mount_options, &mount, err))
         return false;

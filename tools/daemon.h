@@ -8,9 +8,11 @@
 struct daemon_options {
     const char *dir;        /* of the archive, absolute */
     const char *mountpoint; /* absolute */
-    bool read_only, allow_other;
+    unsigned long flags;    /* MS_* of mount(2) */
+    bool allow_other, plain_type;
     bool no_passthrough, no_uring, no_acls;
-    bool background; /* keeps dir/varve.log within its bounds */
+    unsigned threads_max; /* 0: the default */
+    bool background;      /* keeps dir/varve.log within its bounds */
     /* Called once when everything is up, before requests are served. False stops the daemon. */
     bool (*ready)(void *context, struct varve_error *err);
     void *context;

@@ -35,6 +35,7 @@ struct json_file {
     const struct varve_content *content; /* NULL: none */
     double heat;                         /* now */
     json_t *discs;                       /* array of bar codes; taken */
+    json_t *eta;                         /* of a recall: seconds, or a text; NULL: none; taken */
     uint64_t set;                        /* 0: none */
 };
 json_t *json_file(const struct json_file *file);

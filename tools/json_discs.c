@@ -128,12 +128,13 @@ json_file(const struct json_file *file)
     json_t *state, *tier;
     make_state(file, &state, &tier);
     return json_pack(
-        "{s:o, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:o}", "path",
-        json_bytes(file->path), "type", file_type_name(inode->mode), "ino", (json_int_t)inode->ino,
-        "mode", mode, "uid", (json_int_t)inode->uid, "gid", (json_int_t)inode->gid, "links",
-        (json_int_t)inode->nlink, "size", (json_int_t)inode->size, "mtime",
-        json_time(inode->mtime_ns), "state", state, "tier", tier, "set",
+        "{s:o, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:o, s:o}",
+        "path", json_bytes(file->path), "type", file_type_name(inode->mode), "ino",
+        (json_int_t)inode->ino, "mode", mode, "uid", (json_int_t)inode->uid, "gid",
+        (json_int_t)inode->gid, "links", (json_int_t)inode->nlink, "size", (json_int_t)inode->size,
+        "mtime", json_time(inode->mtime_ns), "state", state, "tier", tier, "set",
         file->set != 0 ? json_integer((json_int_t)file->set) : json_null(), "discs", file->discs,
         "version", (json_int_t)(file->content != NULL ? file->content->version : 0), "heat",
-        file->heat, "pinned_until", make_pin(inode->pinned_until_ns));
+        file->heat, "pinned_until", make_pin(inode->pinned_until_ns), "eta",
+        file->eta != NULL ? file->eta : json_null());
 }

@@ -91,6 +91,21 @@ make_disc_counts(const struct varve_catalog_totals *totals)
     return counts;
 }
 
+/* Contents that are on their way, those that asked first. */
+static json_t *
+make_recalls(const struct varve_engine_status *status)
+{
+    json_t *recalls = json_array();
+    for (size_t i = 0; i < status->recall_count; i++) {
+        const struct varve_engine_recall *recall = &status->recalls[i];
+        json_add(&recalls, json_pack("{s:o, s:I, s:I, s:s, s:s, s:I}", "path",
+                                     json_bytes(recall->path), "bytes", (json_int_t)recall->bytes,
+                                     "done", (json_int_t)recall->done, "disc", recall->disc,
+                                     "state", recall->state, "eta", (json_int_t)recall->eta_s));
+    }
+    return recalls;
+}
+
 json_t *
 json_status(const struct varve_engine_status *status)
 {
@@ -101,15 +116,18 @@ json_status(const struct varve_engine_status *status)
     varve_uuid_format(&status->archive, archive);
     const struct varve_catalog_totals *totals = &status->totals;
     return json_pack(
-        "{s:o, s:s, s:o, s:{s:I, s:I}, s:o, s:o, s:{s:I, s:I}, s:o, s:o, s:{s:I, s:I}, s:I, s:o}",
+        "{s:o, s:s, s:o, s:{s:I, s:I}, s:o, s:o, s:{s:I, s:I}, s:{s:I, s:I}, s:o, s:o, s:{s:I, "
+        "s:I}, "
+        "s:I, s:o, s:o}",
         "name", json_bytes(status->name), "archive", archive, "started",
         json_time(status->started_ns), "names", "inodes", (json_int_t)totals->inodes, "directories",
         (json_int_t)totals->directories, "states", make_states(totals), "tiers", make_tiers(status),
+        "heads", "files", (json_int_t)totals->heads, "bytes", (json_int_t)totals->head_bytes,
         "in_line", "files", (json_int_t)totals->requests, "bytes",
         (json_int_t)totals->request_bytes, "sets", make_set_counts(totals), "discs",
         make_disc_counts(totals), "jobs", "running", (json_int_t)status->jobs_running, "queued",
         (json_int_t)status->jobs_queued, "recalls_waiting", (json_int_t)status->recalls_waiting,
-        "warnings", warnings);
+        "recalls", make_recalls(status), "warnings", warnings);
 }
 
 json_t *

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "build.h"
+#include "mounting.h"
 
 /* True if --json is on the line: errors before the verb is known honour it too. */
 static bool
@@ -77,6 +78,8 @@ run(struct cli *cli, int argc, char **argv, struct varve_error *err)
 int
 main(int argc, char **argv)
 {
+    if (helper_wanted(argc, argv))
+        return helper_run(argc, argv);
     struct cli cli = {.json = wants_json(argc, argv), .exit_code = EXIT_CODE_FAILED};
     struct varve_error err = {0};
     if (run(&cli, argc, argv, &err) && fflush(stdout) == 0)

@@ -48,6 +48,24 @@ print_counts(const char *title, const json_t *counts)
 }
 
 static void
+print_recalls(const json_t *recalls)
+{
+    for (size_t i = 0; i < json_array_size(recalls); i++) {
+        const json_t *recall = json_array_get(recalls, i);
+        struct varve_error ignored = {0}; /* then without a name */
+        VARVE_CLEANUP_FREE char *path = NULL;
+        char bytes[VARVE_TEXT_BYTES], total[VARVE_TEXT_BYTES], eta[VARVE_TEXT_BYTES];
+        bool named = json_bytes_get(json_object_get(recall, "path"), "path", &path, &ignored);
+        (void)printf(
+            "  %s, %s of %s, about %s: %s\n", show_string(recall, "state"),
+            varve_text_bytes(show_integer(recall, "done"), bytes),
+            varve_text_bytes(show_integer(recall, "bytes"), total),
+            varve_text_duration((int64_t)show_integer(recall, "eta") * INT64_C(1000000000), eta),
+            named ? path : "?");
+    }
+}
+
+static void
 print_feature(const json_t *kernel, const char *name, const char *why)
 {
     const char *reason = why == NULL ? "" : show_string(kernel, why);
@@ -77,14 +95,18 @@ print_status(const json_t *status)
     (void)printf("archive   %s (%s)\n", show_string(status, "name"),
                  show_string(status, "archive"));
     if (running)
-        (void)printf("mounted   at %s since %s, process %" PRIu64 "\n",
-                     show_string(status, "mountpoint"), show_string(status, "started"),
-                     show_integer(status, "pid"));
+        (void)printf("mounted   at %s (%s) since %s, process %" PRIu64 "\n",
+                     show_string(status, "mountpoint"), show_string(status, "mount_options"),
+                     show_string(status, "started"), show_integer(status, "pid"));
     else
         (void)printf("mounted   no\n");
     print_kernel(json_object_get(status, "kernel"));
     print_amounts("files by state", json_object_get(status, "states"));
     print_amounts("files by tier", json_object_get(status, "tiers"));
+    const json_t *heads = json_object_get(status, "heads");
+    (void)printf("heads     %" PRIu64 " files, %s of their beginnings on the first tier\n",
+                 show_integer(heads, "files"),
+                 varve_text_bytes(show_integer(heads, "bytes"), bytes));
     const json_t *in_line = json_object_get(status, "in_line");
     (void)printf("in line   %" PRIu64 " files, %s for the next set\n",
                  show_integer(in_line, "files"),
@@ -95,6 +117,7 @@ print_status(const json_t *status)
     if (show_integer(status, "recalls_waiting") > 0)
         (void)printf("recalls   %" PRIu64 " files are waited for\n",
                      show_integer(status, "recalls_waiting"));
+    print_recalls(json_object_get(status, "recalls"));
     const json_t *warnings = json_object_get(status, "warnings");
     for (size_t i = 0; i < json_array_size(warnings); i++) {
         const char *text = json_string_value(json_array_get(warnings, i));

@@ -9,7 +9,11 @@
 #define VARVE_NS_PER_MS INT64_C(1000000)
 
 struct varve_clock {
-    int64_t (*realtime_ns)(struct varve_clock *clock);  /* since 1970, UTC */
+    int64_t (*realtime_ns)(struct varve_clock *clock); /* since 1970, UTC */
+    /* The same as filesystems stamp files with it: it moves on a few times in a tick only. Whoever
+     * stamps beside a filesystem must not be ahead of it: of two files the one that was changed
+     * first would look newer (make). */
+    int64_t (*stamp_ns)(struct varve_clock *clock);
     int64_t (*monotonic_ns)(struct varve_clock *clock); /* never goes back */
     void (*sleep_ns)(struct varve_clock *clock, int64_t duration_ns);
 };
@@ -30,6 +34,11 @@ static inline int64_t
 varve_clock_realtime(struct varve_clock *clock)
 {
     return clock->realtime_ns(clock);
+}
+static inline int64_t
+varve_clock_stamp(struct varve_clock *clock)
+{
+    return clock->stamp_ns(clock);
 }
 static inline int64_t
 varve_clock_monotonic(struct varve_clock *clock)

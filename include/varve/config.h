@@ -45,6 +45,19 @@ struct varve_config_rule {
     size_t key_count;
 };
 
+/* Words of a list: "alice, bob". */
+struct varve_config_list {
+    char **words;
+    size_t count;
+};
+
+/* What a reader of content on discs gets: he waits, EAGAIN, EACCES. */
+enum varve_config_recall {
+    VARVE_CONFIG_RECALL_BLOCK,
+    VARVE_CONFIG_RECALL_AGAIN,
+    VARVE_CONFIG_RECALL_DENY,
+};
+
 struct varve_config {
     char *dir;                         /* the archive's folder */
     char *file;                        /* name in messages: "varve.conf" */
@@ -54,6 +67,13 @@ struct varve_config {
     int64_t half_life_ns;              /* `heat_half_life`, default 30d */
     int64_t policy_interval_ns;        /* default 1h */
     unsigned udf_revision;             /* `udf = 2.50`: 0x0250, the only one yet */
+    uint64_t head_bytes;               /* `head`, default 256K: kept of what is released */
+    uint64_t head_total;               /* of all heads; 0: as much as the tier has room for */
+    enum varve_config_recall recall;
+    unsigned recalls_per_user; /* default 16; 0: no limit */
+    /* Users and groups by name or number, commands as /proc/PID/comm has them. */
+    struct varve_config_list recall_users, recall_groups;
+    struct varve_config_list scan_users, scan_groups, scan_commands;
     struct varve_config_tier *tiers;
     size_t tier_count;
     struct varve_config_library *libraries;

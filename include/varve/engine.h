@@ -145,6 +145,14 @@ varve_engine_library_act(struct varve_engine *engine, const char *library,
                          struct varve_error *err);
 
 /* --- state --- */
+struct varve_engine_recall {
+    struct varve_content_id content;
+    char path[256]; /* cut where it is longer */
+    uint64_t bytes, done;
+    char disc[VARVE_BARCODE_BYTES]; /* "": the rest of the set serves */
+    const char *state;              /* "waiting", "reading", "decoding"; static */
+    int64_t eta_s;
+};
 struct varve_engine_status {
     char name[64];
     struct varve_uuid archive;
@@ -153,6 +161,8 @@ struct varve_engine_status {
     struct varve_tier_usage usage[3]; /* by enum varve_tier; zero where there is no such tier */
     uint64_t jobs_running, jobs_queued;
     uint64_t recalls_waiting;
+    struct varve_engine_recall recalls[16]; /* those that asked first */
+    size_t recall_count;
     unsigned warnings_count;
     char warnings[8][200]; /* what an operator should look at */
 };

@@ -2,8 +2,9 @@
  * number.
  *
  * Any thread. Layout under each tier path: `.varve-tier` (archive uuid, tier; refuses a foreign
- * archive's path), `objects/xx/yyyyyyyyyyyyyyyy` (hex of the file number; xx its low byte), `tmp/`
- * (copies in progress, emptied at open), `staging/` (hdd: parity payloads, gathered clusters).
+ * archive's path), `objects/xx/yyyyyyyyyyyyyyyy` (hex of the file number; xx its low byte),
+ * `heads/xx/...` (a cache of first bytes), `tmp/` (copies in progress, emptied at open), `staging/`
+ * (hdd: parity payloads, gathered clusters).
  * Nothing here knows the catalog: the caller orders commits and removals (INV-4). */
 #ifndef VARVE_STORE_H
 #define VARVE_STORE_H
@@ -107,6 +108,40 @@ typedef bool varve_store_each_fn(void *context, const struct varve_place *place,
                                  struct varve_error *err);
 VARVE_MUST_CHECK bool varve_store_each(const struct varve_store *store, varve_store_each_fn *each,
                                        void *context, struct varve_error *err);
+/* --- heads: the first bytes of contents that have no resident copy; a cache --- */
+/* What a head is of. It stands behind the bytes in the file, with their CRC32C, so that a head that
+ * is torn, damaged or of another content is seen to be that: nothing is synced. */
+struct varve_head {
+    uint64_t content, ino;
+    uint32_t version;
+    uint64_t size; /* of the content */
+    int64_t mtime_ns;
+    uint64_t bytes; /* kept */
+};
+/* Takes the first head->bytes of `from`. */
+VARVE_MUST_CHECK bool
+varve_store_head_write(const struct varve_store *store, const struct varve_place *place,
+                       const struct varve_head *head, int from, struct varve_error *err);
+/* Reads all of it first. CORRUPT: it is not what `head` says. Bytes behind head->bytes are not the
+ * content's. Notes that it was used. */
+VARVE_MUST_CHECK bool
+varve_store_head_open(const struct varve_store *store, const struct varve_place *place,
+                      const struct varve_head *head, int *ret_fd, struct varve_error *err);
+/* What the file says of itself; its bytes are not looked at. */
+VARVE_MUST_CHECK bool
+varve_store_head_look(const struct varve_store *store, const struct varve_place *place,
+                      struct varve_head *ret, struct varve_error *err);
+/* Not there is no error. */
+VARVE_MUST_CHECK bool
+varve_store_head_remove(const struct varve_store *store, const struct varve_place *place,
+                        struct varve_error *err);
+/* Every head file, in no order; `used_ns`: when it was used last, to an hour. */
+typedef bool varve_store_each_head_fn(void *context, const struct varve_place *place,
+                                      uint64_t bytes, int64_t used_ns, struct varve_error *err);
+VARVE_MUST_CHECK bool
+varve_store_each_head(const struct varve_store *store, varve_store_each_head_fn *each,
+                      void *context, struct varve_error *err);
+
 /* Directory for staged parity and gathered clusters: on the hdd tier if there is one, else ssd. */
 const char *varve_store_staging(const struct varve_store *store);
 

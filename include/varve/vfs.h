@@ -24,6 +24,27 @@
 
 struct varve_vfs;
 
+/* What a reader of content that is on discs gets. */
+enum varve_recall_mode {
+    VARVE_RECALL_BLOCK, /* he waits */
+    VARVE_RECALL_AGAIN, /* EAGAIN, and nothing is recalled */
+    VARVE_RECALL_DENY,  /* EACCES */
+};
+struct varve_id_list {
+    const uint32_t *ids;
+    size_t count;
+};
+/* Who may make discs move, and who only passes through. Groups: of the caller, his further ones
+ * too. Root may always. */
+struct varve_reader_rules {
+    enum varve_recall_mode mode;
+    struct varve_id_list users, groups; /* they wait, whatever the mode */
+    unsigned per_user;                  /* recalls under way for one user; 0: no limit */
+    struct varve_id_list scan_users, scan_groups;
+    const char *const *scan_commands; /* names as in /proc/PID/comm */
+    size_t scan_command_count;
+};
+
 struct varve_vfs_options {
     struct varve_catalog *catalog; /* borrowed, as the rest */
     struct varve_store *store;
@@ -31,6 +52,8 @@ struct varve_vfs_options {
     const char *archive_dir;    /* absolute; given out as user.varve.archive */
     enum varve_tier first_tier; /* where new files go: ssd if there is one, else hdd */
     int64_t heat_half_life_ns;
+    struct varve_reader_rules readers; /* lists borrowed, too */
+    uint64_t head_bytes; /* kept on the first tier of a content that is released; 0: none */
 };
 /* Deletes orphans of the last run, empties nothing else. */
 VARVE_MUST_CHECK bool varve_vfs_new(const struct varve_vfs_options *options, struct varve_vfs **ret,
@@ -38,6 +61,18 @@ VARVE_MUST_CHECK bool varve_vfs_new(const struct varve_vfs_options *options, str
 /* All files must be closed; flushes, removes what waits for removal. NULL is fine. */
 void varve_vfs_free(struct varve_vfs *vfs);
 VARVE_DEFINE_CLEANUP(struct varve_vfs, varve_vfs_free)
+
+/* When reading changes read times. At first RELATIVE: after a change, or once a day. */
+enum varve_atime { VARVE_ATIME_RELATIVE, VARVE_ATIME_STRICT, VARVE_ATIME_NEVER };
+void
+varve_vfs_set_atime(struct varve_vfs *vfs, enum varve_atime files, enum varve_atime directories);
+
+/* Who reads: for limits and for the rules above. */
+struct varve_reader {
+    uint32_t uid, gid;
+    int32_t pid;  /* of the thread; 0: not known */
+    bool no_wait; /* O_NONBLOCK: EAGAIN instead of waiting */
+};
 
 /* Who calls: owner of what is made. The umask counts where the directory has no default ACL. */
 struct varve_caller {
@@ -62,6 +97,8 @@ enum {
     VARVE_SET_SIZE = 8,
     VARVE_SET_ATIME = 16,
     VARVE_SET_MTIME = 32,
+    VARVE_SET_ATIME_NOW = 64, /* whatever atime_ns is */
+    VARVE_SET_MTIME_NOW = 128,
 };
 struct varve_setattr {
     unsigned mask;
@@ -119,7 +156,8 @@ varve_vfs_statfs(struct varve_vfs *vfs, struct statvfs *ret, struct varve_error 
 VARVE_MUST_CHECK bool varve_vfs_fsync(struct varve_vfs *vfs, uint64_t ino, struct varve_error *err);
 
 /* --- extended attributes --- */
-/* user.varve.* are virtual and read-only: state, tier, heat, opens, set, discs, archive, path. */
+/* user.varve.* are virtual and read-only: state, tier, heat, opens, set, discs, archive, path, and
+ * of what is on discs only eta. */
 VARVE_MUST_CHECK bool varve_vfs_xattr_get(struct varve_vfs *vfs, uint64_t ino, const char *name,
                                           struct varve_buffer *ret, struct varve_error *err);
 /* `flags`: 0, XATTR_CREATE or XATTR_REPLACE. user.varve.*: EPERM; what is not in user., trusted. or
@@ -139,6 +177,11 @@ VARVE_MUST_CHECK bool varve_vfs_xattr_list(struct varve_vfs *vfs, uint64_t ino,
  * disc. */
 VARVE_MUST_CHECK bool varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags,
                                      struct varve_open **ret, struct varve_error *err);
+/* The same for a known reader: one who only scans (a backup, an indexer) heats nothing and leaves
+ * no read time. */
+VARVE_MUST_CHECK bool
+varve_vfs_open_by(struct varve_vfs *vfs, const struct varve_reader *reader, uint64_t ino, int flags,
+                  struct varve_open **ret, struct varve_error *err);
 /* The last close of a written file brings size and times to the catalog. Frees `open`. */
 void varve_open_close(struct varve_open *open);
 /* False, and nothing is done, if it would have to wait for a copy or a sync. */
@@ -148,11 +191,18 @@ VARVE_MUST_CHECK bool varve_open_try_close(struct varve_open *open);
  * there yet: varve_vfs_await(), then again. */
 VARVE_MUST_CHECK bool varve_open_read(struct varve_open *open, uint64_t offset, uint64_t *size,
                                       int *ret_fd, struct varve_error *err);
+/* The same, but may give less than there is: what is kept of the beginning, if more would need a
+ * recall. */
+VARVE_MUST_CHECK bool varve_open_read_some(struct varve_open *open, uint64_t offset, uint64_t *size,
+                                           int *ret_fd, struct varve_error *err);
 /* A descriptor to write to (or fallocate, copy into), valid until varve_open_done(). WAIT as above.
  */
 VARVE_MUST_CHECK bool
 varve_open_write(struct varve_open *open, int *ret_fd, struct varve_error *err);
 void varve_open_done(struct varve_open *open);
+/* May the kernel have pages written through a mapping that did not come here yet? Then a hole of
+ * the backing file may be none. */
+bool varve_open_hides_data(struct varve_open *open);
 /* Reading would have to wait for a disc. */
 bool varve_open_on_discs(struct varve_open *open);
 /* A write by somebody who may not keep setuid, setgid and capabilities: they go. *ret_stripped:
@@ -201,14 +251,39 @@ typedef void varve_ready_fn(void *context, const struct varve_error *err);
 VARVE_MUST_CHECK bool varve_vfs_await(struct varve_vfs *vfs, uint64_t ino, uint64_t offset,
                                       uint64_t size, varve_ready_fn *ready, void *context,
                                       uint64_t *ret_ticket, struct varve_error *err);
-/* True: `ready` will not be called. False: it was or is being called. */
+/* The same for a reader whom the rules may refuse (EAGAIN, EACCES) or put in line behind his own
+ * other recalls. NULL: nobody who is limited, as above. */
+struct varve_await {
+    uint64_t ino, offset, size;
+    varve_ready_fn *ready;
+    void *context;
+};
+VARVE_MUST_CHECK bool
+varve_vfs_await_for(struct varve_vfs *vfs, const struct varve_reader *reader,
+                    const struct varve_await *await, uint64_t *ret_ticket, struct varve_error *err);
+/* True: `ready` will not be called. False: it was or is being called. When the last one who waits
+ * for a content has gone before its recall began, it is not recalled. */
 bool varve_vfs_await_cancel(struct varve_vfs *vfs, uint64_t ticket);
 
 /* --- for the engine --- */
-/* Called (without locks held) once per content until the recall ends. */
+struct varve_recall_wish {
+    struct varve_content_id content;
+    uint64_t offset; /* what the first reader waits for */
+    bool reader;     /* a reader asks, not a job */
+    uint32_t uid;    /* of the reader */
+    bool again;      /* was asked for already, by a job: now a reader waits for it too */
+};
+/* Called without locks held. */
 struct varve_recall_port {
     void *context;
-    bool (*request)(void *context, struct varve_content_id content, struct varve_error *err);
+    /* Once per content until the recall ends, but for `again`. */
+    bool (*request)(void *context, const struct varve_recall_wish *wish, struct varve_error *err);
+    /* Nobody waits any more, and it has not begun: the request is over. May be NULL. */
+    void (*forget)(void *context, struct varve_content_id content);
+    /* When a recall would be over: seconds as digits, or "offline: " and where its discs are. May
+     * be NULL. */
+    bool (*eta)(void *context, struct varve_content_id content, struct varve_buffer *ret,
+                struct varve_error *err);
 };
 void varve_vfs_set_recall_port(struct varve_vfs *vfs, const struct varve_recall_port *port);
 
@@ -218,14 +293,33 @@ struct varve_recall;
  * the request; waiters are told. */
 VARVE_MUST_CHECK bool varve_vfs_recall_begin(struct varve_vfs *vfs, struct varve_content_id content,
                                              struct varve_recall **ret, struct varve_error *err);
-/* The next bytes of the file, checked (INV-12), in order. Waiters whose range is complete are
- * woken. */
-VARVE_MUST_CHECK bool varve_recall_write(struct varve_recall *recall, const void *bytes,
-                                         size_t size, struct varve_error *err);
+/* What to bring next of the bytes `within` that are missing and not in `except` (may be NULL): what
+ * somebody waits for, first come first; else on behind the last write; else the first gap. *ret
+ * reaches to the next byte that is there. False: nothing is missing. */
+struct varve_ranges;
+struct varve_range;
+VARVE_MUST_CHECK bool
+varve_recall_next(struct varve_recall *recall, const struct varve_ranges *except,
+                  const struct varve_range *within, struct varve_range *ret);
+/* Bytes of the file, checked (INV-12), in any order, but not so that thousands of gaps are left.
+ * Waiters whose range is complete are woken. */
+VARVE_MUST_CHECK bool varve_recall_write(struct varve_recall *recall, uint64_t offset,
+                                         const void *bytes, size_t size, struct varve_error *err);
+/* Reads what was written. */
+VARVE_MUST_CHECK bool varve_recall_read(struct varve_recall *recall, uint64_t offset, void *bytes,
+                                        size_t size, struct varve_error *err);
+/* [start, end) was written. */
+bool varve_recall_has(struct varve_recall *recall, uint64_t start, uint64_t end);
+/* Somebody waits for it or has the file open. */
+bool varve_recall_is_wanted(struct varve_recall *recall);
 /* failure NULL: all bytes were written; makes them durable, names them in the catalog, wakes all.
  * Else: drops the file and tells `failure` to all who wait. Frees `recall` in any case. */
 VARVE_MUST_CHECK bool varve_recall_end(struct varve_recall *recall,
                                        const struct varve_error *failure, struct varve_error *err);
+/* Ends a recall because nobody wants it: who came to wait for it in the very last moment is not
+ * told of a failure, the port is asked anew. Keeps a head if the beginning is there. Frees
+ * `recall`. */
+void varve_recall_abandon(struct varve_recall *recall);
 /* Ends a request that never began (no disc, no drive): tells `failure` to all who wait. */
 void varve_vfs_recall_fail(struct varve_vfs *vfs, struct varve_content_id content,
                            const struct varve_error *failure);
@@ -254,6 +348,11 @@ void varve_vfs_move(struct varve_vfs *vfs, struct varve_move_result *files, size
  * above. */
 VARVE_MUST_CHECK bool varve_vfs_release(struct varve_vfs *vfs, struct varve_content_id content,
                                         struct varve_place *ret_old, struct varve_error *err);
+/* No new heads are kept while the tier is full. */
+void varve_vfs_stop_heads(struct varve_vfs *vfs, bool stop);
+/* Drops the heads that were used least recently, until so many bytes are free or none is left. */
+VARVE_MUST_CHECK bool varve_vfs_trim_heads(struct varve_vfs *vfs, uint64_t bytes,
+                                           uint64_t *ret_freed, struct varve_error *err);
 /* Removes the backing file after the next commit (INV-4). */
 void varve_vfs_remove_later(struct varve_vfs *vfs, struct varve_place place);
 /* Now what the reaper does each second: commits and removes what waits, and marks the backing files

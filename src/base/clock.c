@@ -10,7 +10,7 @@ static int64_t
 read_clock(clockid_t id)
 {
     struct timespec now = {0};
-    (void)clock_gettime(id, &now); /* cannot fail for these two clocks */
+    (void)clock_gettime(id, &now); /* cannot fail for these clocks */
     return (int64_t)now.tv_sec * VARVE_NS_PER_SECOND + now.tv_nsec;
 }
 
@@ -19,6 +19,13 @@ system_realtime(struct varve_clock *clock)
 {
     (void)clock;
     return read_clock(CLOCK_REALTIME);
+}
+
+static int64_t
+system_stamp(struct varve_clock *clock)
+{
+    (void)clock;
+    return read_clock(CLOCK_REALTIME_COARSE);
 }
 
 static int64_t
@@ -43,7 +50,8 @@ system_sleep(struct varve_clock *clock, int64_t duration_ns)
 struct varve_clock *
 varve_clock_system(void)
 {
-    static struct varve_clock clock = {system_realtime, system_monotonic, system_sleep};
+    static struct varve_clock clock = {system_realtime, system_stamp, system_monotonic,
+                                       system_sleep};
     return &clock;
 }
 
@@ -70,7 +78,8 @@ sim_sleep(struct varve_clock *clock, int64_t duration_ns)
 void
 varve_clock_sim_init(struct varve_clock_sim *sim, int64_t start_ns)
 {
-    *sim = (struct varve_clock_sim){.clock = {sim_now, sim_now, sim_sleep}, .now_ns = start_ns};
+    *sim = (struct varve_clock_sim){.clock = {sim_now, sim_now, sim_now, sim_sleep},
+                                    .now_ns = start_ns};
     (void)pthread_mutex_init(&sim->lock, NULL); /* default attributes: cannot fail on Linux */
 }
 

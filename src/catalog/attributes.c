@@ -43,6 +43,41 @@ varve_catalog_symlink_put(struct varve_catalog *catalog, uint64_t ino, const cha
     return catalog_run(catalog, statement, err);
 }
 
+/* Looks once whether an inode has any. */
+static void
+learn_xattrs(struct varve_catalog *catalog, struct pending_row *inode)
+{
+    struct varve_error unused; /* then it stays unknown, and the caller's own question tells */
+    VARVE_CLEANUP(catalog_reset)
+    sqlite3_stmt *statement = catalog_reader(catalog, SQL_XATTR_NAMES, &unused);
+    if (statement == NULL)
+        return;
+    bool row;
+    bind_u64(statement, 1, inode->key);
+    if (catalog_step(catalog, statement, &row, &unused))
+        inode->xattrs = row ? PENDING_XATTRS_SOME : PENDING_XATTRS_NONE;
+}
+
+/* Without asking SQLite more than once for each inode that is in memory. */
+static bool
+has_no_xattrs(struct varve_catalog *catalog, uint64_t ino)
+{
+    struct pending_row *row = pending_find(catalog, PENDING_INODE, ino, NULL);
+    if (row == NULL)
+        return false;
+    if (row->now.present && row->xattrs == PENDING_XATTRS_UNKNOWN)
+        learn_xattrs(catalog, row);
+    return !row->now.present || row->xattrs == PENDING_XATTRS_NONE;
+}
+
+static void
+note_xattr(struct varve_catalog *catalog, uint64_t ino)
+{
+    struct pending_row *row = pending_find(catalog, PENDING_INODE, ino, NULL);
+    if (row != NULL)
+        row->xattrs = PENDING_XATTRS_SOME;
+}
+
 static bool
 xattr_missing(uint64_t ino, const char *name, struct varve_error *err)
 {
@@ -55,6 +90,8 @@ varve_catalog_xattr_get(struct varve_catalog *catalog, uint64_t ino, const char 
                         struct varve_buffer *ret, struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
+    if (has_no_xattrs(catalog, ino))
+        return xattr_missing(ino, name, err);
     VARVE_CLEANUP(catalog_reset)
     sqlite3_stmt *statement = catalog_reader(catalog, SQL_XATTR_GET, err);
     if (statement == NULL)
@@ -64,7 +101,7 @@ varve_catalog_xattr_get(struct varve_catalog *catalog, uint64_t ino, const char 
     bind_bytes(statement, 2, name);
     if (!catalog_step(catalog, statement, &row, err))
         return false;
-    if (!row || is_gone(catalog, ino))
+    if (!row)
         return xattr_missing(ino, name, err);
     column_append(statement, 0, ret);
     return varve_buffer_ok(ret, err);
@@ -82,6 +119,7 @@ varve_catalog_xattr_put(struct varve_catalog *catalog, uint64_t ino, const char 
     bind_u64(statement, 1, ino);
     bind_bytes(statement, 2, name);
     bind_blob(statement, 3, value, size);
+    note_xattr(catalog, ino);
     return catalog_run(catalog, statement, err);
 }
 
@@ -90,6 +128,11 @@ varve_catalog_xattr_delete(struct varve_catalog *catalog, uint64_t ino, const ch
                            struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
+    VARVE_CLEANUP_BUFFER struct varve_buffer unused = {0};
+    /* Each chown asks for the deletion of capabilities that hardly a file has, and a writer has all
+     * that waits in memory written first. */
+    if (!varve_catalog_xattr_get(catalog, ino, name, &unused, err))
+        return false;
     VARVE_CLEANUP(catalog_reset)
     sqlite3_stmt *statement = catalog_writer(catalog, SQL_XATTR_DELETE, err);
     if (statement == NULL)
@@ -106,6 +149,8 @@ varve_catalog_xattr_names(struct varve_catalog *catalog, uint64_t ino, struct va
                           struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
+    if (has_no_xattrs(catalog, ino))
+        return varve_buffer_ok(ret, err);
     VARVE_CLEANUP(catalog_reset)
     sqlite3_stmt *statement = catalog_reader(catalog, SQL_XATTR_NAMES, err);
     if (statement == NULL)
@@ -115,7 +160,7 @@ varve_catalog_xattr_names(struct varve_catalog *catalog, uint64_t ino, struct va
         bool row;
         if (!catalog_step(catalog, statement, &row, err))
             return false;
-        if (!row || is_gone(catalog, ino))
+        if (!row)
             return varve_buffer_ok(ret, err);
         column_append(statement, 0, ret);
         varve_buffer_zeros(ret, 1);

@@ -248,15 +248,18 @@ varve_catalog_inodes(struct varve_catalog *catalog, uint64_t after, struct varve
  * and there may be millions of them. */
 #define UNRECORDED_STEP 1024
 
-/* True for an inode that can be recorded now. */
+/* True for an inode that can be recorded now: its content is on discs, or will never be, as nothing
+ * is in it (any more). */
 static bool
 is_recordable(sqlite3_stmt *statement, const struct varve_inode *inode)
 {
     int phase_column = INODE_COLUMN_COUNT; /* behind INODE_COLUMNS; NULL if there is no content */
     if (inode->content.value == 0)
         return true;
-    return sqlite3_column_type(statement, phase_column) != SQLITE_NULL &&
-           sqlite3_column_int(statement, phase_column) == VARVE_PHASE_SEALED;
+    if (sqlite3_column_type(statement, phase_column) == SQLITE_NULL)
+        return false;
+    int phase = sqlite3_column_int(statement, phase_column);
+    return phase == VARVE_PHASE_SEALED || (phase == VARVE_PHASE_LIVE && inode->size == 0);
 }
 
 /* Goes on behind *after for at most UNRECORDED_STEP rows; *ret_more is false at the end. */

@@ -136,7 +136,10 @@ pending_fresh(struct varve_catalog *catalog, enum pending_kind kind, uint64_t ke
     *ret = pending_find(catalog, kind, key, NULL); /* somebody may have asked for it in vain */
     if (*ret == NULL)
         *ret = add_row(&catalog->pending, kind, key, NULL);
-    return *ret != NULL || no_memory(err);
+    if (*ret == NULL)
+        return no_memory(err);
+    (*ret)->xattrs = PENDING_XATTRS_NONE;
+    return true;
 }
 
 void

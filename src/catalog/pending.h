@@ -42,12 +42,18 @@ struct pending_state {
     int64_t deleted_ns; /* of an inode that is not present any more */
 };
 
+/* What is known of an inode's extended attributes, which are in SQLite alone. Most files have none,
+ * and the kernel asks again and again. An undone unit need not put it back: only one with a
+ * savepoint removes xattrs, and its rows go. */
+enum pending_xattrs { PENDING_XATTRS_UNKNOWN, PENDING_XATTRS_NONE, PENDING_XATTRS_SOME };
+
 struct pending_row {
     struct pending_row *next;                    /* in its bucket */
     struct pending_row *dirty_prev, *dirty_next; /* oldest change first */
     uint64_t key;                                /* ino, content id, or parent */
     uint64_t unit;                               /* that has noted what it was */
     enum pending_kind kind;
+    enum pending_xattrs xattrs; /* of an inode */
     struct pending_state now;
     char name[]; /* of a dentry */
 };

@@ -80,8 +80,12 @@ static bool
 build_query(struct select_session *session, const struct varve_selection *selection,
             struct varve_buffer *sql, struct varve_error *err)
 {
-    varve_buffer_text(sql, "SELECT ino, _content, size, _tier, _path_id, _file, _phase, heat"
-                           " FROM files_placed AS files WHERE 1");
+    bool resident = selection->tier != VARVE_TIER_NONE ||
+                    (selection->has_state && selection->state == VARVE_STATE_PREMIGRATED);
+    varve_buffer_printf(sql,
+                        "SELECT ino, _content, size, _tier, _path_id, _file, _phase, heat"
+                        " FROM %s AS files WHERE 1",
+                        resident ? "files_resident" : "files_placed");
     if (selection->tier != VARVE_TIER_NONE)
         varve_buffer_printf(sql, " AND _tier = %d", (int)selection->tier);
     if (selection->has_state)

@@ -34,7 +34,8 @@ read_all(struct ini_file *file, struct varve_config *config, struct varve_error 
                         "%s: no [tier ssd] and no [tier hdd]: files need a place", config->file);
         return varve_error_hint(err, "add a section [tier ssd] with a `path`");
     }
-    return config->name != NULL || name_after_dir(config, err);
+    return config_check_readers(config, err) &&
+           (config->name != NULL || name_after_dir(config, err));
 }
 
 bool
@@ -51,6 +52,8 @@ varve_config_parse(const char *text, size_t size, const char *file_name, const c
         .half_life_ns = 30 * 86400 * INT64_C(1000000000),
         .policy_interval_ns = 3600 * INT64_C(1000000000),
         .udf_revision = 0x0250,
+        .head_bytes = UINT64_C(256) << 10,
+        .recalls_per_user = 16,
     };
     if (!config_set_text(&config->dir, dir, err) || !config_set_text(&config->file, file_name, err))
         return false;
@@ -98,6 +101,11 @@ varve_config_free(struct varve_config *config)
     }
     for (size_t i = 0; i < config->rule_count; i++)
         config_section_done(&config->rules[i]);
+    config_list_done(&config->recall_users);
+    config_list_done(&config->recall_groups);
+    config_list_done(&config->scan_users);
+    config_list_done(&config->scan_groups);
+    config_list_done(&config->scan_commands);
     free(config->tiers);
     free(config->libraries);
     free(config->rules);

@@ -34,4 +34,29 @@ config_read_section(const struct scope *scope, struct varve_config_rule *section
 /* A copy of a text that must not be empty; frees what was there. */
 VARVE_MUST_CHECK bool config_set_text(char **ret, const char *value, struct varve_error *err);
 
+/* --- readers.c: keys of [archive] about heads, recalls and readers --- */
+#define CONFIG_LIST_WORDS_MAX 64u
+bool
+config_head(const struct scope *scope, void *object, const char *value, struct varve_error *err);
+bool config_head_total(const struct scope *scope, void *object, const char *value,
+                       struct varve_error *err);
+bool
+config_recall(const struct scope *scope, void *object, const char *value, struct varve_error *err);
+bool config_recalls_per_user(const struct scope *scope, void *object, const char *value,
+                             struct varve_error *err);
+bool config_recall_users(const struct scope *scope, void *object, const char *value,
+                         struct varve_error *err);
+bool config_recall_groups(const struct scope *scope, void *object, const char *value,
+                          struct varve_error *err);
+bool config_scan_users(const struct scope *scope, void *object, const char *value,
+                       struct varve_error *err);
+bool config_scan_groups(const struct scope *scope, void *object, const char *value,
+                        struct varve_error *err);
+bool config_scan_commands(const struct scope *scope, void *object, const char *value,
+                          struct varve_error *err);
+/* After the whole section. */
+VARVE_MUST_CHECK bool
+config_check_readers(const struct varve_config *config, struct varve_error *err);
+void config_list_done(struct varve_config_list *list);
+
 #endif

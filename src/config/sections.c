@@ -9,6 +9,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+/* Of one section. */
+#define FIELDS_MAX 32
+
 /* One key that a section knows. `object` is what the section becomes. */
 struct field {
     const char *key;
@@ -35,7 +38,7 @@ static bool
 unknown_key(const struct scope *scope, const struct varve_config_key *key,
             const struct field *fields, size_t count, struct varve_error *err)
 {
-    const char *words[16];
+    const char *words[FIELDS_MAX];
     for (size_t i = 0; i < count && i < COUNT(words); i++)
         words[i] = fields[i].key;
     varve_error_set(err, VARVE_ERROR_INVALID, 0, "unknown key");
@@ -49,7 +52,8 @@ unknown_key(const struct scope *scope, const struct varve_config_key *key,
 static bool
 check_length(const struct varve_config_key *key, struct varve_error *err)
 {
-    size_t max = strcmp(key->key, "path") == 0 ? VARVE_PATH_BYTES_MAX - 1 : 100;
+    bool list = strncmp(key->key, "recall_", 7) == 0 || strncmp(key->key, "scan_", 5) == 0;
+    size_t max = strcmp(key->key, "path") == 0 ? VARVE_PATH_BYTES_MAX - 1 : list ? 1000 : 100;
     if (strlen(key->value) > max)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "longer than %zu bytes", max);
     return true;
@@ -61,7 +65,7 @@ read_section(const struct scope *scope, const struct field *fields, size_t count
              struct varve_error *err)
 {
     const struct varve_config_rule *section = scope->section;
-    bool seen[16] = {0};
+    bool seen[FIELDS_MAX] = {0};
     for (size_t k = 0; k < section->key_count; k++) {
         const struct varve_config_key *key = &section->keys[k];
         size_t i = 0;
@@ -200,6 +204,15 @@ static const struct field archive_fields[] = {
     {"heat_half_life", false, archive_half_life},
     {"policy_interval", false, archive_interval},
     {"udf", false, archive_udf},
+    {"head", false, config_head},
+    {"head_total", false, config_head_total},
+    {"recall", false, config_recall},
+    {"recall_users", false, config_recall_users},
+    {"recall_groups", false, config_recall_groups},
+    {"recalls_per_user", false, config_recalls_per_user},
+    {"scan_users", false, config_scan_users},
+    {"scan_groups", false, config_scan_groups},
+    {"scan_commands", false, config_scan_commands},
 };
 
 /* --- [tier ssd] and [tier hdd] --- */

@@ -48,7 +48,10 @@ write_archive(const struct varve_config_init *options, struct varve_buffer *ret)
         "set = %u+%u                 ; data + parity discs: any %u of a set may be lost\n"
         "seal_after = 7d           ; a set that is not full is burned after this time\n"
         "heat_half_life = 30d      ; a file not opened for this long is half as hot\n"
-        "policy_interval = 1h      ; how often rules are looked at\n",
+        "policy_interval = 1h      ; how often rules are looked at\n"
+        ";head = 256K              ; of files on discs so many first bytes stay on ssd\n"
+        ";recall = again           ; readers of the rest get EAGAIN; default: they wait for it\n"
+        ";scan_commands = updatedb ; reading by these heats no file\n",
         data, parity, parity);
 }
 

@@ -9,13 +9,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "number_set.h"
+
 struct checking {
     struct varve_engine *engine;
     bool repair;
     varve_catalog_finding_fn *each;
     void *context;
     struct varve_check_report report;
-    struct place_set *named;
+    struct number_set named; /* of all resident copies */
 };
 
 static void finding(struct checking *checking, const char *format, ...) VARVE_PRINTF(2, 3);
@@ -34,41 +36,18 @@ finding(struct checking *checking, const char *format, ...)
 }
 
 static void
+head_finding(void *context, const char *text)
+{
+    finding(context, "%s", text);
+}
+
+static void
 catalog_finding(void *context, const char *text)
 {
     finding(context, "catalog: %s", text);
 }
 
 /* --- the files that contents name --- */
-
-/* A sorted array of file numbers: 8 bytes a resident file. */
-struct place_set {
-    uint64_t *files;
-    size_t count, capacity;
-};
-
-static bool
-place_add(struct place_set *set, uint64_t file, struct varve_error *err)
-{
-    if (set->count == set->capacity) {
-        size_t capacity = set->capacity == 0 ? 1024 : set->capacity * 2;
-        uint64_t *files = realloc(set->files, capacity * sizeof *files);
-        if (files == NULL)
-            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "check");
-        set->files = files;
-        set->capacity = capacity;
-    }
-    set->files[set->count++] = file;
-    return true;
-}
-
-static int
-compare_files(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
 
 static void
 check_backing(struct checking *checking, const struct varve_content *content)
@@ -106,15 +85,13 @@ check_contents(struct checking *checking, bool look, struct varve_error *err)
         for (size_t i = 0; i < count; i++) {
             after = page[i].id;
             checking->report.contents++;
-            if (page[i].place.file != 0 && !place_add(checking->named, page[i].place.file, err))
+            if (page[i].place.file != 0 &&
+                !number_set_add(&checking->named, page[i].place.file, err))
                 return false;
             if (look)
                 check_backing(checking, &page[i]);
         }
     }
-    if (checking->named->count > 0)
-        qsort(checking->named->files, checking->named->count, sizeof *checking->named->files,
-              compare_files);
     return true;
 }
 
@@ -124,9 +101,7 @@ static bool
 check_file(void *context, const struct varve_place *place, uint64_t bytes, struct varve_error *err)
 {
     struct checking *checking = context;
-    if (checking->named->count > 0 &&
-        bsearch(&place->file, checking->named->files, checking->named->count, sizeof place->file,
-                compare_files) != NULL)
+    if (number_set_has(&checking->named, place->file))
         return true;
     if (place->file >= checking->engine->file_limit)
         return true; /* being made in this run: named later, or removed by whoever makes it */
@@ -306,6 +281,8 @@ check(struct checking *checking, struct varve_error *err)
            varve_catalog_verify(engine->catalog, catalog_finding, checking, err) &&
            check_contents(checking, true, err) &&
            varve_store_each(engine->store, check_file, checking, err) &&
+           heads_compare(engine, checking->repair, head_finding, checking,
+                         &checking->report.repaired, err) &&
            check_libraries(checking, err) && check_sets(checking, err);
 }
 
@@ -313,35 +290,56 @@ bool
 varve_engine_check(struct varve_engine *engine, bool repair, varve_catalog_finding_fn *each,
                    void *context, struct varve_check_report *ret, struct varve_error *err)
 {
-    struct place_set named = {0};
     struct checking checking = {
-        .engine = engine, .repair = repair, .each = each, .context = context, .named = &named};
+        .engine = engine, .repair = repair, .each = each, .context = context};
     bool ok = check(&checking, err);
-    free(named.files);
+    number_set_done(&checking.named);
     if (ok)
         *ret = checking.report;
     return ok;
 }
 
-/* At every start: what the last run left behind goes. */
+/* Frozen contents that a set does not know are rare, and looking for them takes a look at every
+ * resident content. */
+static bool
+thaw(struct varve_engine *engine, struct varve_error *err)
+{
+    struct varve_catalog_totals totals;
+    if (!varve_catalog_totals(engine->catalog, &totals, err))
+        return false;
+    return (engine->clean_start && totals.by_state[VARVE_STATE_PLANNED].files == 0) ||
+           pipeline_thaw_stranded(engine, err);
+}
+
+static bool
+sweep_files(struct varve_engine *engine, struct varve_error *err)
+{
+    struct checking checking = {.engine = engine, .repair = true};
+    uint64_t heads = 0; /* of a cache: nobody needs to know */
+    bool ok = varve_catalog_sync(engine->catalog, err) && check_contents(&checking, false, err) &&
+              varve_store_each(engine->store, check_file, &checking, err) &&
+              heads_compare(engine, true, NULL, NULL, &heads, err);
+    number_set_done(&checking.named);
+    if (ok && checking.report.repaired > 0)
+        varve_log(VARVE_LOG_NOTICE, "%" PRIu64 " backing files without a content removed",
+                  checking.report.repaired);
+    return ok;
+}
+
+/* At every start, beside the mount: what the last run left behind goes. */
 bool
 sweep_job(struct varve_engine *engine, struct job *job, void *context, struct varve_error *err)
 {
-    struct place_set named = {0};
-    struct checking checking = {.engine = engine, .repair = true, .named = &named};
     (void)context;
     job_text(job, "looking for what the last run left");
     {
         /* A plan that is being made has a folder before it has a set. */
         VARVE_LOCKED(&engine->pipeline);
-        if (!sweep_set_dirs(engine, err) || !sweep_staging(engine, err))
+        if (!sweep_set_dirs(engine, err) || !sweep_staging(engine, err) || !thaw(engine, err))
             return false;
     }
-    bool ok = varve_catalog_sync(engine->catalog, err) && check_contents(&checking, false, err) &&
-              varve_store_each(engine->store, check_file, &checking, err);
-    free(named.files);
-    if (ok && checking.report.repaired > 0)
-        varve_log(VARVE_LOG_NOTICE, "%" PRIu64 " backing files without a content removed",
-                  checking.report.repaired);
-    return ok;
+    if (!engine->clean_start && !sweep_files(engine, err))
+        return false;
+    atomic_store(&engine->swept, true);
+    return true;
 }

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { BATCH_ENTRIES = 1024, ROUNDS_MAX = 8 };
+enum { BATCH_ENTRIES = 1024 };
 
 struct batch {
     struct varve_engine *engine;
@@ -62,15 +62,16 @@ want(struct batch *batch, uint32_t index, uint64_t cluster, struct varve_error *
     return true;
 }
 
+/* Every cluster of the piece of which bytes are missing. */
 static bool
 want_entry(struct batch *batch, struct entry *entry, struct varve_error *err)
 {
-    uint64_t first = entry_first_cluster(entry);
-    for (uint64_t cluster = entry_next_cluster(entry); cluster < entry_end_cluster(entry);
-         cluster++) {
-        bool needed = !entry_is_patched(entry, cluster) &&
-                      (entry->bad == NULL || entry->bad[cluster - first] != 0);
-        if (needed && !want(batch, entry_piece(entry)->index, cluster, err))
+    uint64_t end = entry_end_cluster(entry);
+    for (uint64_t cluster = entry_first_cluster(entry); cluster < end; cluster++) {
+        struct varve_range range;
+        entry_bytes_of(entry, cluster, 1, &range);
+        if (!varve_recall_has(entry->recall, range.start, range.end) &&
+            !want(batch, entry_piece(entry)->index, cluster, err))
             return false;
     }
     return true;
@@ -111,23 +112,15 @@ collect(struct batch *batch, struct varve_error *err)
 
 /* --- what came --- */
 
-static bool
-patch(struct batch *batch, struct entry *entry, uint64_t cluster, const uint8_t *bytes,
-      struct varve_error *err)
+/* One file that goes wrong (deleted, no space) does not take the others with it. */
+static void
+hand_on(struct entry *entry, const struct gather_want *want, const uint8_t *bytes)
 {
-    uint64_t first = entry_first_cluster(entry);
-    if (entry->patched == NULL) {
-        entry->patched = calloc((size_t)(entry_end_cluster(entry) - first), 1);
-        if (entry->patched == NULL)
-            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "degraded read");
-        if (!varve_file_temporary(varve_store_staging(batch->engine->store), &entry->patch_fd, err))
-            return false;
-    }
-    if (!varve_file_pwrite(entry->patch_fd, bytes, VARVE_CLUSTER_BYTES,
-                           (cluster - first) * VARVE_CLUSTER_BYTES, err))
-        return varve_error_wrap(err, "stage repaired clusters");
-    entry->patched[cluster - first] = 1;
-    return true;
+    bool its = entry_piece(entry)->index == want->index &&
+               want->cluster >= entry_first_cluster(entry) &&
+               want->cluster < entry_end_cluster(entry);
+    if (its && entry->failure.kind == VARVE_ERROR_NONE)
+        VARVE_IGNORE(entry_deliver(entry, want->cluster, 1, bytes, &entry->failure));
 }
 
 /* A decoded cluster is checked like one from a disc before anybody gets it (INV-12). */
@@ -141,53 +134,70 @@ came(void *context, const struct gather_want *want, const uint8_t *bytes, struct
                                "set %" PRIu64 ", disc %" PRIu32 ", cluster %" PRIu64
                                ": what parity gives does not match its checksum",
                                batch->set.id.value, want->index + 1, want->cluster);
+    for (size_t i = 0; i < batch->count; i++)
+        hand_on(batch->entries[i], want, bytes);
+    return true;
+}
+
+/* Entries whose recall cannot begin leave the batch. */
+static void
+begin_all(struct batch *batch)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct varve_error why = {0};
+        if (entry_begin(batch->engine, batch->entries[i], &why))
+            batch->entries[kept++] = batch->entries[i];
+        else
+            entry_give_up(batch->engine, batch->entries[i], &why);
+    }
+    batch->count = kept;
+}
+
+/* All wanted clusters came, so the piece is whole. */
+static void
+end_all(struct batch *batch)
+{
+    struct varve_error none = {0};
+    struct serving serving = {.engine = batch->engine,
+                              .buffer = aligned_alloc(4096, SERVE_CLUSTERS * VARVE_CLUSTER_BYTES)};
+    varve_error_set(&none, VARVE_ERROR_NOMEM, 0, "recall");
     for (size_t i = 0; i < batch->count; i++) {
         struct entry *entry = batch->entries[i];
-        if (entry_piece(entry)->index == want->index &&
-            want->cluster >= entry_first_cluster(entry) &&
-            want->cluster < entry_end_cluster(entry) &&
-            !patch(batch, entry, want->cluster, bytes, err))
-            return false;
+        if (serving.buffer == NULL)
+            entry_fail(batch->engine, entry, &none);
+        else if (entry->failure.kind != VARVE_ERROR_NONE)
+            entry_give_up(batch->engine, entry, &entry->failure);
+        else
+            entry_piece_over(&serving, entry);
     }
-    return true;
+    free(serving.buffer);
+}
+
+/* Where the reader that waits longest is; the stripes from there on come first. */
+static size_t
+first_want(const struct batch *batch)
+{
+    const struct entry *entry = batch->entries[0];
+    const struct varve_piece *piece = entry_piece(entry);
+    const struct varve_range within = {piece->offset, piece->offset + piece->bytes};
+    struct varve_range next;
+    size_t at = 0;
+    if (!varve_recall_next(entry->recall, NULL, &within, &next))
+        return 0;
+    uint64_t cluster = entry_cluster_of(entry, next.start);
+    while (at < batch->want_count && batch->wants[at].cluster < cluster)
+        at++;
+    return at < batch->want_count ? at : 0;
 }
 
 static bool
-wholly_patched(const struct entry *entry)
+gather_all(struct batch *batch, struct varve_error *err)
 {
-    for (uint64_t cluster = entry_next_cluster(entry); cluster < entry_end_cluster(entry);
-         cluster++) {
-        if (!entry_is_patched(entry, cluster))
-            return false;
-    }
-    return true;
-}
-
-static void
-serve_patched(struct batch *batch, struct entry *entry)
-{
-    struct serving serving = {.engine = batch->engine};
-    struct varve_error err = {0};
-    free(entry->bad);
-    entry->bad = NULL;
-    if (++entry->rounds > ROUNDS_MAX) {
-        varve_error_set(&err, VARVE_ERROR_MEDIUM, 0, "its disc keeps failing at other places");
-        entry_fail(batch->engine, entry, &err);
-        return;
-    }
-    if (!wholly_patched(entry)) { /* the rest comes from its own disc */
-        VARVE_LOCKED(&batch->engine->recalls->lock);
-        entry->state = ENTRY_WAITING;
-        return;
-    }
-    serving.buffer = aligned_alloc(4096, VARVE_CLUSTER_BYTES);
-    if (serving.buffer == NULL) {
-        varve_error_set(&err, VARVE_ERROR_NOMEM, 0, "recall");
-        entry_fail(batch->engine, entry, &err);
-        return;
-    }
-    serve_one(&serving, entry);
-    free(serving.buffer);
+    size_t first = first_want(batch);
+    return gather_run(batch->engine, &batch->set, &batch->wants[first], batch->want_count - first,
+                      NULL, came, batch, err) &&
+           gather_run(batch->engine, &batch->set, batch->wants, first, NULL, came, batch, err);
 }
 
 static void
@@ -224,16 +234,17 @@ static void
 degraded_batch(struct batch *batch)
 {
     struct varve_error err = {0};
+    begin_all(batch);
+    if (batch->count == 0)
+        return;
     bool ok = varve_catalog_set_get(batch->engine->catalog, batch->set.id, &batch->set, &err) &&
               collect(batch, &err);
     if (ok)
         varve_log(VARVE_LOG_INFO, "set %" PRIu64 ": %zu clusters of %zu files from the other discs",
                   batch->set.id.value, batch->want_count, batch->count);
-    ok = ok && gather_run(batch->engine, &batch->set, batch->wants, batch->want_count, NULL, came,
-                          batch, &err);
+    ok = ok && (batch->want_count == 0 || gather_all(batch, &err));
     if (ok) {
-        for (size_t i = 0; i < batch->count; i++)
-            serve_patched(batch, batch->entries[i]);
+        end_all(batch);
         drives_wake(batch->engine);
     } else {
         retry_halves(batch, &err);

@@ -266,8 +266,8 @@ unlink_task(struct varve_engine *engine, struct task *task)
 /* Brings the disc, out of an idle drive if it is in one. The holder is marked busy by the caller.
  */
 static bool
-bring(struct drive *drive, struct drive *holder, const struct varve_barcode *barcode,
-      struct varve_error *err)
+bring_disc(struct drive *drive, struct drive *holder, const struct varve_barcode *barcode,
+           struct varve_error *err)
 {
     if (holder != NULL && holder != drive &&
         !varve_library_unload(drive_library(drive), holder->number, err))
@@ -281,6 +281,17 @@ bring(struct drive *drive, struct drive *holder, const struct varve_barcode *bar
     varve_log(VARVE_LOG_WARNING, "%s; trying again", err->text);
     *err = (struct varve_error){0};
     return varve_library_load(drive_library(drive), barcode, drive->number, err);
+}
+
+static bool
+bring(struct drive *drive, struct drive *holder, const struct varve_barcode *barcode,
+      struct varve_error *err)
+{
+    bool ok = bring_disc(drive, holder, barcode, err);
+    if (holder != NULL)
+        recalls_note_drive(holder, NULL);
+    recalls_note_drive(drive, ok ? barcode : NULL);
+    return ok;
 }
 
 /* Lock held: the drive works with the disc from now on. Another drive that holds it gives it up. */
@@ -333,8 +344,16 @@ run_recalls(struct drive *drive, const struct varve_barcode *barcode, struct dri
 {
     struct varve_engine *engine = drive->engine;
     struct varve_error err = {0};
+    int64_t begun = varve_clock_monotonic(engine->clock);
+    bool there = false;
+    struct varve_barcode loaded;
+    if (varve_library_drive_disc(drive_library(drive), drive->number, &loaded))
+        there = varve_barcode_equal(&loaded, barcode);
     bool arrived = bring(drive, holder, barcode, &err);
     brought(engine, holder);
+    drive->turn_ns = varve_clock_monotonic(engine->clock);
+    if (arrived && !there)
+        recalls_note_load(engine, drive->turn_ns - begun);
     recalls_serve(engine, drive, barcode, arrived ? NULL : &err);
     VARVE_LOCKED(&engine->tasks_lock);
     drive->busy = false;

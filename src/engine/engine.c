@@ -70,6 +70,8 @@ tiers_open(const struct varve_config *config, struct varve_catalog *catalog,
 static bool
 open_vfs(struct varve_engine *engine, struct varve_error *err)
 {
+    if (!readers_make(engine->config, &engine->readers, err))
+        return false;
     const struct varve_vfs_options options = {
         .catalog = engine->catalog,
         .store = engine->store,
@@ -78,6 +80,8 @@ open_vfs(struct varve_engine *engine, struct varve_error *err)
         .first_tier =
             varve_store_has_tier(engine->store, VARVE_TIER_SSD) ? VARVE_TIER_SSD : VARVE_TIER_HDD,
         .heat_half_life_ns = engine->config->half_life_ns,
+        .readers = engine->readers,
+        .head_bytes = engine->config->head_bytes,
     };
     return varve_vfs_new(&options, &engine->vfs, err);
 }
@@ -156,14 +160,48 @@ varve_engine_open(const char *dir, const struct varve_engine_ports *ports,
     return true;
 }
 
+/* The setting that says: a run that had swept ended in order, during this boot of the machine (a
+ * removal may come back in a power cut). Then the catalog names every backing file. */
+#define SWEPT_KEY "engine.swept"
+
+static bool
+boot_id(struct varve_buffer *ret)
+{
+    struct varve_error unused;
+    return varve_file_read("/proc/sys/kernel/random/boot_id", 64, ret, &unused) && ret->size > 0;
+}
+
+static bool
+mark_started(struct varve_engine *engine, struct varve_error *err)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer saved = {0};
+    VARVE_CLEANUP_BUFFER struct varve_buffer now = {0};
+    struct varve_error unused; /* not known is not clean */
+    engine->clean_start = boot_id(&now) &&
+                          varve_catalog_setting_get(engine->catalog, SWEPT_KEY, &saved, &unused) &&
+                          strcmp(varve_buffer_string(&saved), varve_buffer_string(&now)) == 0;
+    return varve_catalog_setting_put(engine->catalog, SWEPT_KEY, "no", err) &&
+           varve_catalog_sync(engine->catalog, err);
+}
+
+static void
+mark_ended(struct varve_engine *engine)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer now = {0};
+    struct varve_error unused; /* not marked costs some looking at the next start */
+    if (engine->started && atomic_load(&engine->swept) && boot_id(&now))
+        VARVE_IGNORE(varve_catalog_setting_put(engine->catalog, SWEPT_KEY,
+                                               varve_buffer_string(&now), &unused));
+}
+
 bool
 varve_engine_start(struct varve_engine *engine, struct varve_error *err)
 {
     uint64_t job;
-    if (!varve_catalog_file_number(engine->catalog, &engine->file_limit, err))
+    if (!mark_started(engine, err) ||
+        !varve_catalog_file_number(engine->catalog, &engine->file_limit, err))
         return false;
     engine->started = true;
-    /* Freed plans first: what they froze may be written again before anybody opens it. */
     return recalls_start(engine, err) && drives_start(engine, err) &&
            pipeline_recover(engine, err) && repairs_resume(engine, err) &&
            job_start(engine, "sweep", sweep_job, NULL, NULL, &job, err) &&
@@ -184,9 +222,11 @@ varve_engine_close(struct varve_engine *engine)
     jobs_done(engine);
     libraries_close(engine);
     varve_vfs_free(engine->vfs);
+    mark_ended(engine);
     varve_store_close(engine->store);
     varve_catalog_close(engine->catalog);
     varve_policy_free(engine->policy);
+    readers_done(&engine->readers);
     varve_config_free(engine->config);
     if (engine->lock_fd >= 0)
         (void)close(engine->lock_fd); /* the lock goes with it */

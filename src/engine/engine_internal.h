@@ -78,7 +78,8 @@ struct drive {
     bool recalls_only;
     bool busy;
     struct varve_barcode
-        disc; /* while busy: what it works with, in it, on its way or out for a reload */
+        disc;        /* while busy: what it works with, in it, on its way or out for a reload */
+    int64_t turn_ns; /* since when it reads the disc for recalls; its own thread's */
     pthread_t thread;
     bool running;
 };
@@ -261,8 +262,10 @@ VARVE_MUST_CHECK bool
 pipeline_run(struct varve_engine *engine, struct job *job, struct varve_error *err);
 bool pipeline_resume_job(struct varve_engine *engine, struct job *job, void *context,
                          struct varve_error *err);
-/* Undoes what a crash left between freezing and planning. */
+/* Goes on with the set that the last run did not finish. */
 VARVE_MUST_CHECK bool pipeline_recover(struct varve_engine *engine, struct varve_error *err);
+/* Undoes what a crash left between freezing and planning. Holding `pipeline`. */
+VARVE_MUST_CHECK bool pipeline_thaw_stranded(struct varve_engine *engine, struct varve_error *err);
 /* Goes on with repairs that the last run began: sealed sets with a disc half-way (repair.c). */
 VARVE_MUST_CHECK bool repairs_resume(struct varve_engine *engine, struct varve_error *err);
 
@@ -322,6 +325,13 @@ bool recalls_wait_for(struct varve_engine *engine, const struct varve_barcode *b
 void recalls_serve(struct varve_engine *engine, struct drive *drive,
                    const struct varve_barcode *barcode, const struct varve_error *failure);
 uint64_t recalls_waiting(struct varve_engine *engine);
+/* Those that asked first. */
+size_t recalls_list(struct varve_engine *engine, struct varve_engine_recall *ret, size_t max);
+/* A disc was brought in so much time. */
+void recalls_note_load(struct varve_engine *engine, int64_t ns);
+/* What the drive holds now (NULL: nothing), for estimates: asking the library could take as long as
+ * a move. */
+void recalls_note_drive(const struct drive *drive, const struct varve_barcode *barcode);
 
 /* Clusters of one set member got back from the other discs, in a staging file. */
 struct gather_want {
@@ -336,7 +346,22 @@ VARVE_MUST_CHECK bool gather_run(struct varve_engine *engine, const struct varve
                                  const struct gather_want *wants, size_t count, struct job *job,
                                  gather_fn *each, void *context, struct varve_error *err);
 
+/* --- heads (heads.c) --- */
+/* Drops heads when there are too many for `head_total` or the tier is above its high mark. */
+void heads_trim(struct varve_engine *engine);
+/* Pure: of so many bytes of heads. */
+uint64_t heads_to_free(uint64_t bytes, uint64_t total, bool full);
+/* Heads without a row and rows without their head: told, or removed with `repair`. */
+typedef void heads_finding_fn(void *context, const char *text);
+VARVE_MUST_CHECK bool
+heads_compare(struct varve_engine *engine, bool repair, heads_finding_fn *each, void *context,
+              uint64_t *ret_repaired, struct varve_error *err);
+
 /* --- the rest --- */
+/* What the configuration says of readers, with numbers for names (readers.c). */
+VARVE_MUST_CHECK bool readers_make(const struct varve_config *config,
+                                   struct varve_reader_rules *ret, struct varve_error *err);
+void readers_done(struct varve_reader_rules *rules);
 /* Calls `each` for every inode below the paths (paths.c). */
 typedef bool inode_fn(struct varve_engine *engine, const struct varve_inode *inode, void *context,
                       struct varve_error *err);
@@ -399,6 +424,7 @@ struct varve_engine {
     struct varve_random *random;
     struct varve_config *config;
     struct varve_policy *policy;
+    struct varve_reader_rules readers;
     struct varve_catalog *catalog;
     struct varve_store *store;
     struct varve_vfs *vfs;
@@ -409,6 +435,8 @@ struct varve_engine {
     uint64_t file_limit; /* backing files from here on belong to this run: no sweep touches them */
     atomic_bool stopping;
     bool started;
+    bool clean_start;  /* the last run ended in order: it left no backing file without a name */
+    atomic_bool swept; /* nor did one before it */
 
     pthread_mutex_t jobs_lock;
     pthread_cond_t jobs_changed;

@@ -424,9 +424,10 @@ has_pieces(struct varve_engine *engine, struct varve_content_id id, bool *ret,
     return true;
 }
 
-/* Contents that were frozen for a set that never came to be. */
-static bool
-thaw_stranded(struct varve_engine *engine, struct varve_error *err)
+/* Contents that were frozen for a set that never came to be. Nothing freezes meanwhile: that is
+ * done under `pipeline`, which the caller holds. */
+bool
+pipeline_thaw_stranded(struct varve_engine *engine, struct varve_error *err)
 {
     VARVE_CLEANUP_FREE struct varve_content *page = calloc(PAGE_ROWS, sizeof *page);
     struct varve_content_id after = {0};
@@ -434,7 +435,8 @@ thaw_stranded(struct varve_engine *engine, struct varve_error *err)
     if (page == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "look for unfinished plans");
     while (count == PAGE_ROWS) {
-        if (!varve_catalog_contents(engine->catalog, after, true, page, PAGE_ROWS, &count, err))
+        if (!go_on(engine, err) ||
+            !varve_catalog_contents(engine->catalog, after, true, page, PAGE_ROWS, &count, err))
             return false;
         for (size_t i = 0; i < count; i++) {
             bool planned = true;
@@ -455,7 +457,7 @@ pipeline_recover(struct varve_engine *engine, struct varve_error *err)
     struct varve_set set;
     bool found;
     uint64_t job;
-    if (!thaw_stranded(engine, err) || !unfinished_set(engine, &set, &found, err))
+    if (!unfinished_set(engine, &set, &found, err))
         return false;
     if (!found)
         return true;

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
+#include <varve/file.h>
 
 /* Files done together: one wait for the disk for so many moves. */
 enum { MOVE_BATCH = 128 };
@@ -19,9 +20,7 @@ struct chosen {
 /* Files of one rule, up to its limits. */
 struct choosing {
     const struct varve_policy_step *step;
-    struct chosen *rows; /* NULL: only counted */
-    bool keep;
-    size_t count, capacity;
+    FILE *rows; /* of struct chosen; NULL: they are only counted */
     uint64_t files, bytes;
 };
 
@@ -34,18 +33,11 @@ choose(void *context, const struct varve_selected *row, struct varve_error *err)
         return false; /* enough; no error */
     choosing->files++;
     choosing->bytes += row->size;
-    if (!choosing->keep)
+    if (choosing->rows == NULL)
         return true;
-    if (choosing->count == choosing->capacity) {
-        size_t capacity = choosing->capacity == 0 ? 1024 : choosing->capacity * 2;
-        struct chosen *rows = realloc(choosing->rows, capacity * sizeof *rows);
-        if (rows == NULL)
-            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "policy run");
-        choosing->rows = rows;
-        choosing->capacity = capacity;
-    }
-    choosing->rows[choosing->count++] = (struct chosen){row->ino, row->content, row->size};
-    return true;
+    const struct chosen chosen = {row->ino, row->content, row->size};
+    return fwrite(&chosen, sizeof chosen, 1, choosing->rows) == 1 ||
+           varve_error_system(err, errno, "note the files of a rule");
 }
 
 static bool
@@ -168,23 +160,54 @@ do_files(struct varve_engine *engine, const struct varve_rule *rule, const struc
     return true;
 }
 
+/* The files of a rule can be millions: they wait in a file without a name. */
+static bool
+open_rows(struct varve_engine *engine, FILE **ret, struct varve_error *err)
+{
+    VARVE_CLEANUP_FD int fd = -1;
+    if (!varve_file_temporary(engine->dir, &fd, err))
+        return varve_error_wrap(err, "policy run");
+    *ret = fdopen(fd, "w+");
+    if (*ret == NULL)
+        return varve_error_system(err, errno, "policy run");
+    fd = -1; /* the stream's */
+    return true;
+}
+
+static bool
+do_chosen(struct varve_engine *engine, struct job *job, const struct varve_rule *rule, FILE *rows,
+          uint64_t *skipped, struct varve_error *err)
+{
+    struct chosen batch[MOVE_BATCH];
+    size_t count = MOVE_BATCH;
+    if (fseek(rows, 0, SEEK_SET) != 0)
+        return varve_error_system(err, errno, "read the files of a rule");
+    while (count == MOVE_BATCH) {
+        count = fread(batch, sizeof batch[0], MOVE_BATCH, rows);
+        if (ferror(rows))
+            return varve_error_system(err, errno, "read the files of a rule");
+        if (!go_on(engine, err) || !do_files(engine, rule, batch, count, skipped, err))
+            return false;
+        for (size_t i = 0; i < count; i++)
+            job_add(job, batch[i].size, 1);
+    }
+    return true;
+}
+
 static bool
 do_rule(struct varve_engine *engine, struct job *job, const struct varve_policy_step *step,
         struct varve_error *err)
 {
-    struct choosing choosing = {.step = step, .keep = true};
+    VARVE_CLEANUP_STREAM FILE *rows = NULL;
     uint64_t skipped = 0;
+    if (!open_rows(engine, &rows, err))
+        return false;
+    struct choosing choosing = {.step = step, .rows = rows};
     bool ok = varve_catalog_sync(engine->catalog, err) && select_rule(engine, &choosing, err);
-    VARVE_CLEANUP_FREE struct chosen *rows = choosing.rows;
     job_grow(job, choosing.bytes, choosing.files);
     job_text(job, "rule '%s': %s to %s", step->rule->name, varve_rule_from_name(step->rule->from),
              varve_rule_to_name(step->rule->to));
-    for (size_t at = 0; ok && at < choosing.count; at += MOVE_BATCH) {
-        size_t count = choosing.count - at < MOVE_BATCH ? choosing.count - at : MOVE_BATCH;
-        ok = go_on(engine, err) && do_files(engine, step->rule, &rows[at], count, &skipped, err);
-        for (size_t i = 0; i < count; i++)
-            job_add(job, rows[at + i].size, 1);
-    }
+    ok = ok && do_chosen(engine, job, step->rule, rows, &skipped, err);
     if (skipped > 0)
         varve_log(VARVE_LOG_INFO,
                   "rule '%s': %" PRIu64 " files are open or changed and wait for the next run",

@@ -337,11 +337,23 @@ leave_gap(struct rebuild *r, struct varve_error *err)
            varve_catalog_content_delete(r->catalog, id, err);
 }
 
+/* The new catalog knows no heads, and may give their numbers away again. */
+static bool
+drop_head(void *context, const struct varve_place *place, uint64_t bytes, int64_t used_ns,
+          struct varve_error *err)
+{
+    const struct rebuild *r = context;
+    (void)bytes;
+    (void)used_ns;
+    return varve_store_head_remove(r->store, place, err);
+}
+
 bool
 rebuild_adopt(struct rebuild *r, struct varve_error *err)
 {
     rebuild_tell(r, 0, 0, "taking over what lies on the tiers");
     varve_catalog_begin(r->catalog);
-    bool ok = leave_gap(r, err) && varve_store_each(r->store, adopt, r, err);
+    bool ok = leave_gap(r, err) && varve_store_each(r->store, adopt, r, err) &&
+              varve_store_each_head(r->store, drop_head, r, err);
     return varve_catalog_end(r->catalog, ok, err);
 }

@@ -78,6 +78,10 @@ fill_content(struct varve_engine *engine, const struct varve_inode *inode,
     }
     if (!varve_catalog_content_get(engine->catalog, inode->content, &content, err))
         return false;
+    if (content.phase == VARVE_PHASE_LIVE) { /* emptied; what is written since goes another time */
+        record->size = 0;
+        return true;
+    }
     record->content = content.id.value;
     record->version = content.version;
     record->size = content.size;

@@ -68,6 +68,25 @@ count_jobs(struct varve_engine *engine, struct varve_engine_status *status)
     }
 }
 
+static void
+list_recalls(struct varve_engine *engine, struct varve_engine_status *status)
+{
+    const size_t max = sizeof status->recalls / sizeof status->recalls[0];
+    if (engine->recalls == NULL)
+        return;
+    status->recalls_waiting = recalls_waiting(engine);
+    status->recall_count = recalls_list(engine, status->recalls, max);
+    for (size_t i = 0; i < status->recall_count; i++) {
+        struct varve_engine_recall *recall = &status->recalls[i];
+        struct varve_content content;
+        struct varve_error ignored = {0}; /* gone meanwhile: then without a path */
+        VARVE_CLEANUP_BUFFER struct varve_buffer path = {0};
+        if (varve_catalog_content_get(engine->catalog, recall->content, &content, &ignored) &&
+            varve_catalog_path(engine->catalog, content.ino, &path, &ignored))
+            (void)snprintf(recall->path, sizeof recall->path, "%s", varve_buffer_string(&path));
+    }
+}
+
 bool
 varve_engine_status(struct varve_engine *engine, struct varve_engine_status *ret,
                     struct varve_error *err)
@@ -83,7 +102,7 @@ varve_engine_status(struct varve_engine *engine, struct varve_engine_status *ret
             warn(&status, "tier %s: %.150s", varve_tier_name((enum varve_tier)tier), why.text);
     }
     count_jobs(engine, &status);
-    status.recalls_waiting = engine->recalls != NULL ? recalls_waiting(engine) : 0;
+    list_recalls(engine, &status);
     warn_of_discs(engine, &status);
     warn_of_tiers(engine, &status);
     {

@@ -128,6 +128,7 @@ ticker_thread(void *argument)
     struct varve_engine *engine = argument;
     while (wait_tick(engine)) {
         int64_t now = varve_clock_realtime(engine->clock);
+        heads_trim(engine);
         run_policy(engine, now);
         run_pipeline(engine, now);
     }

@@ -254,7 +254,8 @@ release_inode(struct varve_engine *engine, const struct varve_inode *inode, void
         return true;
     if (!varve_catalog_content_get(engine->catalog, inode->content, &content, err))
         return false;
-    if (varve_state_of(content.phase, content.place) == VARVE_STATE_MIGRATED)
+    bool emptied = content.phase == VARVE_PHASE_LIVE && content.size == 0; /* goes onto no disc */
+    if (emptied || varve_state_of(content.phase, content.place) == VARVE_STATE_MIGRATED)
         return true;
     /* Emptied: no set takes it, and there is nothing to release. */
     if (content.phase == VARVE_PHASE_LIVE && inode->size == 0)

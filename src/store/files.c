@@ -147,15 +147,15 @@ parse_name(const char *text, unsigned shard, uint64_t *ret)
 }
 
 static bool
-each_in_shard(const struct store_path *path, unsigned shard, varve_store_each_fn *each,
+each_in_shard(const struct store_path *path, int base_fd, unsigned shard, store_each_fn *each,
               void *context, struct varve_error *err)
 {
     char name[8];
     (void)snprintf(name, sizeof name, "%02x", shard);
-    int fd = openat(path->objects_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(base_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     VARVE_CLEANUP_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (dir == NULL)
-        return varve_error_system(err, errno, "list '%s/objects/%s'", path->path, name);
+        return varve_error_system(err, errno, "list '%s'", name);
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         struct varve_place place = {.tier = path->tier, .path_id = path->path_id};
         struct stat st;
@@ -163,21 +163,46 @@ each_in_shard(const struct store_path *path, unsigned shard, varve_store_each_fn
             fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
             !S_ISREG(st.st_mode))
             continue;
-        if (!each(context, &place, (uint64_t)st.st_size, err))
+        if (!each(context, &place, &st, err))
             return false;
     }
     return true;
 }
 
 bool
+store_each_file(const struct store_path *path, int base_fd, const char *base, store_each_fn *each,
+                void *context, struct varve_error *err)
+{
+    for (unsigned shard = 0; shard < STORE_SHARDS; shard++) {
+        if (!each_in_shard(path, base_fd, shard, each, context, err))
+            return varve_error_wrap(err, "'%s/%s'", path->path, base);
+    }
+    return true;
+}
+
+/* For callers who want the size alone. */
+struct each_size {
+    varve_store_each_fn *each;
+    void *context;
+};
+
+static bool
+give_size(void *context, const struct varve_place *place, const struct stat *st,
+          struct varve_error *err)
+{
+    const struct each_size *each = context;
+    return each->each(each->context, place, (uint64_t)st->st_size, err);
+}
+
+bool
 varve_store_each(const struct varve_store *store, varve_store_each_fn *each, void *context,
                  struct varve_error *err)
 {
+    struct each_size sizes = {each, context};
     for (size_t i = 0; i < store->count; i++) {
-        for (unsigned shard = 0; shard < STORE_SHARDS; shard++) {
-            if (!each_in_shard(&store->paths[i], shard, each, context, err))
-                return false;
-        }
+        const struct store_path *path = &store->paths[i];
+        if (!store_each_file(path, path->objects_fd, "objects", give_size, &sizes, err))
+            return false;
     }
     return true;
 }

@@ -20,6 +20,7 @@ struct store_path {
     char *path;
     char *staging;
     int objects_fd;
+    int heads_fd;
     int tmp_fd;
     dev_t device;
     ino_t inode;
@@ -41,5 +42,11 @@ void store_name(uint64_t file, char ret[STORE_NAME_BYTES]);
 VARVE_MUST_CHECK bool
 store_path_of(const struct varve_store *store, const struct varve_place *place,
               const struct store_path **ret, struct varve_error *err);
+
+typedef bool store_each_fn(void *context, const struct varve_place *place, const struct stat *st,
+                           struct varve_error *err);
+/* Directory `base_fd` ("objects" or "heads") of a path, one shard after another. */
+VARVE_MUST_CHECK bool store_each_file(const struct store_path *path, int base_fd, const char *base,
+                                      store_each_fn *each, void *context, struct varve_error *err);
 
 #endif

@@ -5,11 +5,26 @@
 #include <inttypes.h>
 
 #define DAY_NS (86400 * VARVE_NS_PER_SECOND)
+/* Longer than any kernel's. */
+#define TICK_NS (VARVE_NS_PER_SECOND / 50)
 
 int64_t
-vfs_now(const struct varve_vfs *vfs)
+vfs_now(struct varve_vfs *vfs)
 {
-    return varve_clock_realtime(vfs->clock);
+    int64_t now_ns = varve_clock_stamp(vfs->clock), seen_ns = atomic_load(&vfs->seen_ns);
+    return now_ns > seen_ns ? now_ns : seen_ns;
+}
+
+/* Filesystems may stamp finer than their clock moves (ext4 since 6.13). What was set by hand to a
+ * time to come says nothing. */
+void
+vfs_note_stamp(struct varve_vfs *vfs, int64_t ns)
+{
+    int64_t seen_ns = atomic_load(&vfs->seen_ns);
+    while (ns > seen_ns && ns <= varve_clock_realtime(vfs->clock)) {
+        if (atomic_compare_exchange_weak(&vfs->seen_ns, &seen_ns, ns))
+            return;
+    }
 }
 
 int64_t
@@ -30,8 +45,30 @@ vfs_timespec(int64_t ns)
     return time;
 }
 
+void
+varve_vfs_set_atime(struct varve_vfs *vfs, enum varve_atime files, enum varve_atime directories)
+{
+    atomic_store(&vfs->file_atime, (int)files);
+    atomic_store(&vfs->dir_atime, (int)directories);
+}
+
 bool
-vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns)
+vfs_wants_atime(struct varve_vfs *vfs, const struct varve_inode *inode, int64_t now_ns)
+{
+    switch (
+        (enum varve_atime)atomic_load(S_ISDIR(inode->mode) ? &vfs->dir_atime : &vfs->file_atime)) {
+    case VARVE_ATIME_NEVER:
+        return false;
+    case VARVE_ATIME_STRICT:
+        return true;
+    case VARVE_ATIME_RELATIVE:
+        break;
+    }
+    return vfs_atime_is_old(inode, now_ns);
+}
+
+bool
+vfs_atime_is_old(const struct varve_inode *inode, int64_t now_ns)
 {
     return inode->atime_ns <= inode->mtime_ns || inode->atime_ns <= inode->ctime_ns ||
            now_ns - inode->atime_ns >= DAY_NS;
@@ -45,7 +82,7 @@ vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino)
     int64_t now_ns = vfs_now(vfs);
     varve_catalog_begin(vfs->catalog);
     bool keep = varve_catalog_inode_get(vfs->catalog, ino, &inode, &unused) &&
-                vfs_wants_atime(&inode, now_ns);
+                vfs_wants_atime(vfs, &inode, now_ns);
     if (keep) {
         inode.atime_ns = now_ns;
         keep = varve_catalog_inode_update(vfs->catalog, &inode, &unused);
@@ -57,7 +94,7 @@ vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino)
 int64_t
 vfs_later(int64_t before_ns, int64_t now_ns)
 {
-    return now_ns >= before_ns ? now_ns : before_ns + 1;
+    return before_ns >= now_ns && before_ns - now_ns < TICK_NS ? before_ns + 1 : now_ns;
 }
 
 uint64_t
@@ -67,13 +104,14 @@ vfs_blocks(const struct stat *st)
 }
 
 bool
-vfs_take_stat(struct varve_inode *inode, const struct stat *st)
+vfs_take_stat(struct varve_vfs *vfs, struct varve_inode *inode, const struct stat *st)
 {
-    inode->blocks = vfs_blocks(st);
     int64_t mtime_ns = vfs_ns(st->st_mtim);
-    /* Who sets a time back says so in the row as well. Else an older time is that of the file's
-     * making, or of a clock that ticks more slowly than the one that the row's time is from. */
-    if (mtime_ns < inode->mtime_ns)
+    inode->blocks = vfs_blocks(st);
+    vfs_note_stamp(vfs, mtime_ns);
+    /* A file's making may be older than the time in the row. What is changed after its time was set
+     * to one to come is of now. */
+    if (mtime_ns < inode->mtime_ns && inode->mtime_ns <= vfs_now(vfs))
         mtime_ns = inode->mtime_ns;
     if (inode->size == (uint64_t)st->st_size && inode->mtime_ns == mtime_ns)
         return false;
@@ -83,37 +121,60 @@ vfs_take_stat(struct varve_inode *inode, const struct stat *st)
     return true;
 }
 
-void
-vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait, uint64_t settled)
+uint64_t
+vfs_flushes(struct varve_vfs *vfs)
 {
-    struct varve_error unused; /* gone meanwhile: what was read is the last that was true */
+    return atomic_load(&vfs->flushes);
+}
+
+/* A file that was written and closed since the row was read is no longer in the table, or no longer
+ * dirty: then the row says it, but not the one that was read. */
+static void
+read_again(struct varve_vfs *vfs, struct varve_inode *inode, uint64_t flushes)
+{
+    struct varve_error unused; /* gone meanwhile: what it was is as good */
+    struct varve_inode row;
+    if (vfs_flushes(vfs) != flushes &&
+        varve_catalog_inode_get(vfs->catalog, inode->ino, &row, &unused))
+        *inode = row;
+}
+
+/* Locked. */
+static void
+refresh_from(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *inode)
+{
+    struct stat st;
+    bool written = vnode->dirty && vnode_live_file(vnode);
+    if ((written || inode->blocks == 0) && vnode->fd >= 0 && fstat(vnode->fd, &st) == 0) {
+        inode->blocks = vfs_blocks(&st);
+        if (written)
+            (void)vnode_take_stat(vfs, vnode, inode, &st);
+    }
+    if (vnode->atime_ns > inode->atime_ns)
+        inode->atime_ns = vnode->atime_ns;
+}
+
+void
+vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, uint64_t flushes)
+{
     if (!S_ISREG(inode->mode))
         return;
     if (inode->content.value != 0)
         crash_catch_up(vfs, inode);
     struct vnode *vnode = vnode_peek(vfs, inode->ino);
     if (vnode == NULL) {
-        if (settled != vfs_settled(vfs))
-            VARVE_IGNORE(varve_catalog_inode_get(vfs->catalog, inode->ino, inode, &unused));
+        read_again(vfs, inode, flushes);
         return;
     }
-    /* Nobody waits for a file that is being copied or synced, and a listing for none at all: what
-     * the catalog says was true a moment ago. */
-    if (wait ? !vnode_try_lock(vnode) : pthread_mutex_trylock(&vnode->lock) != 0) {
+    /* Nobody waits for a file that is being copied or synced: then the row is right. */
+    if (!vnode_try_lock(vnode)) {
+        read_again(vfs, inode, flushes);
         inode->unsteady = true;
         vnode_put(vfs, vnode);
         return;
     }
-    VARVE_IGNORE(varve_catalog_inode_get(vfs->catalog, inode->ino, inode, &unused));
-    struct stat st;
-    bool written = vnode->dirty && vnode_live_file(vnode);
-    if ((written || inode->blocks == 0) && vnode->fd >= 0 && fstat(vnode->fd, &st) == 0) {
-        inode->blocks = vfs_blocks(&st);
-        if (written)
-            (void)vnode_take_stat(vnode, inode, &st);
-    }
-    if (vnode->atime_ns > inode->atime_ns)
-        inode->atime_ns = vnode->atime_ns;
+    read_again(vfs, inode, flushes);
+    refresh_from(vfs, vnode, inode);
     pass_settle_privileges(vfs, vnode, inode);
     inode->unsteady = pass_unsteady(vnode);
     vnode_release(vfs, vnode);
@@ -124,10 +185,10 @@ varve_vfs_getattr(struct varve_vfs *vfs, uint64_t ino, struct varve_inode *ret,
                   struct varve_error *err)
 {
     struct varve_inode inode;
-    uint64_t settled = vfs_settled(vfs);
+    uint64_t flushes = vfs_flushes(vfs);
     if (!varve_catalog_inode_get(vfs->catalog, ino, &inode, err))
         return false;
-    vfs_refresh(vfs, &inode, true, settled);
+    vfs_refresh(vfs, &inode, flushes);
     *ret = inode;
     return true;
 }
@@ -166,11 +227,11 @@ vfs_apply_change(struct varve_inode *inode, const struct varve_setattr *change, 
     if (change->mask & VARVE_SET_SIZE) {
         inode->size = change->size;
         inode->blocks = 0;
-        inode->mtime_ns = now_ns;
+        inode->mtime_ns = vfs_later(inode->mtime_ns, now_ns);
     }
     if (change->mask & VARVE_SET_MTIME)
         inode->mtime_ns = change->mtime_ns;
-    inode->ctime_ns = now_ns;
+    inode->ctime_ns = vfs_later(inode->ctime_ns, now_ns);
 }
 
 /* File capabilities fall with the setuid bit: the kernel leaves both to us. */
@@ -205,6 +266,9 @@ change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *cha
     ret->size = (uint64_t)st.st_size;
     ret->blocks = vfs_blocks(&st);
     ret->mtime_ns = vfs_ns(st.st_mtim);
+    if (live->seen.ctime_ns >= ret->ctime_ns)
+        ret->ctime_ns = vfs_later(live->seen.ctime_ns, ret->ctime_ns);
+    vfs_note_stamp(vfs, ret->mtime_ns);
     if (!varve_catalog_content_get(vfs->catalog, live->content.id, &row, err))
         return false;
     row.size = ret->size;
@@ -241,8 +305,9 @@ set_file_mtime(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_se
                struct varve_error *err)
 {
     bool asked = (change->mask & VARVE_SET_MTIME) != 0;
+    int64_t now_ns = vfs_later(vnode->content.mtime_ns, vfs_now(vfs));
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
-                                vfs_timespec(asked ? change->mtime_ns : vfs_now(vfs))};
+                                vfs_timespec(asked ? change->mtime_ns : now_ns)};
     if (futimens(vnode->fd, times) != 0)
         return varve_error_system(err, errno, "set time of backing file");
     vnode->changes++;
@@ -267,21 +332,41 @@ change_file(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_setat
     return change_unit(vfs, vnode->ino, change, live, ret, err);
 }
 
+static struct varve_setattr
+with_times(struct varve_vfs *vfs, const struct varve_inode *inode,
+           const struct varve_setattr *asked)
+{
+    struct varve_setattr change = *asked;
+    if ((change.mask & (VARVE_SET_ATIME_NOW | VARVE_SET_MTIME_NOW)) == 0)
+        return change;
+    int64_t now_ns = vfs_now(vfs);
+    if (change.mask & VARVE_SET_ATIME_NOW) {
+        change.mask |= VARVE_SET_ATIME;
+        change.atime_ns = now_ns;
+    }
+    if (change.mask & VARVE_SET_MTIME_NOW) {
+        change.mask |= VARVE_SET_MTIME;
+        change.mtime_ns = vfs_later(inode->mtime_ns, now_ns);
+    }
+    return change;
+}
+
 bool
-varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *change,
+varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *asked,
                   struct varve_inode *ret, struct varve_error *err)
 {
     struct varve_inode inode;
-    uint64_t settled = vfs_settled(vfs);
     if (!varve_catalog_inode_get(vfs->catalog, ino, &inode, err) ||
-        !check_change(&inode, change, err))
+        !check_change(&inode, asked, err))
         return false;
+    const struct varve_setattr resolved = with_times(vfs, &inode, asked), *change = &resolved;
     if (!S_ISREG(inode.mode) || (change->mask & (VARVE_SET_SIZE | VARVE_SET_MTIME)) == 0) {
+        uint64_t flushes = vfs_flushes(vfs);
         if (!change_unit(vfs, ino, change, NULL, &inode, err))
             return false;
         if ((inode.mode & (S_ISUID | S_ISGID)) != 0 && (change->mask & VARVE_SET_MODE) != 0)
             pass_privileges_given(vfs, ino);
-        vfs_refresh(vfs, &inode, true, settled);
+        vfs_refresh(vfs, &inode, flushes);
         *ret = inode;
         return true;
     }

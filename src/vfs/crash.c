@@ -45,7 +45,7 @@ catch_up_rows(struct varve_vfs *vfs, uint64_t ino, struct varve_inode *ret, stru
     /* An older mtime alone is no news: fdatasync does not make mtimes durable, the catalog does. */
     if ((uint64_t)st.st_size == ret->size && vfs_ns(st.st_mtim) <= ret->mtime_ns)
         return false;
-    (void)vfs_take_stat(ret, &st);
+    (void)vfs_take_stat(vfs, ret, &st);
     content.size = ret->size;
     content.mtime_ns = ret->mtime_ns;
     return varve_catalog_content_update(vfs->catalog, &content, err) &&

@@ -45,7 +45,7 @@ freeze_rows(struct varve_vfs *vfs, struct vnode *vnode, const struct stat *st,
     if (inode.nlink == 0)
         return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "inode %" PRIu64 " is deleted",
                                vnode->ino);
-    if (vnode_take_stat(vnode, &inode, st) &&
+    if (vnode_take_stat(vfs, vnode, &inode, st) &&
         !varve_catalog_inode_update(vfs->catalog, &inode, err))
         return false;
     ret->phase = VARVE_PHASE_FROZEN;
@@ -346,9 +346,10 @@ varve_vfs_move(struct varve_vfs *vfs, struct varve_move_result *files, size_t co
 
 /* Inside a unit. INV-1. The path number stays in the row: a recall goes back to where it was. */
 static bool
-release_row(struct varve_vfs *vfs, struct varve_content_id id, struct varve_content *ret,
+release_row(struct varve_vfs *vfs, const struct varve_content *kept, struct varve_content *ret,
             struct varve_place *ret_old, struct varve_error *err)
 {
+    const struct varve_content_id id = kept->id;
     if (!varve_catalog_content_get(vfs->catalog, id, ret, err))
         return false;
     if (ret->phase != VARVE_PHASE_SEALED)
@@ -359,22 +360,33 @@ release_row(struct varve_vfs *vfs, struct varve_content_id id, struct varve_cont
                                "content %" PRIu64 " has no resident copy", id.value);
     *ret_old = ret->place;
     ret->place = (struct varve_place){.tier = VARVE_TIER_NONE, .path_id = ret_old->path_id};
+    ret->head = kept->head;
+    ret->head_bytes = kept->head_bytes;
     return varve_catalog_content_update(vfs->catalog, ret, err);
 }
 
 /* Locked, if there is a vnode. */
 static bool
-release_locked(struct varve_vfs *vfs, struct varve_content_id content, struct vnode *vnode,
-               const struct varve_place *place, struct varve_place *ret_old,
-               struct varve_error *err)
+release_locked(struct varve_vfs *vfs, const struct varve_content *content, struct vnode *vnode,
+               struct varve_place *ret_old, struct varve_error *err)
 {
     struct varve_content row;
     struct varve_place old;
-    if (!check_closed(vfs, vnode, place, err))
+    struct varve_content kept = *content;
+    if (!check_closed(vfs, vnode, &content->place, err))
         return false;
+    if (content->phase == VARVE_PHASE_SEALED && vnode != NULL) {
+        if (!vnode_slow_begin(vnode, err))
+            return false;
+        head_keep(vfs, &kept);
+        vnode_slow_end(vnode);
+    }
     varve_catalog_begin(vfs->catalog);
-    if (!varve_catalog_end(vfs->catalog, release_row(vfs, content, &row, &old, err), err))
+    if (!varve_catalog_end(vfs->catalog, release_row(vfs, &kept, &row, &old, err), err)) {
+        if (content->head.tier == VARVE_TIER_NONE)
+            head_remove(vfs, &kept);
         return false;
+    }
     vnode_took_row(vnode, &row);
     *ret_old = old;
     return true;
@@ -388,7 +400,7 @@ varve_vfs_release(struct varve_vfs *vfs, struct varve_content_id content,
     struct vnode *vnode;
     if (!lock_owner(vfs, content, &row, &vnode, err))
         return false;
-    bool ok = release_locked(vfs, content, vnode, &row.place, ret_old, err);
+    bool ok = release_locked(vfs, &row, vnode, ret_old, err);
     if (vnode != NULL)
         vnode_release(vfs, vnode);
     return ok;

@@ -39,8 +39,8 @@ names_touch_dir(struct varve_vfs *vfs, uint64_t ino, int links, int64_t now_ns,
     if (links > 0 && dir.nlink >= VFS_LINKS_MAX)
         return varve_error_set(err, VARVE_ERROR_INVALID, EMLINK, "directory %" PRIu64, ino);
     dir.nlink += (uint32_t)links;
-    dir.mtime_ns = now_ns;
-    dir.ctime_ns = now_ns;
+    dir.mtime_ns = vfs_later(dir.mtime_ns, now_ns);
+    dir.ctime_ns = vfs_later(dir.ctime_ns, now_ns);
     return varve_catalog_inode_update(vfs->catalog, &dir, err);
 }
 
@@ -61,6 +61,7 @@ drop_content(struct varve_vfs *vfs, struct varve_content_id id, struct varve_pla
     if (content.phase == VARVE_PHASE_SEALED) {
         *ret_place = content.place;
         content.place = (struct varve_place){.tier = VARVE_TIER_NONE};
+        head_remove(vfs, &content);
     }
     content.current = false;
     return varve_catalog_content_update(vfs->catalog, &content, err);
@@ -84,7 +85,7 @@ names_drop_link(struct varve_vfs *vfs, struct varve_inode *inode, int64_t now_ns
 {
     *ret_place = (struct varve_place){.tier = VARVE_TIER_NONE};
     inode->nlink = S_ISDIR(inode->mode) ? 0 : inode->nlink - 1;
-    inode->ctime_ns = now_ns;
+    inode->ctime_ns = vfs_later(inode->ctime_ns, now_ns);
     if (inode->nlink == 0 && !(S_ISREG(inode->mode) && vnode_orphan(vfs, inode->ino)))
         return names_delete_inode(vfs, inode, now_ns, ret_place, err);
     return varve_catalog_inode_update(vfs->catalog, inode, err);
@@ -116,7 +117,7 @@ varve_vfs_lookup(struct varve_vfs *vfs, uint64_t parent, const char *name, struc
                  struct varve_error *err)
 {
     struct varve_dentry dentry;
-    uint64_t settled = vfs_settled(vfs);
+    uint64_t flushes = vfs_flushes(vfs);
     if (strcmp(name, ".") == 0)
         return varve_vfs_getattr(vfs, parent, ret, err);
     if (strcmp(name, "..") == 0) {
@@ -134,7 +135,7 @@ varve_vfs_lookup(struct varve_vfs *vfs, uint64_t parent, const char *name, struc
             return varve_error_set(err, VARVE_ERROR_INVALID, ENOTDIR, "inode %" PRIu64, parent);
         return false;
     }
-    vfs_refresh(vfs, &dentry.inode, true, settled);
+    vfs_refresh(vfs, &dentry.inode, flushes);
     *ret = dentry.inode;
     return true;
 }
@@ -160,13 +161,13 @@ bool
 varve_vfs_readdir(struct varve_vfs *vfs, uint64_t ino, uint64_t after, struct varve_dentry *ret,
                   size_t max, size_t *ret_count, struct varve_error *err)
 {
-    uint64_t settled = vfs_settled(vfs);
     if (after == 0)
         vfs_touch_atime(vfs, ino);
+    uint64_t flushes = vfs_flushes(vfs);
     if (!varve_catalog_readdir(vfs->catalog, ino, after, ret, max, ret_count, err))
         return false;
     for (size_t i = 0; i < *ret_count; i++)
-        vfs_refresh(vfs, &ret[i].inode, false, settled);
+        vfs_refresh(vfs, &ret[i].inode, flushes);
     return true;
 }
 
@@ -293,7 +294,7 @@ varve_vfs_readlink(struct varve_vfs *vfs, uint64_t ino, struct varve_buffer *ret
         return false;
     if (!S_ISLNK(inode.mode))
         return varve_error_set(err, VARVE_ERROR_INVALID, EINVAL, "inode %" PRIu64, ino);
-    if (vfs_wants_atime(&inode, vfs_now(vfs)))
+    if (vfs_wants_atime(vfs, &inode, vfs_now(vfs)))
         vfs_touch_atime(vfs, ino);
     return varve_catalog_symlink_get(vfs->catalog, ino, ret, err);
 }
@@ -314,7 +315,7 @@ link_rows(struct varve_vfs *vfs, uint64_t ino, uint64_t parent, const char *name
     if (ret->nlink >= VFS_LINKS_MAX)
         return varve_error_set(err, VARVE_ERROR_INVALID, EMLINK, "inode %" PRIu64, ino);
     ret->nlink++;
-    ret->ctime_ns = now_ns;
+    ret->ctime_ns = vfs_later(ret->ctime_ns, now_ns);
     return varve_catalog_dentry_insert(vfs->catalog, parent, name, ino, err) &&
            varve_catalog_inode_update(vfs->catalog, ret, err) &&
            names_touch_dir(vfs, parent, 0, now_ns, err);
@@ -325,14 +326,14 @@ varve_vfs_link(struct varve_vfs *vfs, uint64_t ino, uint64_t parent, const char 
                struct varve_inode *ret, struct varve_error *err)
 {
     struct varve_inode inode;
-    uint64_t settled = vfs_settled(vfs);
+    uint64_t flushes = vfs_flushes(vfs);
     if (!names_check(name, err))
         return false;
     varve_catalog_begin(vfs->catalog);
     bool keep = link_rows(vfs, ino, parent, name, &inode, err);
     if (!varve_catalog_end(vfs->catalog, keep, err))
         return varve_error_wrap(err, "link '%s'", name);
-    vfs_refresh(vfs, &inode, true, settled);
+    vfs_refresh(vfs, &inode, flushes);
     *ret = inode;
     return true;
 }

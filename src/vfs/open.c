@@ -30,7 +30,7 @@ truncate_at_open(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error 
 /* Locked. */
 static bool
 open_vnode(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_inode *inode, int flags,
-           struct varve_error *err)
+           bool scans, struct varve_error *err)
 {
     bool writing = (flags & O_ACCMODE) != O_RDONLY;
     if (!S_ISREG(inode->mode))
@@ -42,7 +42,8 @@ open_vnode(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_inode 
         (*count)--;
         return false;
     }
-    count_open(vfs, vnode);
+    if (!scans)
+        count_open(vfs, vnode);
     return true;
 }
 
@@ -50,14 +51,22 @@ bool
 varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags, struct varve_open **ret,
                struct varve_error *err)
 {
+    return varve_vfs_open_by(vfs, NULL, ino, flags, ret, err);
+}
+
+bool
+varve_vfs_open_by(struct varve_vfs *vfs, const struct varve_reader *reader, uint64_t ino, int flags,
+                  struct varve_open **ret, struct varve_error *err)
+{
     VARVE_CLEANUP_FREE struct varve_open *open = calloc(1, sizeof *open);
     if (open == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open inode %" PRIu64, ino);
     struct varve_inode inode;
     struct vnode *vnode;
+    bool scans = reader_scans(vfs, reader);
     if (!vnode_acquire(vfs, ino, &vnode, &inode, err))
         return false;
-    if (!open_vnode(vfs, vnode, &inode, flags, err)) {
+    if (!open_vnode(vfs, vnode, &inode, flags, scans, err)) {
         vnode_release(vfs, vnode);
         return false;
     }
@@ -66,7 +75,8 @@ varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags, struct varve_open
     open->writing = (flags & O_ACCMODE) != O_RDONLY;
     open->reading = (flags & O_ACCMODE) != O_WRONLY;
     open->privileged = open->writing && pass_has_privileges(vfs, &inode);
-    open->atime_done = (flags & O_NOATIME) != 0 || !vfs_wants_atime(&inode, vfs_now(vfs));
+    open->no_atime = scans || (flags & O_NOATIME) != 0;
+    open->atime_done = !vfs_atime_is_old(&inode, vfs_now(vfs));
     vnode_unlock(vfs, vnode);
     *ret = VARVE_TAKE(open);
     return true;
@@ -162,10 +172,12 @@ varve_open_try_close(struct varve_open *open)
     return true;
 }
 
-static void
-note_read(struct varve_open *open)
+void
+open_note_read(struct varve_open *open)
 {
-    if (open->atime_done)
+    int mode = atomic_load(&open->vfs->file_atime);
+    if (open->no_atime || mode == VARVE_ATIME_NEVER ||
+        (open->atime_done && mode != VARVE_ATIME_STRICT))
         return;
     open->atime_done = true;
     open->vnode->atime_ns = vfs_now(open->vfs);
@@ -190,12 +202,35 @@ current_size(struct varve_vfs *vfs, struct vnode *vnode, uint64_t *ret, struct v
     return true;
 }
 
+/* Locked. Of bytes that are on discs only: what a recall has brought so far, or the kept head. With
+ * `cut` less will do than *size, if that saves a recall. -1: to be waited for. */
+static int
+fd_without_copy(struct varve_vfs *vfs, struct vnode *vnode, uint64_t offset, bool cut,
+                uint64_t *size)
+{
+    uint64_t head = 0;
+    int fd = recall_partial_fd(vnode, offset, offset + *size);
+    if (fd >= 0)
+        return fd;
+    fd = head_fd(vfs, vnode, &head);
+    if (fd < 0 || offset >= head)
+        return -1;
+    if (*size <= head - offset)
+        return fd;
+    if (!cut || vnode->filling != NULL)
+        return -1;
+    *size = head - offset;
+    return fd;
+}
+
 /* Locked. */
 static bool
-read_vnode(struct varve_vfs *vfs, struct vnode *vnode, uint64_t offset, uint64_t *size, int *ret_fd,
+read_vnode(struct varve_open *open, uint64_t offset, bool cut, uint64_t *size, int *ret_fd,
            struct varve_error *err)
 {
     uint64_t total;
+    struct varve_vfs *vfs = open->vfs;
+    struct vnode *vnode = open->vnode;
     if (!current_size(vfs, vnode, &total, err))
         return false;
     *ret_fd = -1;
@@ -209,7 +244,7 @@ read_vnode(struct varve_vfs *vfs, struct vnode *vnode, uint64_t offset, uint64_t
             return false;
         *ret_fd = vnode->fd;
     } else {
-        *ret_fd = recall_partial_fd(vnode, offset + count);
+        *ret_fd = fd_without_copy(vfs, vnode, offset, cut, &count);
     }
     if (*ret_fd < 0)
         return varve_error_set(err, VARVE_ERROR_WAIT, 0, "inode %" PRIu64 " is on discs only",
@@ -219,19 +254,33 @@ read_vnode(struct varve_vfs *vfs, struct vnode *vnode, uint64_t offset, uint64_t
     return true;
 }
 
-bool
-varve_open_read(struct varve_open *open, uint64_t offset, uint64_t *size, int *ret_fd,
-                struct varve_error *err)
+static bool
+read_open(struct varve_open *open, uint64_t offset, bool cut, uint64_t *size, int *ret_fd,
+          struct varve_error *err)
 {
     if (!open->reading)
         return varve_error_set(err, VARVE_ERROR_INVALID, EBADF, "read a file open for writing");
     if (!vnode_enter(open->vnode, err))
         return false;
-    bool ok = read_vnode(open->vfs, open->vnode, offset, size, ret_fd, err);
+    bool ok = read_vnode(open, offset, cut, size, ret_fd, err);
     if (ok)
-        note_read(open);
+        open_note_read(open);
     vnode_unlock(open->vfs, open->vnode);
     return ok;
+}
+
+bool
+varve_open_read(struct varve_open *open, uint64_t offset, uint64_t *size, int *ret_fd,
+                struct varve_error *err)
+{
+    return read_open(open, offset, false, size, ret_fd, err);
+}
+
+bool
+varve_open_read_some(struct varve_open *open, uint64_t offset, uint64_t *size, int *ret_fd,
+                     struct varve_error *err)
+{
+    return read_open(open, offset, true, size, ret_fd, err);
 }
 
 bool
@@ -265,6 +314,15 @@ varve_open_done(struct varve_open *open)
     }
     vnode_io_done(open->vnode);
     vnode_unlock(open->vfs, open->vnode);
+}
+
+bool
+varve_open_hides_data(struct varve_open *open)
+{
+    vnode_lock(open->vnode);
+    bool hides = open->vnode->writers > 0 && open->vnode->passthroughs == 0;
+    vnode_unlock(open->vfs, open->vnode);
+    return hides;
 }
 
 bool

@@ -101,7 +101,8 @@ pass_settle_privileges(struct varve_vfs *vfs, struct vnode *vnode, struct varve_
     if (!vnode->watched && inode != NULL &&
         varve_catalog_inode_get(vfs->catalog, vnode->ino, &stripped, &unused)) {
         inode->mode = stripped.mode;
-        inode->ctime_ns = stripped.ctime_ns;
+        if (inode->ctime_ns < stripped.ctime_ns) /* the file's may be later */
+            inode->ctime_ns = stripped.ctime_ns;
     }
 }
 
@@ -266,10 +267,8 @@ account(struct varve_open *open, struct varve_pass *pass)
     }
     if (open->writing && open->reading)
         vnode->passed_mappables++;
-    else if (open->reading && !open->atime_done) {
-        open->atime_done = true; /* nobody tells us of the first read */
-        vnode->atime_ns = vfs_now(open->vfs);
-    }
+    else if (open->reading)
+        open_note_read(open); /* nobody tells us of the first read */
     pass->unsteady = steady && pass_unsteady(vnode);
 }
 

@@ -1,31 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vfs_internal.h"
+/* Bytes that come back, in the order in which somebody waits for them. */
+#include "await.h"
 
-#include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <varve/file.h>
+#include <varve/ranges.h>
 
-/* Requests and waiters are under vfs->recall_lock; what has been filled is under the vnode's lock,
- * which is taken first. A request holds a reference of its vnode, so that the file stays in the
- * table, and its inode row with it, until the recall is over. */
-struct waiter {
-    struct waiter *next;        /* in its request, by `end` */
-    struct waiter *bucket_next; /* by ticket */
-    uint64_t ticket;
-    uint64_t end; /* UINT64_MAX: only when the whole file is resident */
-    varve_ready_fn *ready;
-    void *context;
-    struct request *request;
-};
-
-struct request {
-    struct request *bucket_next; /* by content */
-    struct varve_content_id content;
-    struct vnode *vnode; /* with a reference */
-    struct waiter *waiters;
-};
+/* After a jump so much is read in order before the next one, so that two readers of one file do not
+ * send the lens to and fro for every request. */
+#define RUN_BYTES (UINT64_C(2) << 20)
+/* With so many separate ranges gaps are filled in order, whoever waits where. */
+#define JUMPS_MAX (VARVE_RANGES_MAX / 2)
 
 struct varve_recall {
     struct varve_vfs *vfs;
@@ -33,272 +20,19 @@ struct varve_recall {
     struct varve_content content;
     struct varve_place place;
     int fd;
-    uint64_t written; /* under the vnode's lock; only the one that recalls changes it */
+    struct varve_ranges there; /* under the vnode's lock; only the one that recalls changes it */
+    uint64_t last; /* where the last write ended, and what was written in order to there */
+    uint64_t run;
 };
 
-static void
-unhash_waiter(struct varve_vfs *vfs, struct waiter *waiter)
-{
-    struct waiter **link = &vfs->waiters[waiter->ticket % VFS_BUCKETS];
-    while (*link != waiter)
-        link = &(*link)->bucket_next;
-    *link = waiter->bucket_next;
-}
-
-static void
-tell_all(struct waiter *waiter, const struct varve_error *failure)
-{
-    while (waiter != NULL) {
-        struct waiter *next = waiter->next;
-        waiter->ready(waiter->context, failure);
-        free(waiter);
-        waiter = next;
-    }
-}
-
-/* Under recall_lock: the waiters whose range ends at or before `end`, in a list of their own. */
-static struct waiter *
-take_waiters(struct varve_vfs *vfs, struct request *request, uint64_t end)
-{
-    struct waiter *first = request->waiters;
-    struct waiter **link = &request->waiters;
-    while (*link != NULL && (*link)->end <= end) {
-        unhash_waiter(vfs, *link);
-        link = &(*link)->next;
-    }
-    struct waiter *rest = *link;
-    *link = NULL;
-    request->waiters = rest;
-    return first == rest ? NULL : first;
-}
-
-struct request *
-request_detach(struct varve_vfs *vfs, struct vnode *vnode)
-{
-    VARVE_LOCKED(&vfs->recall_lock);
-    struct request *request = VARVE_TAKE(vnode->request);
-    if (request == NULL)
-        return NULL;
-    struct request **link = &vfs->requests[request->content.value % VFS_BUCKETS];
-    while (*link != request)
-        link = &(*link)->bucket_next;
-    *link = request->bucket_next;
-    request->waiters = take_waiters(vfs, request, UINT64_MAX);
-    return request;
-}
-
-void
-request_tell(struct varve_vfs *vfs, struct request *request, const struct varve_error *failure)
-{
-    if (request == NULL)
-        return;
-    tell_all(request->waiters, failure);
-    vnode_put(vfs, request->vnode);
-    free(request);
-}
-
-/* With a reference for the caller; NULL if nobody asked for the content. */
-static struct vnode *
-requested_vnode(struct varve_vfs *vfs, struct varve_content_id content)
-{
-    VARVE_LOCKED(&vfs->recall_lock);
-    struct request *request = vfs->requests[content.value % VFS_BUCKETS];
-    while (request != NULL && request->content.value != content.value)
-        request = request->bucket_next;
-    return request != NULL ? vnode_peek(vfs, request->vnode->ino) : NULL;
-}
-
-/* Locked vnode. */
-static struct request *
-detach_if_for(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content_id content)
-{
-    bool same;
-    {
-        VARVE_LOCKED(&vfs->recall_lock);
-        same = vnode->request != NULL && vnode->request->content.value == content.value;
-    }
-    return same ? request_detach(vfs, vnode) : NULL;
-}
-
-void
-varve_vfs_recall_fail(struct varve_vfs *vfs, struct varve_content_id content,
-                      const struct varve_error *failure)
-{
-    struct vnode *vnode = requested_vnode(vfs, content);
-    if (vnode == NULL)
-        return;
-    vnode_lock(vnode);
-    struct request *request = detach_if_for(vfs, vnode, content);
-    vnode_unlock(vfs, vnode);
-    request_tell(vfs, request, failure);
-    vnode_put(vfs, vnode);
-}
-
-/* Requests that the engine still has when it goes down. */
-void
-recall_cancel_all(struct varve_vfs *vfs)
-{
-    struct varve_error err;
-    (void)varve_error_set(&err, VARVE_ERROR_CANCELLED, 0, "the archive is being closed");
-    for (size_t i = 0; i < VFS_BUCKETS; i++) {
-        while (vfs->requests[i] != NULL)
-            varve_vfs_recall_fail(vfs, vfs->requests[i]->content, &err);
-    }
-}
-
 int
-recall_partial_fd(const struct vnode *vnode, uint64_t end)
+recall_partial_fd(const struct vnode *vnode, uint64_t start, uint64_t end)
 {
     const struct varve_recall *recall = vnode->filling;
     if (recall == NULL || recall->content.id.value != vnode->content.id.value ||
-        recall->written < end)
+        !varve_ranges_cover(&recall->there, start, end))
         return -1;
     return recall->fd;
-}
-
-/* --- waiting --- */
-
-/* Locked vnode, under recall_lock. */
-static void
-add_waiter(struct varve_vfs *vfs, struct request *request, struct waiter *waiter)
-{
-    struct waiter **link = &request->waiters;
-    while (*link != NULL && (*link)->end <= waiter->end)
-        link = &(*link)->next;
-    waiter->next = *link;
-    *link = waiter;
-    waiter->request = request;
-    waiter->bucket_next = vfs->waiters[waiter->ticket % VFS_BUCKETS];
-    vfs->waiters[waiter->ticket % VFS_BUCKETS] = waiter;
-}
-
-/* Locked vnode, under recall_lock. NULL: out of memory. */
-static struct request *
-add_request(struct varve_vfs *vfs, struct vnode *vnode)
-{
-    struct request *request = calloc(1, sizeof *request);
-    if (request == NULL)
-        return NULL;
-    request->content = vnode->content.id;
-    request->vnode = vnode_get(vfs, vnode->ino); /* there: the caller holds it */
-    request->bucket_next = vfs->requests[request->content.value % VFS_BUCKETS];
-    vfs->requests[request->content.value % VFS_BUCKETS] = request;
-    vnode->request = request;
-    return request;
-}
-
-static uint64_t
-new_ticket(struct varve_vfs *vfs)
-{
-    VARVE_LOCKED(&vfs->recall_lock);
-    return ++vfs->last_ticket;
-}
-
-/* Locked vnode. Takes `waiter` on success. */
-static bool
-enqueue(struct varve_vfs *vfs, struct vnode *vnode, struct waiter *waiter, bool *ret_first,
-        struct varve_error *err)
-{
-    VARVE_LOCKED(&vfs->recall_lock);
-    *ret_first = vnode->request == NULL;
-    struct request *request = *ret_first ? add_request(vfs, vnode) : vnode->request;
-    if (request == NULL)
-        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "wait for inode %" PRIu64, vnode->ino);
-    add_waiter(vfs, request, waiter);
-    return true;
-}
-
-/* Locked vnode: can [offset, offset + size) be read without waiting? *ret_end: what to wait for. */
-static bool
-can_read(const struct vnode *vnode, uint64_t offset, uint64_t size, uint64_t *ret_end)
-{
-    const struct varve_content *content = &vnode->content;
-    if (content->id.value == 0 || content->place.tier != VARVE_TIER_NONE)
-        return true;
-    *ret_end = UINT64_MAX;
-    if (size == UINT64_MAX)
-        return false;
-    if (offset >= content->size || size == 0)
-        return true;
-    *ret_end = size < content->size - offset ? offset + size : content->size;
-    return recall_partial_fd(vnode, *ret_end) >= 0;
-}
-
-static struct varve_recall_port
-current_port(struct varve_vfs *vfs)
-{
-    VARVE_LOCKED(&vfs->recall_lock);
-    return vfs->recall_port;
-}
-
-/* No locks held. The port's refusal ends the request for all who wait, the caller among them. */
-static bool
-ask_port(struct varve_vfs *vfs, struct varve_content_id content, uint64_t ticket,
-         struct varve_error *err)
-{
-    struct varve_error failure = {0};
-    struct varve_recall_port port = current_port(vfs);
-    bool asked = port.request != NULL ? port.request(port.context, content, &failure)
-                                      : varve_error_set(&failure, VARVE_ERROR_NOT_READY, 0,
-                                                        "nothing is there to recall from discs");
-    if (asked)
-        return true;
-    /* If it cannot be cancelled, somebody told it already: then the call has succeeded. */
-    bool cancelled = varve_vfs_await_cancel(vfs, ticket);
-    varve_vfs_recall_fail(vfs, content, &failure);
-    if (cancelled)
-        *err = failure;
-    return !cancelled;
-}
-
-bool
-varve_vfs_await(struct varve_vfs *vfs, uint64_t ino, uint64_t offset, uint64_t size,
-                varve_ready_fn *ready, void *context, uint64_t *ret_ticket, struct varve_error *err)
-{
-    struct vnode *vnode;
-    uint64_t end;
-    bool first = false;
-    VARVE_CLEANUP_FREE struct waiter *waiter = calloc(1, sizeof *waiter);
-    if (waiter == NULL)
-        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "wait for inode %" PRIu64, ino);
-    if (!vnode_acquire(vfs, ino, &vnode, NULL, err))
-        return false;
-    if (can_read(vnode, offset, size, &end)) {
-        vnode_release(vfs, vnode);
-        *ret_ticket = 0;
-        ready(context, NULL);
-        return true;
-    }
-    waiter->end = end;
-    waiter->ready = ready;
-    waiter->context = context;
-    struct varve_content_id content = vnode->content.id;
-    uint64_t ticket = new_ticket(vfs);
-    waiter->ticket = ticket;
-    *ret_ticket = ticket; /* now: once enqueued, `ready` may come and take *ret_ticket with it */
-    bool ok = enqueue(vfs, vnode, waiter, &first, err);
-    if (ok)
-        waiter = NULL; /* the request's */
-    vnode_release(vfs, vnode);
-    return ok && (!first || ask_port(vfs, content, ticket, err));
-}
-
-bool
-varve_vfs_await_cancel(struct varve_vfs *vfs, uint64_t ticket)
-{
-    VARVE_LOCKED(&vfs->recall_lock);
-    struct waiter *waiter = vfs->waiters[ticket % VFS_BUCKETS];
-    while (waiter != NULL && waiter->ticket != ticket)
-        waiter = waiter->bucket_next;
-    if (waiter == NULL)
-        return false;
-    unhash_waiter(vfs, waiter);
-    struct waiter **link = &waiter->request->waiters;
-    while (*link != waiter)
-        link = &(*link)->next;
-    *link = waiter->next;
-    free(waiter);
-    return true;
 }
 
 /* --- bringing back --- */
@@ -316,6 +50,16 @@ tier_to_fill(struct varve_vfs *vfs, const struct varve_content *content)
 {
     enum varve_tier last = varve_store_path_tier(vfs->store, content->place.path_id);
     return last != VARVE_TIER_NONE ? last : vfs->first_tier;
+}
+
+/* Nothing names it yet. */
+static bool
+drop_file(struct varve_vfs *vfs, struct varve_recall *recall)
+{
+    struct varve_error unused; /* what stays is swept after the next start */
+    (void)close(VARVE_TAKE_FD(recall->fd));
+    VARVE_IGNORE(varve_store_remove(vfs->store, &recall->place, &unused));
+    return false;
 }
 
 /* Locked. */
@@ -337,6 +81,10 @@ begin_filling(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content_i
     if (!version_create_file(vfs, tier_to_fill(vfs, &vnode->content), vnode->content.size,
                              &recall->place, &recall->fd, err))
         return false;
+    if (ftruncate(recall->fd, (off_t)vnode->content.size) != 0) {
+        varve_error_system(err, errno, "lengthen backing file");
+        return drop_file(vfs, recall);
+    }
     vnode->filling = recall;
     return true;
 }
@@ -389,39 +137,142 @@ varve_vfs_recall_begin(struct varve_vfs *vfs, struct varve_content_id content,
 
 /* Zeros become a hole: a sparse file of a terabyte must fit when it comes back. */
 static bool
-append(struct varve_recall *recall, const uint8_t *bytes, size_t size, struct varve_error *err)
+put(struct varve_recall *recall, uint64_t offset, const uint8_t *bytes, size_t size,
+    struct varve_error *err)
 {
     bool zeros = size > 0 && bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
-    if (!zeros)
-        return varve_file_pwrite(recall->fd, bytes, size, recall->written, err);
-    if (ftruncate(recall->fd, (off_t)(recall->written + size)) != 0)
-        return varve_error_system(err, errno, "lengthen backing file");
-    return true;
+    if (zeros && fallocate(recall->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                           (off_t)size) == 0)
+        return true;
+    return varve_file_pwrite(recall->fd, bytes, size, offset, err);
+}
+
+static bool
+is_there(const void *context, const struct waiter *waiter)
+{
+    return waiter->end != UINT64_MAX && varve_ranges_cover(context, waiter->start, waiter->end);
 }
 
 bool
-varve_recall_write(struct varve_recall *recall, const void *bytes, size_t size,
+varve_recall_write(struct varve_recall *recall, uint64_t offset, const void *bytes, size_t size,
                    struct varve_error *err)
 {
     struct varve_vfs *vfs = recall->vfs;
     struct waiter *woken = NULL;
-    if (size > recall->content.size - recall->written)
+    if (offset > recall->content.size || size > recall->content.size - offset)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                "content %" PRIu64 " has only %" PRIu64 " bytes",
                                recall->content.id.value, recall->content.size);
-    if (!append(recall, bytes, size, err))
+    if (!put(recall, offset, bytes, size, err))
         return varve_error_wrap(err, "recall of content %" PRIu64, recall->content.id.value);
     vnode_lock(recall->vnode);
     bool current = recall->vnode->content.id.value == recall->content.id.value;
-    recall->written += size;
-    if (current) {
+    bool noted = varve_ranges_add(&recall->there, offset, offset + size, err);
+    recall->run = offset == recall->last ? recall->run + size : size;
+    recall->last = offset + size;
+    if (current && noted) {
         VARVE_LOCKED(&vfs->recall_lock);
         if (recall->vnode->request != NULL)
-            woken = take_waiters(vfs, recall->vnode->request, recall->written);
+            woken = take_waiters(vfs, recall->vnode->request, is_there, &recall->there);
     }
     vnode_unlock(vfs, recall->vnode);
     tell_all(woken, NULL);
-    return current || gone(recall->content.id, err);
+    return noted && (current || gone(recall->content.id, err));
+}
+
+bool
+varve_recall_read(struct varve_recall *recall, uint64_t offset, void *bytes, size_t size,
+                  struct varve_error *err)
+{
+    return varve_file_pread(recall->fd, bytes, size, offset, err) ||
+           varve_error_wrap(err, "recall of content %" PRIu64, recall->content.id.value);
+}
+
+/* Locked vnode: the first missing byte of [from, to) that `except` has not either. */
+static bool
+missing(const struct varve_recall *recall, const struct varve_ranges *except, uint64_t from,
+        uint64_t to, struct varve_range *ret)
+{
+    struct varve_range gap;
+    while (varve_ranges_gap(&recall->there, from, to, &gap)) {
+        if (except == NULL || varve_ranges_gap(except, gap.start, gap.end, &gap)) {
+            *ret = gap;
+            return true;
+        }
+        from = gap.end;
+    }
+    return false;
+}
+
+/* Locked vnode: what the one who has waited longest lacks of [from, to). */
+static bool
+waited_for(struct varve_recall *recall, const struct varve_ranges *except,
+           const struct varve_range *within, struct varve_range *ret)
+{
+    VARVE_LOCKED(&recall->vfs->recall_lock);
+    const struct request *request = recall->vnode->request;
+    if (request == NULL || request->content.value != recall->content.id.value)
+        return false;
+    for (const struct waiter *waiter = request->waiters; waiter != NULL; waiter = waiter->next) {
+        uint64_t start = waiter->start > within->start ? waiter->start : within->start;
+        uint64_t end = waiter->end < within->end ? waiter->end : within->end;
+        if (waiter->end != UINT64_MAX && start < end && missing(recall, except, start, end, ret))
+            return true;
+    }
+    return false;
+}
+
+/* Locked vnode. */
+static bool
+choose_next(struct varve_recall *recall, const struct varve_ranges *except,
+            const struct varve_range *within, struct varve_range *ret)
+{
+    struct varve_range on;
+    bool more =
+        recall->last >= within->start && missing(recall, except, recall->last, within->end, &on);
+    bool in_run = more && on.start == recall->last && recall->run > 0 && recall->run < RUN_BYTES;
+    if (!in_run && recall->there.count < JUMPS_MAX && waited_for(recall, except, within, ret)) {
+        /* Goes on behind what is waited for, too. */
+        return missing(recall, except, ret->start, within->end, ret);
+    }
+    if (more && recall->there.count < JUMPS_MAX) {
+        *ret = on;
+        return true;
+    }
+    return missing(recall, except, within->start, within->end, ret);
+}
+
+bool
+varve_recall_next(struct varve_recall *recall, const struct varve_ranges *except,
+                  const struct varve_range *within, struct varve_range *ret)
+{
+    vnode_lock(recall->vnode);
+    bool found = choose_next(recall, except, within, ret);
+    vnode_unlock(recall->vfs, recall->vnode);
+    return found;
+}
+
+bool
+varve_recall_has(struct varve_recall *recall, uint64_t start, uint64_t end)
+{
+    vnode_lock(recall->vnode);
+    bool has = varve_ranges_cover(&recall->there, start, end);
+    vnode_unlock(recall->vfs, recall->vnode);
+    return has;
+}
+
+bool
+varve_recall_is_wanted(struct varve_recall *recall)
+{
+    struct varve_vfs *vfs = recall->vfs;
+    vnode_lock(recall->vnode);
+    bool wanted = recall->vnode->readers + recall->vnode->writers > 0;
+    if (!wanted) {
+        VARVE_LOCKED(&vfs->recall_lock);
+        wanted = recall->vnode->request != NULL && recall->vnode->request->waiters != NULL;
+    }
+    vnode_unlock(vfs, recall->vnode);
+    return wanted;
 }
 
 /* Inside a unit. */
@@ -469,10 +320,10 @@ install_copy(struct varve_recall *recall, struct varve_error *err)
 static bool
 make_durable(struct varve_recall *recall, struct varve_error *err)
 {
-    if (recall->written != recall->content.size)
+    if (recall->there.bytes != recall->content.size)
         return varve_error_set(err, VARVE_ERROR_CORRUPT, 0,
-                               "only %" PRIu64 " of %" PRIu64 " bytes came back", recall->written,
-                               recall->content.size);
+                               "only %" PRIu64 " of %" PRIu64 " bytes came back",
+                               recall->there.bytes, recall->content.size);
     int64_t mtime_ns = recall->content.mtime_ns;
     struct timespec times[2] = {
         {.tv_nsec = UTIME_OMIT},
@@ -488,6 +339,56 @@ make_durable(struct varve_recall *recall, struct varve_error *err)
            varve_store_sync_name(recall->vfs->store, &recall->place, err);
 }
 
+/* Locked: if the beginning is there it need not be recalled again. */
+static void
+keep_head(struct varve_recall *recall)
+{
+    struct varve_vfs *vfs = recall->vfs;
+    uint64_t bytes =
+        vfs->head_bytes < recall->content.size ? vfs->head_bytes : recall->content.size;
+    if (recall->vnode->content.id.value == recall->content.id.value &&
+        varve_ranges_cover(&recall->there, 0, bytes))
+        head_keep_part(vfs, recall->vnode, recall->fd);
+}
+
+/* Locked: true if somebody waits; then his request stays. */
+static bool
+still_waited_for(struct varve_recall *recall, struct varve_recall_wish *ret)
+{
+    VARVE_LOCKED(&recall->vfs->recall_lock);
+    const struct request *request = recall->vnode->request;
+    if (request == NULL || request->content.value != recall->content.id.value ||
+        request->waiters == NULL)
+        return false;
+    *ret = wish_of(request);
+    return true;
+}
+
+void
+varve_recall_abandon(struct varve_recall *recall)
+{
+    struct varve_vfs *vfs = recall->vfs;
+    struct vnode *vnode = recall->vnode;
+    struct varve_error unused; /* the file is named nowhere; `varve check` would find it */
+    struct varve_recall_wish wish;
+    struct request *request = NULL;
+    vnode_lock(vnode);
+    keep_head(recall);
+    vnode->filling = NULL;
+    vnode_retire_fd(vnode, recall->fd);
+    bool wanted = still_waited_for(recall, &wish);
+    if (!wanted)
+        request = detach_if_for(vfs, vnode, recall->content.id);
+    vnode_unlock(vfs, vnode);
+    VARVE_IGNORE(varve_store_remove(vfs->store, &recall->place, &unused));
+    request_tell(vfs, request, NULL);
+    if (wanted)
+        ask_anew(vfs, &wish);
+    vnode_put(vfs, vnode);
+    varve_ranges_done(&recall->there);
+    free(recall);
+}
+
 bool
 varve_recall_end(struct varve_recall *recall, const struct varve_error *failure,
                  struct varve_error *err)
@@ -499,6 +400,8 @@ varve_recall_end(struct varve_recall *recall, const struct varve_error *failure,
     bool ok = failure == NULL && make_durable(recall, &own);
     vnode_lock(vnode);
     ok = ok && install_copy(recall, &own);
+    if (!ok)
+        keep_head(recall);
     vnode->filling = NULL;
     vnode_retire_fd(vnode, recall->fd);
     struct request *request = detach_if_for(vfs, vnode, recall->content.id);
@@ -507,17 +410,11 @@ varve_recall_end(struct varve_recall *recall, const struct varve_error *failure,
         VARVE_IGNORE(varve_store_remove(vfs->store, &recall->place, &unused));
     request_tell(vfs, request, ok ? NULL : failure != NULL ? failure : &own);
     vnode_put(vfs, vnode);
+    varve_ranges_done(&recall->there);
     free(recall);
     if (!ok && failure == NULL) {
         *err = own;
         return varve_error_wrap(err, "recall");
     }
     return true;
-}
-
-void
-varve_vfs_set_recall_port(struct varve_vfs *vfs, const struct varve_recall_port *port)
-{
-    VARVE_LOCKED(&vfs->recall_lock);
-    vfs->recall_port = port != NULL ? *port : (struct varve_recall_port){0};
 }

@@ -110,6 +110,8 @@ varve_vfs_new(const struct varve_vfs_options *options, struct varve_vfs **ret,
     vfs->simulated = options->clock != varve_clock_system();
     vfs->first_tier = options->first_tier;
     vfs->heat_half_life_ns = options->heat_half_life_ns;
+    vfs->readers = options->readers;
+    vfs->head_bytes = options->head_bytes;
     vfs->archive_dir = strdup(options->archive_dir);
     bool ok = vfs->archive_dir != NULL || varve_error_set(err, VARVE_ERROR_NOMEM, 0, "new vfs");
     if (!ok || !init_locks(vfs, err)) {

@@ -49,6 +49,7 @@
 
 struct request;
 struct waiter;
+struct recall_user;
 
 struct vnode {
     struct vnode *next; /* in its bucket; this and the next four under table_lock */
@@ -62,12 +63,14 @@ struct vnode {
     bool loaded;
     struct varve_content content; /* id 0: none */
     int fd;                       /* backing file, O_RDWR; -1: not opened yet or none */
-    unsigned readers, writers;    /* opens without and with write access */
-    unsigned passthroughs;        /* of them, with the descriptor given to the kernel */
-    unsigned passed_writers;      /* of these, those that write */
-    unsigned passed_mappables;    /* of these, those through which mappings can write */
-    bool mapped;                  /* may be mapped for writing by who closed it; in vfs->mapped */
-    bool watched;                 /* got privileges while the kernel writes it; not yet written */
+    int head_fd;                  /* head of content `head_of`; -1: not opened yet or none */
+    uint64_t head_of;
+    unsigned readers, writers; /* opens without and with write access */
+    unsigned passthroughs;     /* of them, with the descriptor given to the kernel */
+    unsigned passed_writers;   /* of these, those that write */
+    unsigned passed_mappables; /* of these, those through which mappings can write */
+    bool mapped;               /* may be mapped for writing by who closed it; in vfs->mapped */
+    bool watched;              /* got privileges while the kernel writes it; not yet written */
     int64_t watched_mtime_ns;
     atomic_bool plain; /* known to have no setuid, setgid, capabilities; without the lock */
     atomic_bool slow;  /* whoever has the lock copies or syncs; without the lock */
@@ -77,6 +80,7 @@ struct vnode {
     bool adopted;      /* took a sealed content's file; that commit is not durable yet */
     struct {
         uint64_t size;
+        int64_t row_ctime_ns; /* of the inode's row then */
         int64_t file_mtime_ns;
         int64_t mtime_ns, ctime_ns; /* what we tell of that state */
     } seen;                         /* of the backing file when it was last looked at */
@@ -123,6 +127,12 @@ struct varve_vfs {
     char *archive_dir;
     enum varve_tier first_tier;
     int64_t heat_half_life_ns;
+    atomic_int file_atime, dir_atime; /* enum varve_atime */
+    struct varve_reader_rules readers;
+    uint64_t head_bytes;
+    atomic_bool heads_stopped;
+    atomic_uint_least64_t flushes; /* of sizes and times from backing files to the catalog */
+    atomic_int_least64_t seen_ns;  /* latest time of change of a backing file */
     bool simulated; /* the clock is not the machine's, so backing files get its times by hand */
 
     pthread_mutex_t table_lock;
@@ -131,12 +141,12 @@ struct varve_vfs {
     uint8_t *checked; /* after a crash: one bit per inode whose size was compared; NULL: no need */
     size_t checked_bytes;
     atomic_bool unclean;
-    atomic_uint_fast64_t settled;
 
     pthread_mutex_t recall_lock;
     struct request *requests[VFS_BUCKETS];
     struct waiter *waiters[VFS_BUCKETS];
     uint64_t last_ticket;
+    struct recall_user *recall_users;
     struct varve_recall_port recall_port;
     struct varve_notify_port notify_port;
 
@@ -161,6 +171,7 @@ struct varve_open {
     struct varve_vfs *vfs;
     struct vnode *vnode;
     bool writing, reading, passthrough;
+    bool no_atime;   /* O_NOATIME */
     bool privileged; /* opened for writing, and the file has setuid, setgid or capabilities */
     bool atime_done; /* these two under the vnode's lock */
     unsigned writes;
@@ -232,7 +243,8 @@ void vnode_io_done(struct vnode *vnode);
 bool vnode_live_file(const struct vnode *vnode);
 /* Locked: as vfs_take_stat, of the vnode's backing file; each state of it that is seen has times of
  * its own, later than those before. */
-bool vnode_take_stat(struct vnode *vnode, struct varve_inode *inode, const struct stat *st);
+bool vnode_take_stat(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *inode,
+                     const struct stat *st);
 /* Locked: the backing file gets the mtime of the catalog, so that a write shows by another one. */
 void vnode_agree_on_mtime(struct vnode *vnode);
 /* Locked: opens, read times, size and mtime to the catalog. */
@@ -244,28 +256,31 @@ bool vnode_orphan(struct varve_vfs *vfs, uint64_t ino);
 bool vnode_nameless(struct varve_vfs *vfs, uint64_t ino);
 
 /* --- attr.c --- */
-int64_t vfs_now(const struct varve_vfs *vfs);
+/* The time to stamp files with: not before that of any backing file seen so far, not ahead of the
+ * clock they are stamped by. */
+int64_t vfs_now(struct varve_vfs *vfs);
+/* To be asked before an inode is read that vfs_refresh() gets. */
+uint64_t vfs_flushes(struct varve_vfs *vfs);
+/* Corrects size and times of a regular file from its backing file where that knows better. What it
+ * gives was true at some moment of this request: the kernel keeps it for a day, so an answer that
+ * is older than a close would be a wrong size for a day. */
+void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, uint64_t flushes);
 /* What setattr makes of the attributes alone. */
 void
 vfs_apply_change(struct varve_inode *inode, const struct varve_setattr *change, int64_t now_ns);
-/* Corrects size and times of a regular file from its backing file where that knows better. */
-void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, bool wait, uint64_t settled);
-/* Counts how often an open file's size and times came to the catalog. Whoever reads a row asks
- * before it: a close in between makes the row old though nothing is open any more. */
-static inline uint64_t
-vfs_settled(struct varve_vfs *vfs)
-{
-    return atomic_load(&vfs->settled);
-}
-/* Takes size, blocks and mtime from `st`; true if that changed anything. */
-bool vfs_take_stat(struct varve_inode *inode, const struct stat *st);
-/* The ctime of a change at `now_ns`: the backing filesystem's clock may be coarser than ours and
- * lag behind a chmod of just now, but a change must show. */
+/* The time of a change at `now_ns` of what was changed before: it must show, though the clock that
+ * files are stamped by ticks slowly. */
 int64_t vfs_later(int64_t before_ns, int64_t now_ns);
+/* Remembers what a backing file was stamped with. */
+void vfs_note_stamp(struct varve_vfs *vfs, int64_t ns);
 /* For inode.blocks: never "not known", though a file of nothing but a hole takes none. */
 uint64_t vfs_blocks(const struct stat *st);
-bool vfs_wants_atime(const struct varve_inode *inode, int64_t now_ns);
-/* relatime of what is read without being open: directories and symlinks. Best effort. */
+/* Takes size, blocks and mtime from `st`; true if that changed anything. */
+bool vfs_take_stat(struct varve_vfs *vfs, struct varve_inode *inode, const struct stat *st);
+/* By the rule of relatime. */
+bool vfs_atime_is_old(const struct varve_inode *inode, int64_t now_ns);
+bool vfs_wants_atime(struct varve_vfs *vfs, const struct varve_inode *inode, int64_t now_ns);
+/* Read time of what is read without being open: directories and symlinks. Best effort. */
 void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);
 int64_t vfs_ns(struct timespec time);
 struct timespec vfs_timespec(int64_t ns);
@@ -327,6 +342,10 @@ names_delete_inode(struct varve_vfs *vfs, const struct varve_inode *inode, int64
 /* The inode had no name left and nobody has it open any more. */
 void names_delete_orphan(struct varve_vfs *vfs, uint64_t ino);
 
+/* --- open.c --- */
+/* Locked: the read time, as the mount wants it. */
+void open_note_read(struct varve_open *open);
+
 /* --- write.c --- */
 /* Locked: afterwards the content is LIVE and has a backing file with at least the first `keep`
  * bytes of what it was. WAIT: they are on discs. */
@@ -354,15 +373,34 @@ version_reread(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *e
 VARVE_MUST_CHECK bool
 version_sync_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
 
-/* --- recall.c --- */
+/* --- reader.c --- */
+/* False: EAGAIN or EACCES instead of a recall. */
+VARVE_MUST_CHECK bool reader_may_wait(const struct varve_vfs *vfs,
+                                      const struct varve_reader *reader, struct varve_error *err);
+bool reader_scans(const struct varve_vfs *vfs, const struct varve_reader *reader);
+
+/* --- await.c --- */
 /* Locked: takes the vnode's request away, as it is over; NULL if there is none. */
 struct request *request_detach(struct varve_vfs *vfs, struct vnode *vnode);
 /* No locks held. Tells all who waited and frees. */
 void
 request_tell(struct varve_vfs *vfs, struct request *request, const struct varve_error *failure);
-/* Locked: the descriptor of a recall under way if it has [0, end), else -1. */
-int recall_partial_fd(const struct vnode *vnode, uint64_t end);
 void recall_cancel_all(struct varve_vfs *vfs);
+struct varve_recall_port recall_port(struct varve_vfs *vfs);
+
+/* --- recall.c --- */
+/* Locked: the descriptor of a recall under way if it has [start, end), else -1. */
+int recall_partial_fd(const struct vnode *vnode, uint64_t start, uint64_t end);
+
+/* --- head.c --- */
+/* Before the resident copy is released: makes a head if there is none; the caller names it. */
+void head_keep(struct varve_vfs *vfs, struct varve_content *content);
+/* Locked, of a recall that ends early: `from` has the beginning. Makes a head and names it. */
+void head_keep_part(struct varve_vfs *vfs, struct vnode *vnode, int from);
+/* The row is about to be written without it. */
+void head_remove(struct varve_vfs *vfs, struct varve_content *content);
+/* Locked: the descriptor of the head if there is one that proves itself, else -1. */
+int head_fd(struct varve_vfs *vfs, struct vnode *vnode, uint64_t *ret_bytes);
 
 /* --- pool.c --- */
 VARVE_MUST_CHECK bool pool_start(struct varve_vfs *vfs, struct varve_error *err);

@@ -8,9 +8,6 @@
 /* How often who waits for a vnode looks whether its holder has become slow. */
 #define LOCK_LOOK_NS 1000000
 
-/* Longer than any kernel's tick. */
-#define TICK_NS (VARVE_NS_PER_SECOND / 50)
-
 static struct vnode **
 bucket_of(struct varve_vfs *vfs, uint64_t ino)
 {
@@ -47,6 +44,7 @@ vnode_get(struct varve_vfs *vfs, uint64_t ino)
             return NULL;
         vnode->ino = ino;
         vnode->fd = -1;
+        vnode->head_fd = -1;
         (void)pthread_mutex_init(&vnode->lock, NULL); /* cannot fail with default attributes */
         vnode->next = *bucket_of(vfs, ino);
         *bucket_of(vfs, ino) = vnode;
@@ -62,6 +60,8 @@ free_vnode(struct vnode *vnode)
     assert(vnode->filling == NULL);
     if (vnode->fd >= 0)
         (void)close(vnode->fd); /* who cares about write errors has called fsync */
+    if (vnode->head_fd >= 0)
+        (void)close(vnode->head_fd);
     for (size_t i = 0; i < vnode->retired_count; i++)
         (void)close(vnode->retired[i]);
     free(vnode->retired);
@@ -307,28 +307,33 @@ later_of(int64_t a_ns, int64_t b_ns)
     return a_ns > b_ns ? a_ns : b_ns;
 }
 
-/* The backing filesystem's clock ticks more slowly than ours, so a write of just now may have an
- * older time than what was done before it. Older by more than a tick: somebody had set the time
- * to one that had not come. */
-static int64_t
-time_of_write(int64_t before_ns, int64_t file_ns)
+/* A chmod of a file that is being written: the row's ctime is behind what was told already. */
+static void
+note_row(struct vnode *vnode, struct varve_inode *inode)
 {
-    bool lags = file_ns < before_ns && before_ns - file_ns < TICK_NS;
-    return lags ? before_ns + 1 : file_ns;
+    bool changed = vnode->seen.row_ctime_ns != inode->ctime_ns;
+    if (changed && vnode->seen.row_ctime_ns != 0)
+        vnode->seen.ctime_ns = vfs_later(vnode->seen.ctime_ns, inode->ctime_ns);
+    vnode->seen.row_ctime_ns = inode->ctime_ns;
+    inode->ctime_ns = later_of(inode->ctime_ns, vnode->seen.ctime_ns);
 }
 
 bool
-vnode_take_stat(struct vnode *vnode, struct varve_inode *inode, const struct stat *st)
+vnode_take_stat(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *inode,
+                const struct stat *st)
 {
     uint64_t size = (uint64_t)st->st_size;
     int64_t file_mtime_ns = vfs_ns(st->st_mtim);
     bool more_blocks = inode->blocks != vfs_blocks(st);
     inode->blocks = vfs_blocks(st);
+    vfs_note_stamp(vfs, file_mtime_ns);
+    note_row(vnode, inode);
     if (inode->size == size && inode->mtime_ns == file_mtime_ns)
         return more_blocks;
     if (vnode->seen.size != size || vnode->seen.file_mtime_ns != file_mtime_ns) {
         int64_t before_ns = later_of(vnode->seen.mtime_ns, inode->mtime_ns);
-        vnode->seen.mtime_ns = time_of_write(before_ns, file_mtime_ns);
+        /* A simulated clock stands still: what happens at one moment has one time. */
+        vnode->seen.mtime_ns = vfs->simulated ? file_mtime_ns : vfs_later(before_ns, file_mtime_ns);
         before_ns = later_of(vnode->seen.ctime_ns, inode->ctime_ns);
         vnode->seen.ctime_ns = vfs_later(before_ns, vnode->seen.mtime_ns);
     }
@@ -378,7 +383,8 @@ flush_rows(struct varve_vfs *vfs, struct vnode *vnode, const struct stat *st,
     if (vnode->atime_ns > inode.atime_ns)
         inode.atime_ns = vnode->atime_ns;
     if (st != NULL) {
-        (void)vnode_take_stat(vnode, &inode, st);
+        (void)vnode_take_stat(vfs, vnode, &inode, st);
+        vnode->seen.row_ctime_ns = inode.ctime_ns;
         if (!flush_content(vfs, vnode, &inode, err))
             return false;
     }
@@ -397,7 +403,7 @@ vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
     varve_catalog_begin(vfs->catalog);
     if (!varve_catalog_end(vfs->catalog, flush_rows(vfs, vnode, file ? &st : NULL, err), err))
         return varve_error_wrap(err, "bring inode %" PRIu64 " up to date", vnode->ino);
-    atomic_fetch_add(&vfs->settled, 1);
+    (void)atomic_fetch_add(&vfs->flushes, 1);
     vnode->opens = 0;
     vnode->heat = 0;
     vnode->atime_ns = 0;

@@ -123,6 +123,7 @@ retire_row(struct varve_vfs *vfs, struct varve_content_id id, uint64_t adopted_f
         if (adopted_file == 0 || old.place.file != adopted_file)
             *ret_place = old.place;
         old.place = (struct varve_place){.tier = VARVE_TIER_NONE};
+        head_remove(vfs, &old);
         if (!forget_request(vfs, id, err))
             return false;
     }
@@ -140,7 +141,7 @@ insert_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content 
         return false;
     if (old.value != 0 && !retire_row(vfs, old, fresh->place.file, ret_place, err))
         return false;
-    fresh->mtime_ns = inode.mtime_ns; /* until something is written */
+    fresh->mtime_ns = inode.mtime_ns;
     if (!varve_catalog_content_insert(vfs->catalog, fresh, &fresh->id, err))
         return false;
     inode.content = fresh->id;
@@ -150,9 +151,25 @@ insert_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content 
     return varve_catalog_inode_update(vfs->catalog, &inode, err);
 }
 
-/* Locked. A LIVE content at `place` with `size` bytes takes the place of the current one. */
+/* That a file got another backing file is no change of it: until it is written it has the time that
+ * it had. A time that is too new is no reason to fail. */
+static void
+keep_mtime(int fd, int64_t mtime_ns)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, vfs_timespec(mtime_ns)};
+    if (fd >= 0)
+        (void)futimens(fd, times);
+}
+
+/* fd -1: none, only a tier. */
+struct new_file {
+    struct varve_place place;
+    int fd;
+};
+
+/* Locked. A LIVE content in `file` with `size` bytes takes the place of the current one. */
 static bool
-install_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_place place, uint64_t size,
+install_version(struct varve_vfs *vfs, struct vnode *vnode, struct new_file file, uint64_t size,
                 struct varve_error *err)
 {
     struct varve_place unwanted = {.tier = VARVE_TIER_NONE};
@@ -160,12 +177,13 @@ install_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_place p
                                   .version = vnode->content.version + 1,
                                   .size = size,
                                   .phase = VARVE_PHASE_LIVE,
-                                  .place = place,
+                                  .place = file.place,
                                   .current = true};
     varve_catalog_begin(vfs->catalog);
     bool keep = insert_version(vfs, vnode, &fresh, &unwanted, err);
     if (!varve_catalog_end(vfs->catalog, keep, err))
         return varve_error_wrap(err, "new version of inode %" PRIu64, vnode->ino);
+    keep_mtime(file.fd, fresh.mtime_ns);
     vnode->content = fresh;
     vnode->changes++;
     vnode->ended = request_detach(vfs, vnode); /* who waits for the old bytes shall read the new */
@@ -180,10 +198,9 @@ start_empty(struct varve_vfs *vfs, struct vnode *vnode, bool with_file, struct v
     int fd = -1;
     if (with_file && !version_create_file(vfs, vfs->first_tier, 0, &place, &fd, err))
         return false;
-    if (!install_version(vfs, vnode, place, 0, err))
+    if (!install_version(vfs, vnode, (struct new_file){place, fd}, 0, err))
         return undo_file(vfs, &place, fd);
     vnode_replace_fd(vnode, fd);
-    vnode_agree_on_mtime(vnode);
     vnode->name_fresh = with_file;
     return true;
 }
@@ -192,16 +209,18 @@ bool
 version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 {
     struct varve_content row = vnode->content;
+    struct varve_inode inode;
     int fd;
     assert(row.phase == VARVE_PHASE_LIVE && row.place.file == 0);
-    if (!version_create_file(vfs, row.place.tier, 0, &row.place, &fd, err))
+    if (!varve_catalog_inode_get(vfs->catalog, vnode->ino, &inode, err) ||
+        !version_create_file(vfs, row.place.tier, 0, &row.place, &fd, err))
         return false;
     if (!varve_catalog_content_update(vfs->catalog, &row, err))
         return undo_file(vfs, &row.place, fd);
+    keep_mtime(fd, inode.mtime_ns);
     vnode->content = row;
     vnode->name_fresh = true;
     vnode_replace_fd(vnode, fd);
-    vnode_agree_on_mtime(vnode);
     return true;
 }
 
@@ -225,9 +244,9 @@ static bool
 adopt_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 {
     if (!vnode_need_fd(vfs, vnode, err) ||
-        !install_version(vfs, vnode, vnode->content.place, vnode->content.size, err))
+        !install_version(vfs, vnode, (struct new_file){vnode->content.place, vnode->fd},
+                         vnode->content.size, err))
         return false;
-    vnode_agree_on_mtime(vnode);
     vnode->adopted = true;
     return finish_adoption(vfs, vnode, err);
 }
@@ -246,13 +265,12 @@ copy_and_install(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, stru
     bool ok = varve_file_copy(vnode->fd, fd, bytes, err) &&
               varve_file_sync(fd, "new version", err) &&
               varve_store_sync_name(vfs->store, &place, err) &&
-              install_version(vfs, vnode, place, bytes, err);
+              install_version(vfs, vnode, (struct new_file){place, fd}, bytes, err);
     if (!ok) {
         varve_error_wrap(err, "copy of inode %" PRIu64 " for writing", vnode->ino);
         return undo_file(vfs, &place, fd);
     }
     vnode_replace_fd(vnode, fd);
-    vnode_agree_on_mtime(vnode);
     vnode->name_fresh = false;
     return true;
 }

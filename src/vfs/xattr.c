@@ -149,6 +149,18 @@ show_discs(struct view *view, struct varve_error *err)
     return view->ret->size > 0 || no_data("user.varve.discs", err);
 }
 
+/* Seconds until the file would be here if somebody read it now. */
+static bool
+show_eta(struct view *view, struct varve_error *err)
+{
+    if (view->content.id.value == 0 || view->content.place.tier != VARVE_TIER_NONE)
+        return no_data("user.varve.eta", err);
+    struct varve_recall_port port = recall_port(view->vfs);
+    if (port.eta == NULL)
+        return no_data("user.varve.eta", err);
+    return port.eta(port.context, view->content.id, view->ret, err);
+}
+
 static bool
 show_archive(struct view *view, struct varve_error *err)
 {
@@ -170,7 +182,7 @@ static const struct {
 } own[] = {
     {"state", true, show_state}, {"tier", true, show_tier},        {"heat", true, show_heat},
     {"opens", true, show_opens}, {"set", true, show_set},          {"discs", true, show_discs},
-    {"path", false, show_path},  {"archive", false, show_archive},
+    {"path", false, show_path},  {"archive", false, show_archive}, {"eta", true, show_eta},
 };
 
 static bool
@@ -269,7 +281,7 @@ touch_ctime(struct varve_vfs *vfs, uint64_t ino, struct varve_error *err)
     struct varve_inode inode;
     if (!varve_catalog_inode_get(vfs->catalog, ino, &inode, err))
         return false;
-    inode.ctime_ns = vfs_now(vfs);
+    inode.ctime_ns = vfs_later(inode.ctime_ns, vfs_now(vfs));
     return varve_catalog_inode_update(vfs->catalog, &inode, err);
 }
 
@@ -289,7 +301,7 @@ lose_setgid(struct varve_vfs *vfs, struct varve_inode *inode, struct varve_error
     if ((inode->mode & S_ISGID) == 0)
         return true;
     inode->mode &= ~(uint32_t)S_ISGID;
-    inode->ctime_ns = vfs_now(vfs);
+    inode->ctime_ns = vfs_later(inode->ctime_ns, vfs_now(vfs));
     return varve_catalog_inode_update(vfs->catalog, inode, err);
 }
 
@@ -306,7 +318,7 @@ set_acl_row(struct varve_vfs *vfs, struct varve_inode *inode, const struct chang
         return true;
     if (change->lose_setgid)
         inode->mode &= ~(uint32_t)S_ISGID;
-    inode->ctime_ns = vfs_now(vfs);
+    inode->ctime_ns = vfs_later(inode->ctime_ns, vfs_now(vfs));
     return varve_catalog_inode_update(vfs->catalog, inode, err);
 }
 

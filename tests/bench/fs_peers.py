@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The filesystems that tests/bench/fs compares: each is mounted over a folder of one backing filesystem."""
+import json
 import os
 import shutil
 import subprocess
@@ -145,11 +146,11 @@ class Mounted(Peer):
 
 
 class PassthroughHp(Mounted):
-    """libfuse's example; `killpriv`: with FUSE_CAP_HANDLE_KILLPRIV_V2, for which it has no option (see peers)."""
+    """libfuse's example; `killpriv`: with FUSE_CAP_HANDLE_KILLPRIV_V2, for which it has no option (install-deps)."""
 
-    def __init__(self, name, what, uring=False, killpriv=False):
+    def __init__(self, name, what, uring=False, killpriv=False, splice=True):
         super().__init__(name, what)
-        self.uring = uring
+        self.uring, self.splice = uring, splice
         self.program = os.path.join(PEERS_DIR, "passthrough_hp" + ("_killpriv_v2" if killpriv else ""))
 
     def prepare(self, backing):
@@ -158,7 +159,8 @@ class PassthroughHp(Mounted):
         source = os.path.join(backing.path, self.name)
         os.mkdir(source)
         options = "allow_other" + (",io_uring" if self.uring else "")
-        return [self.program, "--foreground", "-o", options, source, self.mount_point]
+        more = [] if self.splice else ["--nosplice"]
+        return [self.program, "--foreground", *more, "-o", options, source, self.mount_point]
 
 
 class MergerFs(Mounted):
@@ -183,16 +185,30 @@ class Varve(Mounted):
     def prepare(self, backing):
         self.archive = os.path.join(backing.path, self.name)
         run(self.program, "init", self.archive, "--media", "64MiB", "--slots", "6", "--drives", "1", "--set", "1+1")
-        return [self.program, "mount", self.archive, self.mount_point, "--foreground"]
+        return [self.program, "mount", self.archive, self.mount_point, "--foreground",
+                *([] if self.uring else ["--option", "nouring"])]
+
+    def start(self, backing, mounts):
+        super().start(backing, mounts)
+        features = json.loads(run(self.program, "status", self.archive, "--json").stdout).get("kernel", {})
+        if self.uring and not features.get("io_uring"):
+            self.stop()
+            raise Missing(f"no io_uring: {features.get('io_uring_why', 'varve does not say why')}")
+        if not features.get("passthrough"):
+            print(f"fs: {self.name} has no passthrough: {features.get('passthrough_why')}", file=sys.stderr)
 
 
-def all_peers(varve):
-    return [
+def all_peers(varve, old=None):
+    """`old`: another varve program, to see what a change does."""
+    more = [Varve("old", "the program of --old without io_uring", old),
+            Varve("old-uring", "the program of --old with io_uring", old, uring=True)] if old else []
+    return more + [
         Peer("ext4", "the backing filesystem itself"),
         PassthroughHp("hp", "libfuse's passthrough_hp, passthrough on"),
-        PassthroughHp("hp-v2", "the same with HANDLE_KILLPRIV_V2", killpriv=True),
+        PassthroughHp("hp-v2", "hp with HANDLE_KILLPRIV_V2, --nosplice: as varve asks the kernel",
+                      killpriv=True, splice=False),
         PassthroughHp("hp-uring", "hp with -o io_uring", uring=True),
-        PassthroughHp("hp-v2-uring", "hp-v2 with -o io_uring", uring=True, killpriv=True),
+        PassthroughHp("hp-v2-uring", "hp-v2 with -o io_uring", uring=True, killpriv=True, splice=False),
         MergerFs("mergerfs", "the distribution's mergerfs, one branch"),
         Varve("varve", "varve without io_uring", varve),
         Varve("varve-uring", "varve with io_uring", varve, uring=True),

@@ -49,7 +49,7 @@ rm -rf "$archive"
 
 # --- rules ---
 make_archive() {
-    "$varve" init "$archive" --media 8MiB --slots 12 --set 2+1 --drives 2 && mount_it &&
+    "$varve" init "$archive" --media 8MiB --slots 12 --set 2+1 --drives 2 && set_key head 1K && mount_it &&
         cp -a "$src/." "$mnt/" && "$varve" archive "$mnt" --wait && "$varve" release "$mnt"
 }
 mkdir "$src/d"

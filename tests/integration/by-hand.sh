@@ -26,7 +26,7 @@ bytes=$(find "$src" -type f -printf '%i %s\n' | sort -u | awk '{ s += $2 } END {
 
 # Rules run when this test says so, not by the clock.
 make_archive() {
-    "$varve" init "$archive" --name hand --library virtual --media 16MiB --slots 24 --drives 2 --set 3+2 || return 1
+    "$varve" init "$archive" --name hand --library virtual --media 16MiB --slots 24 --drives 2 --set 3+2 && set_key head 1K || return 1
     sed -i 's/^policy_interval *=.*/policy_interval = 365d/' "$archive/varve.conf"
     cat >>"$archive/varve.conf" <<'RULES'
 
@@ -61,7 +61,7 @@ is_table() { # is_table WORD COMMAND...: lines on standard output for people, wi
     "$@" | tee /dev/stderr | grep -qw -- "$word"
 }
 is_json() { "$@" --json | jq -e 'type == "object"' >/dev/null; }
-bytes_on_tiers() { find "$archive/ssd" "$archive/hdd" -type f ! -name '.*' -printf '%b\n' | awk '{ s += $1 * 512 } END { print s + 0 }'; }
+bytes_on_tiers() { find "$archive/ssd/objects" "$archive/hdd/objects" -type f ! -name '.*' -printf '%b\n' | awk '{ s += $1 * 512 } END { print s + 0 }'; }
 tiers_below() { [ "$(bytes_on_tiers)" -lt "$1" ]; }
 verify_each() {
     local disc

@@ -114,7 +114,7 @@ refuses "mount of what is no archive" 3 "is no archive" mount plain mnt
 refuses "mount at a directory that is missing" 1 "No such file" mount a missing
 refuses "mount at a file" 1 "Not a directory" mount a a/varve.conf
 refuses "mount inside the archive" 1 "inside the archive" mount a a/ssd
-refuses "unknown mount option" 2 "unknown option '-o rainbow'" mount a mnt -o rainbow
+refuses "unknown mount option" 2 "unknown mount option 'rainbow'" mount a mnt -o rainbow
 refuses "verb without a daemon" 3 "no daemon serves" flush a
 refuses "path outside of any mount" 3 "not in a mounted archive" archive plain
 refuses "path that is missing" 1 "No such file" archive plain/nothing

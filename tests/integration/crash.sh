@@ -25,7 +25,7 @@ echo "# seed ${SEED:-$$}"
 sets=0 # that must be sealed by now
 
 make_archive() {
-    "$varve" init "$archive" --library virtual --media 24MiB --slots $((rounds * 15 + 5)) --drives 2 --set 2+1 &&
+    "$varve" init "$archive" --library virtual --media 24MiB --slots $((rounds * 15 + 5)) --drives 2 --set 2+1 && set_key head 10K &&
         "$varve" mount "$archive" "$mnt"
 }
 write_synced() { "$lib/write-synced" "$mnt/$1" "$2" "$3" "$list"; }

@@ -17,7 +17,7 @@ unmount_at_exit "$mnt"
 mkdir "$mnt"
 
 make_archive() {
-    "$varve" init "$archive" --library virtual --media 32MiB --slots 12 --drives 1 --set 2+1 && "$varve" mount "$archive" "$mnt"
+    "$varve" init "$archive" --library virtual --media 32MiB --slots 12 --drives 1 --set 2+1 && set_key head 0 && "$varve" mount "$archive" "$mnt"
 }
 is_burning() { [ "$(status_of '.sets.burning')" = 1 ]; }
 sealed_anew() { [ "$(status_of '"\(.sets.sealed) \(.sets.abandoned) \(.in_line.files)"')" = "1 1 0" ]; }

@@ -54,7 +54,9 @@ done
 pass_on "$here/posix/differ.py" "$m/a" "$plain/a" random "${1:-1}" "${2:-40}"
 # The same where the kernel does not read and write the files by itself.
 ok "is mounted without passthrough" again nopassthrough
-pass_on "$here/posix/differ.py" "$m/a" "$plain/a" table "$here"/posix/*.cases
+for table in acls attributes names; do # data: holes of what is open for writing are not told then
+    pass_on "$here/posix/differ.py" "$m/a" "$plain/a" table "$here/posix/$table.cases"
+done
 pass_on "$here/posix/differ.py" "$m/a" "$plain/a" random "${1:-1}" "$((${2:-40} / 3))"
 ok "is mounted as before" again
 mkdir "$m/directory" && pass_on "$directories" "$m/directory"

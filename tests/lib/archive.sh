@@ -78,6 +78,8 @@ same_tree() {
 
 status_of() { "$varve" status "$archive" --json | jq -r "$1"; }
 status_is() { equal "$2" "$(status_of "$1")"; } # status_is QUERY WANTED
+# set_key KEY VALUE: in [archive] of the configuration.
+set_key() { sed -i "/^\[archive\]/a $1 = $2" "$archive/varve.conf"; }
 # files_in_state STATE: their number.
 files_in_state() { status_of ".states.$1.files"; }
 # discs_where JQ-CONDITION: bar codes.

@@ -39,7 +39,8 @@ hurried_sleep(struct varve_clock *clock, int64_t duration_ns)
     atomic_fetch_add(&skipped_ns, duration_ns - duration_ns / 64);
 }
 
-static struct varve_clock hurried = {hurried_realtime, hurried_monotonic, hurried_sleep};
+static struct varve_clock hurried = {hurried_realtime, hurried_realtime, hurried_monotonic,
+                                     hurried_sleep};
 
 /* --- life --- */
 
@@ -67,6 +68,26 @@ append_rules(struct bench *bench, const char *rules)
     VARVE_CLEANUP_FREE char *path = varve_file_join(bench->dir, VARVE_CONFIG_FILE);
     VARVE_CLEANUP_STREAM FILE *file = path != NULL ? fopen(path, "ae") : NULL;
     return file != NULL && fprintf(file, "\n%s\n", rules) > 0;
+}
+
+/* Behind the line "[archive]". */
+static bool
+insert_keys(struct bench *bench, const char *keys)
+{
+    static const char section[] = "[archive]\n";
+    VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
+    VARVE_CLEANUP_BUFFER struct varve_buffer made = {0};
+    VARVE_CLEANUP_FREE char *path = varve_file_join(bench->dir, VARVE_CONFIG_FILE);
+    if (path == NULL || !varve_file_read(path, VARVE_CONFIG_BYTES_MAX, &text, &bench->err))
+        return false;
+    const char *at = strstr(varve_buffer_string(&text), section);
+    if (at == NULL)
+        return false;
+    at += strlen(section);
+    varve_buffer_append(&made, varve_buffer_string(&text),
+                        (size_t)(at - varve_buffer_string(&text)));
+    varve_buffer_printf(&made, "%s\n%s", keys, at);
+    return varve_file_replace(path, made.data, made.size, &bench->err);
 }
 
 bool
@@ -98,6 +119,7 @@ bench_make(struct bench *bench, const struct bench_options *options, uint64_t se
     char path[sizeof bench->dir + sizeof media];
     (void)snprintf(path, sizeof path, "%s%s", bench->dir, media);
     return varve_engine_init(&init, bench->ports.clock, bench->ports.random, &bench->err) &&
+           insert_keys(bench, options->keys != NULL ? options->keys : "head = 0") &&
            (options->rules == NULL || append_rules(bench, options->rules)) &&
            varve_virtual_create(path, &library, &bench->err);
 }

@@ -12,6 +12,7 @@ struct bench_options {
     unsigned slots, drives, data_discs, parity_discs;
     uint64_t disc_bytes;
     const char *rules; /* appended to varve.conf */
+    const char *keys;  /* of [archive]; NULL: no heads, so that every read comes from a disc */
 };
 struct bench {
     char dir[200];

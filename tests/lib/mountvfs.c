@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 static struct varve_uuid archive = {{0x76, 0x61, 0x72, 0x76, 0x65}}; /* all runs are one archive */
@@ -105,7 +106,8 @@ main(int count, char **arguments)
         (void)fprintf(stderr, "usage: mountvfs DIR MOUNTPOINT [OPTION...] (DIR absolute)\n");
         return 2;
     }
-    struct varve_mount_options options = {.source = arguments[1], .mountpoint = arguments[2]};
+    struct varve_mount_options options = {
+        .source = arguments[1], .mountpoint = arguments[2], .flags = MS_NOSUID | MS_NODEV};
     for (int i = 3; i < count; i++) {
         options.no_passthrough =
             options.no_passthrough || strcmp(arguments[i], "nopassthrough") == 0;

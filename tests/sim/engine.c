@@ -258,6 +258,7 @@ static const struct act {
     {"delete", 5, act_delete},
     {"link", 3, act_link},
     {"make a directory", 3, act_make_dir},
+    {"peek", 12, act_peek},
     {"archive", 6, act_archive},
     {"flush", 3, act_flush},
     {"release", 9, act_release},
@@ -310,6 +311,8 @@ static void
 begin(struct sim *sim, uint64_t seed)
 {
     static const unsigned sets[][2] = {{2, 1}, {3, 2}, {4, 2}};
+    static const char *const keys[] = {"head = 0", "head = 20K", "head = 1K\nhead_total = 10K",
+                                       "head = 100K"};
     *sim = (struct sim){.seed = seed, .dice = {seed}, .act = "begin", .discs = discs_new()};
     uint64_t geometry = roll(sim, 3);
     sim->disc_bytes = (UINT64_C(8) << 20) + (roll(sim, 9) << 20);
@@ -318,7 +321,8 @@ begin(struct sim *sim, uint64_t seed)
                                           .data_discs = sets[geometry][0],
                                           .parity_discs = sets[geometry][1],
                                           .disc_bytes = sim->disc_bytes,
-                                          .rules = rules};
+                                          .rules = rules,
+                                          .keys = keys[seed % 4]};
     if (!bench_make(&sim->bench, &options, seed) || !bench_open(&sim->bench))
         die(sim, "%s", sim->bench.err.text);
     sim->dirs[0].ino = VARVE_ROOT_INO;

@@ -372,6 +372,26 @@ check_bytes(struct sim *sim, const struct model_file *file)
     free(bytes);
 }
 
+/* A few bytes somewhere: from a head, from the middle of a recall, from wherever they are. */
+void
+act_peek(struct sim *sim)
+{
+    uint8_t got[5000];
+    int name = pick_file(sim);
+    if (name < 0)
+        return;
+    struct model_file *file = &sim->files[sim->names[name].target];
+    uint64_t offset = roll(sim, 3) == 0 ? 0 : roll(sim, file->size + 1);
+    uint64_t size = 1 + roll(sim, sizeof got);
+    if (offset >= file->size)
+        return;
+    if (size > file->size - offset)
+        size = file->size - offset;
+    if (done_or_fault(sim, bench_read(&sim->bench, file->ino, offset, got, size)) &&
+        memcmp(got, &file->bytes[offset], (size_t)size) != 0)
+        die(sim, "inode %" PRIu64 ": wrong bytes at %" PRIu64, file->ino, offset);
+}
+
 static bool
 is_resident(struct sim *sim, const struct model_file *file)
 {

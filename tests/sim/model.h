@@ -60,6 +60,7 @@ void act_rename(struct sim *sim);
 void act_delete(struct sim *sim);
 void act_link(struct sim *sim);
 void act_make_dir(struct sim *sim);
+void act_peek(struct sim *sim);
 
 /* Names, sizes, link counts of everything; bytes of resident files and of a few others. */
 void model_check(struct sim *sim);

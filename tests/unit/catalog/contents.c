@@ -221,9 +221,11 @@ test_records(void **state)
     struct varve_content live = add_file(f->catalog, dir, "live", 10);
     struct varve_content sealed = add_file(f->catalog, dir, "sealed", 10);
     uint64_t empty = add_node(f->catalog, dir, "empty", S_IFREG);
+    uint64_t emptied = add_file(f->catalog, dir, "emptied", 0).ino; /* has a content, of nothing */
     sealed.phase = VARVE_PHASE_SEALED;
     MUST(varve_catalog_content_update(f->catalog, &sealed, &err));
-    expect_unrecorded(f, (uint64_t[]){1, dir, sealed.ino, empty}, 4);
+    expect_unrecorded(f, (uint64_t[]){1, dir, sealed.ino, empty, emptied}, 5);
+    MUST(varve_catalog_recorded(f->catalog, emptied, NOW_NS, &err));
     MUST(varve_catalog_recorded(f->catalog, 1, NOW_NS, &err));
     MUST(varve_catalog_recorded(f->catalog, dir, NOW_NS - 1, &err)); /* changed since */
     MUST(varve_catalog_recorded(f->catalog, sealed.ino, NOW_NS, &err));

@@ -103,6 +103,58 @@ test_undo_of_deletes(void **state)
     assert_int_equal(count, 0);
 }
 
+static bool
+has_xattr(struct fixture *f, uint64_t ino)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer value = {0};
+    return varve_catalog_xattr_get(f->catalog, ino, "user.x", &value, &err);
+}
+
+/* That an inode has no xattrs is remembered, and never longer than it is true. */
+static void
+test_known_to_have_none(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t ino = add_file(f->catalog, VARVE_ROOT_INO, "a", 10).ino;
+    assert_false(has_xattr(f, ino));
+    varve_catalog_begin(f->catalog);
+    MUST(varve_catalog_xattr_put(f->catalog, ino, "user.x", "1", 1, &err));
+    assert_true(has_xattr(f, ino));
+    assert_false(varve_catalog_end(f->catalog, false, &err));
+    assert_false(has_xattr(f, ino));
+    MUST(varve_catalog_xattr_put(f->catalog, ino, "user.x", "1", 1, &err));
+    assert_true(has_xattr(f, ino));
+    varve_catalog_begin(f->catalog);
+    MUST(varve_catalog_xattr_delete(f->catalog, ino, "user.x", &err));
+    assert_false(has_xattr(f, ino));
+    assert_false(varve_catalog_end(f->catalog, false, &err));
+    assert_true(has_xattr(f, ino));
+    MUST(varve_catalog_xattr_delete(f->catalog, ino, "user.x", &err));
+    assert_false(has_xattr(f, ino));
+}
+
+/* Also of a row that comes from SQLite again, and when the inode is gone. */
+static void
+test_known_to_have_none_later(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t with = add_file(f->catalog, VARVE_ROOT_INO, "a", 10).ino;
+    uint64_t without = add_file(f->catalog, VARVE_ROOT_INO, "b", 10).ino;
+    struct varve_inode inode;
+    MUST(varve_catalog_xattr_put(f->catalog, with, "user.x", "1", 1, &err));
+    varve_catalog_begin(f->catalog); /* an undone unit with a savepoint empties the memory */
+    MUST(varve_catalog_xattr_put(f->catalog, without, "user.x", "1", 1, &err));
+    assert_false(varve_catalog_end(f->catalog, false, &err));
+    MUST(varve_catalog_inode_get(f->catalog, with, &inode, &err));
+    MUST(varve_catalog_inode_get(f->catalog, without, &inode, &err));
+    assert_true(has_xattr(f, with));
+    assert_false(has_xattr(f, without));
+    MUST(varve_catalog_xattr_put(f->catalog, without, "user.x", "1", 1, &err));
+    assert_true(has_xattr(f, without));
+    MUST(varve_catalog_inode_delete(f->catalog, with, 1, &err));
+    assert_false(has_xattr(f, with));
+}
+
 /* A unit that uses more numbers than are reserved in one go gets them, each once. */
 static void
 test_many_numbers_in_a_unit(void **state)
@@ -129,9 +181,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        FIXTURE_TEST(test_keep_and_undo),   FIXTURE_TEST(test_nesting),
-        FIXTURE_TEST(test_failure_inside),  FIXTURE_TEST(test_empty_unit),
-        FIXTURE_TEST(test_undo_of_deletes), FIXTURE_TEST(test_many_numbers_in_a_unit),
+        FIXTURE_TEST(test_keep_and_undo),
+        FIXTURE_TEST(test_nesting),
+        FIXTURE_TEST(test_failure_inside),
+        FIXTURE_TEST(test_empty_unit),
+        FIXTURE_TEST(test_undo_of_deletes),
+        FIXTURE_TEST(test_known_to_have_none),
+        FIXTURE_TEST(test_known_to_have_none_later),
+        FIXTURE_TEST(test_many_numbers_in_a_unit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,8 +106,41 @@ test_defaults(void **state)
     assert_int_equal(config->half_life_ns, 30 * DAY_NS);
     assert_int_equal(config->policy_interval_ns, DAY_NS / 24);
     assert_int_equal(config->udf_revision, 0x0250);
+    assert_int_equal(config->head_bytes, 256 << 10);
+    assert_int_equal(config->head_total, 0);
+    assert_int_equal(config->recall, VARVE_CONFIG_RECALL_BLOCK);
+    assert_int_equal(config->recalls_per_user, 16);
+    assert_int_equal(config->recall_users.count + config->recall_groups.count, 0);
+    assert_int_equal(config->scan_users.count + config->scan_commands.count, 0);
     assert_int_equal(config->library_count, 0);
     assert_int_equal(config->rule_count, 0);
+}
+
+static void
+test_readers(void **state)
+{
+    (void)state;
+    static const char text[] = "[tier ssd]\npath = /s\n[archive]\n"
+                               "head = 64KiB\nhead_total = 5G\nrecall = deny\n"
+                               "recall_users = alice,1000 , bob\nrecall_groups = video\n"
+                               "recalls_per_user = 0\nscan_users = backup\n"
+                               "scan_groups = 34, index\nscan_commands = updatedb, My Backup\n";
+    VARVE_CLEANUP(varve_config_free) struct varve_config *config = NULL;
+    struct varve_error err = {0};
+    assert_true(parse(text, &config, &err));
+    assert_int_equal(config->head_bytes, 65536);
+    assert_int_equal(config->head_total, UINT64_C(5) << 30);
+    assert_int_equal(config->recall, VARVE_CONFIG_RECALL_DENY);
+    assert_int_equal(config->recalls_per_user, 0);
+    assert_int_equal(config->recall_users.count, 3);
+    assert_string_equal(config->recall_users.words[0], "alice");
+    assert_string_equal(config->recall_users.words[1], "1000");
+    assert_string_equal(config->recall_users.words[2], "bob");
+    assert_int_equal(config->recall_groups.count, 1);
+    assert_int_equal(config->scan_users.count, 1);
+    assert_int_equal(config->scan_groups.count, 2);
+    assert_int_equal(config->scan_commands.count, 2);
+    assert_string_equal(config->scan_commands.words[1], "My Backup");
 }
 
 #define SSD "[tier ssd]\npath = /s\n"
@@ -161,6 +194,17 @@ static const struct {
     {SSD "[archive]\nname = "
          "1234567890123456789012345678901234567890123456789012345678901234\n",
      "varve.conf:4: [archive] name: longer than 63 bytes"},
+    {SSD "[archive]\nhead = 17M\n", "varve.conf:4: [archive] head: '17M' is more than 16 MiB"},
+    {SSD "[archive]\nrecall = bolck\n",
+     "varve.conf:4: [archive] recall: unknown word 'bolck'\nhint: did you mean 'block'?"},
+    {SSD "[archive]\nrecall = never\n", "varve.conf:4: [archive] recall: unknown word 'never'\n"
+                                        "hint: known are 'block', 'again' and 'deny'"},
+    {SSD "[archive]\nscan_users = a,,b\n",
+     "varve.conf:4: [archive] scan_users: 'a,,b': a word is missing"},
+    {SSD "[archive]\nscan_users =\n", "varve.conf:4: [archive] scan_users: '': a word is missing"},
+    {SSD "[archive]\nrecall_users = a\n",
+     "varve.conf: [archive] recall_users and recall_groups name who may wait, but with "
+     "recall = block everybody may\nhint: say `recall = again` or `recall = deny`"},
     {SSD "[library a]\nkind = sg\ndevice = /dev/sg1\n",
      "varve.conf:4: [library a] kind: kind 'sg' is not supported by this version"},
     {SSD "[library a]\ndevice = /dev/sg1\nkind = manual\n",
@@ -450,6 +494,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_example_of_the_design),
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_readers),
         cmocka_unit_test(test_each_mistake_is_named),
         cmocka_unit_test(test_long_values_come_back_whole),
         cmocka_unit_test(test_bounds),

@@ -107,10 +107,11 @@ test_a_file(void **state)
                              .heat = 0.5,
                              .discs = json_pack("[s]", "A1"),
                              .set = 4};
-    expect(json_file(&file),
-           "{\"path\":\"/f\",\"type\":\"file\",\"ino\":9,\"mode\":\"0640\",\"uid\":1,\"gid\":2,"
-           "\"links\":1,\"size\":10,\"mtime\":null,\"state\":\"migrated\",\"tier\":null,\"set\":4,"
-           "\"discs\":[\"A1\"],\"version\":3,\"heat\":0.5,\"pinned_until\":\"forever\"}");
+    expect(
+        json_file(&file),
+        "{\"path\":\"/f\",\"type\":\"file\",\"ino\":9,\"mode\":\"0640\",\"uid\":1,\"gid\":2,"
+        "\"links\":1,\"size\":10,\"mtime\":null,\"state\":\"migrated\",\"tier\":null,\"set\":4,"
+        "\"discs\":[\"A1\"],\"version\":3,\"heat\":0.5,\"pinned_until\":\"forever\",\"eta\":null}");
 }
 
 static void

@@ -38,7 +38,9 @@ fixture_open(struct fixture *f)
                                         .clock = f->time,
                                         .archive_dir = f->dir,
                                         .first_tier = VARVE_TIER_SSD,
-                                        .heat_half_life_ns = HALF_LIFE_NS};
+                                        .heat_half_life_ns = HALF_LIFE_NS,
+                                        .readers = f->readers,
+                                        .head_bytes = f->head_bytes};
     return varve_vfs_new(&options, &f->vfs, &f->err);
 }
 
@@ -290,7 +292,7 @@ recall_bytes(struct fixture *f, struct varve_content_id id, const void *bytes, s
 {
     struct varve_recall *recall = NULL;
     OK(varve_vfs_recall_begin(f->vfs, id, &recall, &f->err));
-    OK(varve_recall_write(recall, bytes, size, &f->err));
+    OK(varve_recall_write(recall, 0, bytes, size, &f->err));
     OK(varve_recall_end(recall, NULL, &f->err));
 }
 

@@ -22,6 +22,8 @@ struct fixture {
     struct varve_catalog *catalog;
     struct varve_store *store;
     struct varve_vfs *vfs;
+    struct varve_reader_rules readers; /* this and the next: taken at the next fixture_open() */
+    uint64_t head_bytes;
     struct varve_error err;
 };
 

@@ -170,13 +170,13 @@ struct engine {
 };
 
 static bool
-ask(void *context, struct varve_content_id content, struct varve_error *err)
+ask(void *context, const struct varve_recall_wish *wish, struct varve_error *err)
 {
     struct engine *engine = context;
     VARVE_LOCKED(&engine->lock);
     if (engine->asked_count == 64)
         return varve_error_set(err, VARVE_ERROR_BUSY, 0, "too many");
-    engine->asked[engine->asked_count++] = content;
+    engine->asked[engine->asked_count++] = wish->content;
     return true;
 }
 
@@ -194,7 +194,7 @@ recall_one(struct engine *engine, struct varve_content_id id)
     if (!varve_vfs_recall_begin(engine->arena->f->vfs, id, &recall, &err))
         return; /* not needed any more, and whoever waited was told */
     for (size_t at = 0; at < BYTES; at += 1000) {
-        if (!varve_recall_write(recall, bytes + at, 1000, &err))
+        if (!varve_recall_write(recall, at, bytes + at, 1000, &err))
             break;
     }
     if (varve_recall_end(recall, NULL, &err))
@@ -284,7 +284,8 @@ test_users_and_engine(void **state)
         write_file(&a, a.inos[i], 'A');
         (void)pthread_mutex_init(&a.file_locks[i], NULL);
     }
-    varve_vfs_set_recall_port(f->vfs, &(struct varve_recall_port){&engine, ask});
+    varve_vfs_set_recall_port(f->vfs,
+                              &(struct varve_recall_port){.context = &engine, .request = ask});
     assert_int_equal(pthread_create(&engine.thread, NULL, run_engine, &engine), 0);
     for (size_t i = 0; i < USERS; i++) {
         users[i] = (struct user){.arena = &a, .seed = i + 1};

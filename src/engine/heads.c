@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The head cache stays within its bounds, and heads and their rows agree. */
+#include "engine_internal.h"
+
+#include <inttypes.h>
+
+static enum varve_tier
+tier_of_heads(const struct varve_engine *engine)
+{
+    return varve_store_has_tier(engine->store, VARVE_TIER_SSD) ? VARVE_TIER_SSD : VARVE_TIER_HDD;
+}
+
+static bool
+tier_is_full(struct varve_engine *engine)
+{
+    unsigned high;
+    unsigned low;
+    struct varve_tier_usage usage;
+    struct varve_error ignored = {0}; /* a tier that does not answer gets no heads */
+    enum varve_tier tier = tier_of_heads(engine);
+    if (!varve_store_usage(engine->store, tier, &usage, &ignored))
+        return true;
+    return varve_policy_marks(engine->policy, tier, &high, &low) && usage.percent_used > high;
+}
+
+uint64_t
+heads_to_free(uint64_t bytes, uint64_t total, bool full)
+{
+    uint64_t free_for_tier = full ? bytes / 10 + 1 : 0;
+    uint64_t free_for_total = total > 0 && bytes > total ? bytes - total + total / 10 : 0;
+    return free_for_tier > free_for_total ? free_for_tier : free_for_total;
+}
+
+void
+heads_trim(struct varve_engine *engine)
+{
+    struct varve_catalog_totals totals;
+    struct varve_error err = {0};
+    bool full = tier_is_full(engine);
+    varve_vfs_stop_heads(engine->vfs, full);
+    if (!varve_catalog_totals(engine->catalog, &totals, &err) || totals.heads == 0)
+        return;
+    uint64_t wanted = heads_to_free(totals.head_bytes, engine->config->head_total, full);
+    uint64_t freed = 0;
+    if (wanted == 0)
+        return;
+    if (!varve_vfs_trim_heads(engine->vfs, wanted, &freed, &err))
+        varve_log(VARVE_LOG_WARNING, "head cache: %s", err.text);
+    else
+        varve_log(VARVE_LOG_INFO, "head cache: %" PRIu64 " bytes dropped", freed);
+}
+
+/* --- heads and rows --- */
+
+struct head_set {
+    uint64_t *files;
+    size_t count, capacity;
+};
+
+struct comparing {
+    struct varve_engine *engine;
+    struct head_set named, there;
+    bool repair;
+    heads_finding_fn *each;
+    void *context;
+    uint64_t repaired;
+};
+
+static bool
+set_add(struct head_set *set, uint64_t file, struct varve_error *err)
+{
+    if (set->count == set->capacity) {
+        size_t capacity = set->capacity == 0 ? 1024 : set->capacity * 2;
+        uint64_t *files = realloc(set->files, capacity * sizeof *files);
+        if (files == NULL)
+            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "check heads");
+        set->files = files;
+        set->capacity = capacity;
+    }
+    set->files[set->count++] = file;
+    return true;
+}
+
+static int
+compare_files(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static bool
+set_has(const struct head_set *set, uint64_t file)
+{
+    return set->count > 0 && bsearch(&file, set->files, set->count, sizeof file, compare_files);
+}
+
+static void
+set_sort(struct head_set *set)
+{
+    if (set->count > 0)
+        qsort(set->files, set->count, sizeof *set->files, compare_files);
+}
+
+static bool
+note_head(void *context, const struct varve_place *place, uint64_t bytes, int64_t used_ns,
+          struct varve_error *err)
+{
+    struct comparing *comparing = context;
+    (void)bytes;
+    (void)used_ns;
+    return set_add(&comparing->there, place->file, err);
+}
+
+/* A row whose head is gone loses its name for it. */
+static bool
+clear_row(struct varve_engine *engine, const struct varve_content *seen, struct varve_error *err)
+{
+    struct varve_content row;
+    varve_catalog_begin(engine->catalog);
+    bool ok = varve_catalog_content_get(engine->catalog, seen->id, &row, err);
+    if (ok && row.head.file == seen->head.file) {
+        row.head = (struct varve_place){.tier = VARVE_TIER_NONE};
+        row.head_bytes = 0;
+        ok = varve_catalog_content_update(engine->catalog, &row, err);
+    }
+    return varve_catalog_end(engine->catalog, ok, err);
+}
+
+static bool
+check_row(struct comparing *comparing, const struct varve_content *content, struct varve_error *err)
+{
+    if (!set_add(&comparing->named, content->head.file, err))
+        return false;
+    if (set_has(&comparing->there, content->head.file) ||
+        content->head.file >= comparing->engine->file_limit)
+        return true;
+    if (comparing->repair) {
+        comparing->repaired++;
+        return clear_row(comparing->engine, content, err);
+    }
+    char text[160];
+    (void)snprintf(text, sizeof text,
+                   "the head of content %" PRIu64 " of inode %" PRIu64
+                   " is missing (it would be recalled instead)",
+                   content->id.value, content->ino);
+    comparing->each(comparing->context, text);
+    return true;
+}
+
+static bool
+check_rows(struct comparing *comparing, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_content *page = calloc(PAGE_ROWS, sizeof *page);
+    struct varve_content_id after = {0};
+    size_t count = PAGE_ROWS;
+    if (page == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "check heads");
+    while (count == PAGE_ROWS) {
+        if (!varve_catalog_heads(comparing->engine->catalog, after, page, PAGE_ROWS, &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++) {
+            after = page[i].id;
+            if (!check_row(comparing, &page[i], err))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool
+check_head_file(void *context, const struct varve_place *place, uint64_t bytes, int64_t used_ns,
+                struct varve_error *err)
+{
+    struct comparing *comparing = context;
+    char text[160];
+    (void)used_ns;
+    if (set_has(&comparing->named, place->file) ||
+        place->file >= comparing->engine->file_limit) /* of this run: named soon, or removed */
+        return true;
+    if (comparing->repair) {
+        comparing->repaired++;
+        return varve_store_head_remove(comparing->engine->store, place, err);
+    }
+    (void)snprintf(text, sizeof text,
+                   "head %016" PRIx64 " on tier %s (%" PRIu64 " bytes) belongs to no content",
+                   place->file, varve_tier_name(place->tier), bytes);
+    comparing->each(comparing->context, text);
+    return true;
+}
+
+bool
+heads_compare(struct varve_engine *engine, bool repair, heads_finding_fn *each, void *context,
+              uint64_t *ret_repaired, struct varve_error *err)
+{
+    struct comparing comparing = {
+        .engine = engine, .repair = repair, .each = each, .context = context};
+    bool ok = varve_store_each_head(engine->store, note_head, &comparing, err);
+    set_sort(&comparing.there);
+    ok = ok && check_rows(&comparing, err);
+    set_sort(&comparing.named);
+    ok = ok && varve_store_each_head(engine->store, check_head_file, &comparing, err);
+    free(comparing.named.files);
+    free(comparing.there.files);
+    *ret_repaired += comparing.repaired;
+    return ok;
+}
