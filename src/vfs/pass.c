@@ -260,6 +260,7 @@ prepare(struct varve_open *open, bool forced, struct varve_error *err)
 static void
 account(struct varve_open *open, struct varve_pass *pass)
 {
+    struct stat st;
     struct vnode *vnode = open->vnode;
     bool steady = !pass_unsteady(vnode);
     open->passthrough = true;
@@ -274,8 +275,9 @@ account(struct varve_open *open, struct varve_pass *pass)
     }
     if (open->writing && open->reading)
         vnode->passed_mappables++;
-    else if (open->reading)
-        open_note_read(open); /* nobody tells us of the first read */
+    /* Nobody tells us of the first read; an empty file is opened so to be written. */
+    if (open->reading && (!open->writing || (fstat(vnode->fd, &st) == 0 && st.st_size > 0)))
+        open_note_read(open);
     pass->unsteady = steady && pass_unsteady(vnode);
 }
 
