@@ -332,12 +332,12 @@ vfs_change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr 
                 struct varve_inode *ret, struct varve_error *err);
 
 /* --- pass.c --- */
-/* Must a write by somebody unprivileged strip something? */
-bool pass_has_privileges(struct varve_vfs *vfs, const struct varve_inode *inode);
 /* No locks held: the inode just got setuid, setgid or capabilities. */
 void pass_privileges_given(struct varve_vfs *vfs, uint64_t ino);
 /* Locked: strips what the kernel's writes should have stripped; `inode` (may be NULL) follows. */
 void pass_settle_privileges(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *inode);
+/* The same for whoever holds no lock; does not wait. */
+void pass_settle(struct varve_vfs *vfs, uint64_t ino);
 /* Locked: what the backing file went through until now was no write by the kernel. */
 void pass_watch_from_now(struct vnode *vnode);
 /* Locked: `open` is no longer with the kernel. */
