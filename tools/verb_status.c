@@ -70,9 +70,8 @@ print_feature(const json_t *kernel, const char *name, const char *why)
 {
     bool on = json_is_true(json_object_get(kernel, name));
     const char *reason = on || why == NULL ? "" : show_string(kernel, why);
-    (void)printf("          %-12s %s%s%s\n", name,
-                 on ? "yes" : "no",
-                 reason[0] == '\0' ? "" : ": ", reason);
+    (void)printf("          %-12s %s%s%s\n", name, on ? "yes" : "no", reason[0] == '\0' ? "" : ": ",
+                 reason);
 }
 
 /* What of the kernel's is in use, and why not. */

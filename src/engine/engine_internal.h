@@ -463,7 +463,8 @@ struct varve_engine {
     pthread_cond_t ticker_wake;
     atomic_bool policy_running, pipeline_queued;
     int64_t policy_last_ns;
-    int64_t pipeline_retry_ns; /* not before: the last automatic run failed */
+    struct varve_vfs_losses losses; /* that were told */
+    int64_t pipeline_retry_ns;      /* not before: the last automatic run failed */
     pthread_mutex_t warning_lock;
     char warning[200]; /* of the last background failure; "" none */
 };

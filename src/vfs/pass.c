@@ -150,6 +150,8 @@ pass_closed(struct varve_vfs *vfs, struct varve_open *open)
     vnode->passthroughs--;
     if (open->writing)
         vnode->passed_writers--;
+    if (open->writing && open->synchronous)
+        vnode->passed_synchronous--;
     pass_settle_privileges(vfs, vnode, NULL);
     if (vnode->passed_writers == 0 && !vnode->mapped)
         vnode->watched = false;
@@ -264,8 +266,11 @@ account(struct varve_open *open, struct varve_pass *pass)
     vnode->passthroughs++;
     if (open->writing) {
         vnode->passed_writers++;
+        vnode->passed_synchronous += open->synchronous;
+        vnode->believed = vnode->believed || open->synchronous;
         vnode->dirty = true;
         vnode->changes++;
+        flush_wet(open->vfs, vnode);
     }
     if (open->writing && open->reading)
         vnode->passed_mappables++;

@@ -4,165 +4,19 @@
  * capabilities fall with every kind of write, and nobody waits for another's copy or sync.
  *
  * fs-pass [nopassthrough] [nouring]: a mount, and its vfs, in this process. */
-#include <varve/file.h>
-#include <varve/fuse.h>
+#include "live_mount.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
 
 #define NOBODY 65534
 #define BIG_BYTES (UINT64_C(512) << 20)
-
-static unsigned tests, failures;
-static char root[64], mountpoint[80];
-static struct varve_catalog *catalog;
-static struct varve_store *store;
-static struct varve_vfs *vfs;
-static struct varve_mount *mounted;
-static bool passing;
-static unsigned device_minor;
-
-__attribute__((format(printf, 2, 3))) static bool
-expect(bool ok, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    printf("%s %u - ", ok ? "ok" : "not ok", ++tests);
-    (void)vprintf(format, args);
-    printf("\n");
-    va_end(args);
-    (void)fflush(stdout);
-    failures += !ok;
-    return ok;
-}
-
-/* A thread of ours that waits for our own mount could not end with the process. */
-static void
-cut_connection(void)
-{
-    char path[64];
-    (void)snprintf(path, sizeof path, "/sys/fs/fuse/connections/%u/abort", device_minor);
-    VARVE_CLEANUP_FD int fd = device_minor == 0 ? -1 : open(path, O_WRONLY | O_CLOEXEC);
-    if (fd >= 0)
-        (void)!write(fd, "1", 1);
-    (void)umount2(mountpoint, MNT_DETACH);
-}
-
-/* For what must work for the test to go on. */
-static void
-need(bool ok, const char *what)
-{
-    if (ok)
-        return;
-    printf("Bail out! %s: %s\n", what, strerror(errno));
-    (void)fflush(stdout);
-    cut_connection();
-    _exit(1);
-}
-
-static const char *
-at(const char *name)
-{
-    static _Thread_local char path[2][160];
-    static _Thread_local unsigned turn;
-    turn = !turn;
-    (void)snprintf(path[turn], sizeof path[turn], "%s/%s", mountpoint, name);
-    return path[turn];
-}
-
-static void
-sleep_ms(long ms)
-{
-    (void)nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
-}
-
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static struct stat
-stat_of(const char *name)
-{
-    struct stat st;
-    need(stat(at(name), &st) == 0, name);
-    return st;
-}
-
-static int64_t
-mtime_of(const char *name)
-{
-    struct stat st = stat_of(name);
-    return st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
-}
-
-static int
-make(const char *name, uint64_t bytes, int flags)
-{
-    int fd = open(at(name), flags | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    need(fd >= 0 && ftruncate(fd, (off_t)bytes) == 0, name);
-    return fd;
-}
-
-/* --- the engine's side --- */
-static bool
-freeze(const char *name, struct varve_content *ret, struct varve_error *err)
-{
-    return varve_vfs_freeze(vfs, stat_of(name).st_ino, INT64_MAX, ret, err);
-}
-
-static struct varve_content
-content_of(const char *name)
-{
-    struct varve_inode inode;
-    struct varve_content content = {0};
-    struct varve_error err = {0};
-    need(varve_catalog_inode_get(catalog, stat_of(name).st_ino, &inode, &err) &&
-             varve_catalog_content_get(catalog, inode.content, &content, &err),
-         err.text);
-    return content;
-}
-
-static bool
-move(const char *name, enum varve_tier to, struct varve_error *err)
-{
-    struct varve_move_result result = {.content = content_of(name).id};
-    varve_vfs_move(vfs, &result, 1, to);
-    if (result.moved)
-        varve_vfs_remove_later(vfs, result.old);
-    *err = result.error;
-    return result.moved;
-}
-
-static void
-seal(struct varve_content_id id)
-{
-    struct varve_content row;
-    struct varve_error err = {0};
-    varve_catalog_begin(catalog);
-    bool ok = varve_catalog_content_get(catalog, id, &row, &err);
-    row.phase = VARVE_PHASE_SEALED;
-    ok = varve_catalog_end(catalog, ok && varve_catalog_content_update(catalog, &row, &err), &err);
-    need(ok, err.text);
-}
-
-static bool
-is_busy(bool done, const struct varve_error *err)
-{
-    return !done && err->kind == VARVE_ERROR_BUSY;
-}
 
 /* --- mappings --- */
 
@@ -171,8 +25,14 @@ is_busy(bool done, const struct varve_error *err)
 static void
 settle(char *map)
 {
-    if (!passing)
+    if (!live.passing)
         need(msync(map, 4096, MS_SYNC) == 0 && msync(map + 4096, 4096, MS_SYNC) == 0, "msync");
+}
+
+static bool
+is_busy(bool done, const struct varve_error *err)
+{
+    return !done && err->kind == VARVE_ERROR_BUSY;
 }
 
 static void
@@ -226,7 +86,7 @@ test_release_of_mapped(void)
     char *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
     need(map != MAP_FAILED && close(fd) == 0, "mmap");
     sleep_ms(30);
-    expect(is_busy(varve_vfs_release(vfs, content.id, &old, &err), &err),
+    expect(is_busy(varve_vfs_release(live.vfs, content.id, &old, &err), &err),
            "releasing what is mapped for reading: %s", err.text);
     int writer = open(at("sealed"), O_WRONLY | O_CLOEXEC);
     need(writer >= 0 && pwrite(writer, "CONT", 4, 0) == 4 && close(writer) == 0, "write");
@@ -258,7 +118,7 @@ test_writer_joins_readers(void)
     expect(pread(reader, bytes, 7, 0) == 7 && memcmp(bytes, "MAPPEDt", 7) == 0,
            "... and the reader sees what is written through a mapping");
     struct varve_content row;
-    need(varve_catalog_content_get(catalog, content.id, &row, &err), err.text);
+    need(varve_catalog_content_get(live.catalog, content.id, &row, &err), err.text);
     expect(row.place.tier == VARVE_TIER_NONE && content_of("joined").version == 2,
            "... but the sealed content has given its file away before");
     need(munmap(map, 8192) == 0 && close(writer) == 0 && close(reader) == 0, "close");
@@ -283,11 +143,11 @@ test_frozen_goes_through_us(void)
            "a reader of a frozen file sees what is written after");
     struct stat st;
     struct varve_content row;
-    need(varve_catalog_content_get(catalog, content.id, &row, &err) &&
-             varve_store_stat(store, &row.place, &st, &err),
+    need(varve_catalog_content_get(live.catalog, content.id, &row, &err) &&
+             varve_store_stat(live.store, &row.place, &st, &err),
          err.text);
     int backing = -1;
-    need(varve_store_open_file(store, &row.place, O_RDONLY, &backing, &err), err.text);
+    need(varve_store_open_file(live.store, &row.place, O_RDONLY, &backing, &err), err.text);
     expect(pread(backing, bytes, 7, 0) == 7 && memcmp(bytes, "content", 7) == 0,
            "... and the frozen bytes are what they were");
     need(close(backing) == 0 && close(reader) == 0 && close(writer) == 0, "close");
@@ -533,8 +393,7 @@ test_nobody_waits(void)
     need(freeze("big", &content, &err), err.text);
     need(pthread_create(&other.thread, NULL, look_around, &other) == 0 &&
              pthread_create(&same.thread, NULL, look_around, &same) == 0 &&
-             (getenv("NOSYNC") ||
-              pthread_create(&syncer.thread, NULL, sync_in_a_loop, &syncer) == 0),
+             pthread_create(&syncer.thread, NULL, sync_in_a_loop, &syncer) == 0,
          "threads");
     int64_t begun = now_ms();
     fd = open(at("big"), O_WRONLY | O_CLOEXEC);
@@ -546,8 +405,7 @@ test_nobody_waits(void)
     atomic_store(&syncer.stop, true);
     (void)pthread_join(other.thread, NULL);
     (void)pthread_join(same.thread, NULL);
-    if (!getenv("NOSYNC"))
-        (void)pthread_join(syncer.thread, NULL);
+    (void)pthread_join(syncer.thread, NULL);
     need(close(fd) == 0, "close");
     printf("# copy %" PRId64 " ms; longest fsync %" PRId64 " ms; %" PRId64 " and %" PRId64
            " looks\n",
@@ -558,63 +416,11 @@ test_nobody_waits(void)
     expect(same.longest_ms < bound, "nor who looks at it (%" PRId64 " ms)", same.longest_ms);
 }
 
-/* --- set up --- */
-static void *
-serve(void *context)
+int
+main(int count, char **arguments)
 {
-    struct varve_error err = {0};
-    if (!varve_mount_serve(context, &err))
-        printf("# serve: %s\n", err.text);
-    return NULL;
-}
-
-static void
-open_vfs(void)
-{
-    static const struct varve_uuid archive = {{1, 2, 3}};
-    char path[96], ssd[96], hdd[96];
-    struct varve_error err = {0};
-    struct varve_clock *clock = varve_clock_system();
-    (void)snprintf(path, sizeof path, "%s/catalog.sqlite", root);
-    (void)snprintf(ssd, sizeof ssd, "%s/ssd", root);
-    (void)snprintf(hdd, sizeof hdd, "%s/hdd", root);
-    (void)snprintf(mountpoint, sizeof mountpoint, "%s/mnt", root);
-    need(mkdir(ssd, 0700) == 0 && mkdir(hdd, 0700) == 0 && mkdir(mountpoint, 0755) == 0, "mkdir");
-    need(varve_catalog_create(path, 0, 0, clock, &err) &&
-             varve_catalog_open(path, clock, &catalog, &err),
-         err.text);
-    struct varve_store_path paths[] = {{.tier = VARVE_TIER_SSD, .path = ssd},
-                                       {.tier = VARVE_TIER_HDD, .path = hdd}};
-    for (size_t i = 0; i < 2; i++)
-        need(
-            varve_catalog_tier_path(catalog, paths[i].tier, paths[i].path, &paths[i].path_id, &err),
-            err.text);
-    need(varve_store_open(paths, 2, &archive, &store, &err), err.text);
-    struct varve_vfs_options options = {.catalog = catalog,
-                                        .store = store,
-                                        .clock = clock,
-                                        .archive_dir = root,
-                                        .first_tier = VARVE_TIER_SSD,
-                                        .heat_half_life_ns = INT64_C(1) << 50};
-    need(varve_vfs_new(&options, &vfs, &err), err.text);
-}
-
-static void
-tell_features(const struct varve_mount_options *options)
-{
-    struct varve_mount_features features;
-    varve_mount_features(mounted, &features);
-    passing = features.passthrough;
-    printf("# passthrough %s%s, io_uring %s%s\n",
-           features.passthrough ? "yes" : "no: ", features.passthrough_why,
-           features.io_uring ? "yes" : "no: ", features.io_uring_why);
-    expect(!options->no_passthrough || !features.passthrough, "-o nopassthrough is obeyed");
-    expect(!options->no_uring || !features.io_uring, "-o nouring is obeyed");
-}
-
-static void
-run_tests(void)
-{
+    if (!live_start(count, arguments))
+        return 0;
     test_mapping_outlives_close();
     test_release_of_mapped();
     test_writer_joins_readers();
@@ -623,41 +429,5 @@ run_tests(void)
     test_privileges_given_while_open();
     test_times();
     test_nobody_waits();
-}
-
-int
-main(int count, char **arguments)
-{
-    struct varve_mount_options options = {.mountpoint = mountpoint, .source = root};
-    struct varve_error err = {0};
-    pthread_t server;
-    if (geteuid() != 0 || access("/dev/fuse", W_OK) != 0) {
-        printf("1..0 # SKIP needs root and /dev/fuse\n");
-        return 0;
-    }
-    for (int i = 1; i < count; i++) {
-        options.no_passthrough |= strcmp(arguments[i], "nopassthrough") == 0;
-        options.no_uring |= strcmp(arguments[i], "nouring") == 0;
-    }
-    (void)umask(022);
-    const char *tmp = getenv("TMPDIR");
-    (void)snprintf(root, sizeof root, "%.40s/fs-pass-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    need(mkdtemp(root) != NULL && chmod(root, 0755) == 0, "mkdtemp");
-    open_vfs();
-    need(varve_mount_new(vfs, &options, &mounted, &err), err.text);
-    need(pthread_create(&server, NULL, serve, mounted) == 0, "thread");
-    device_minor = minor(stat_of(".").st_dev);
-    tell_features(&options);
-    run_tests();
-    varve_mount_stop(mounted);
-    (void)pthread_join(server, NULL);
-    varve_mount_free(mounted);
-    varve_vfs_free(vfs);
-    varve_store_close(store);
-    varve_catalog_close(catalog);
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", root);
-    need(system(command) == 0, "rm"); /* of ours, made above */
-    printf("1..%u\n", tests);
-    return failures == 0 ? 0 : 1;
+    return live_end();
 }
