@@ -12,6 +12,14 @@
 #include <time.h>
 #include <varve/fuse.h>
 
+/* Operations that libfuse learned later. */
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+#define FUSE_HAS_TMPFILE
+#endif
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
+#define FUSE_HAS_STATX
+#endif
+
 #define FS_RESUME_THREADS 2
 #define FS_WORKERS_MAX 16
 #define FS_NODE_BUCKETS 4096u
@@ -96,12 +104,14 @@ struct fs_work; /* work.c */
 
 /* What this mount asked for and got; written before the first request. */
 struct fs_features {
-    bool no_passthrough, no_uring; /* by option */
-    bool privileged;               /* root */
-    bool kernel_passes;            /* the kernel and libfuse know passthrough */
-    bool uring_asked;              /* of libfuse */
-    char uring_switch;             /* the kernel's: Y, N, or ? if it has none */
+    bool no_passthrough, no_uring, no_acls; /* by option */
+    bool privileged;                        /* root */
+    bool kernel_passes;                     /* the kernel and libfuse know passthrough */
+    bool uring_asked;                       /* of libfuse */
+    char uring_switch;                      /* the kernel's: Y, N, or ? if it has none */
     bool killpriv, readdirplus;
+    bool acls;    /* the kernel enforces POSIX ACLs */
+    bool selinux; /* runs on this machine */
 };
 
 struct varve_mount {
@@ -184,6 +194,12 @@ fs_mount_of(fuse_req_t req)
         fs_uring_thread(mount);
     return mount;
 }
+static inline struct varve_caller
+fs_caller_of(fuse_req_t req)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    return (struct varve_caller){.uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask};
+}
 static inline struct fs_handle *
 fs_handle_of(const struct fuse_file_info *fi)
 {
@@ -211,6 +227,7 @@ double fs_attr_timeout(const struct varve_inode *inode);
  * called inside any request. */
 void fs_forget_attributes(struct varve_mount *mount, uint64_t ino);
 void fs_stat(const struct varve_inode *inode, struct stat *ret);
+struct timespec fs_time(int64_t ns);
 void fs_entry(const struct varve_inode *inode, struct fuse_entry_param *ret);
 
 /* --- ops_names.c --- */
@@ -231,6 +248,9 @@ void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                 struct fuse_file_info *fi);
+#ifdef FUSE_HAS_STATX
+void fs_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_file_info *fi);
+#endif
 void fs_statfs(fuse_req_t req, fuse_ino_t ino);
 void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
                  int flags);
@@ -249,6 +269,9 @@ void fs_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                struct fuse_file_info *fi);
+#ifdef FUSE_HAS_TMPFILE
+void fs_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi);
+#endif
 void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 /* Drops one use; the last one closes the file. */
 void fs_handle_drop(struct fs_handle *handle);

@@ -212,6 +212,7 @@ varve_mount_new(struct varve_vfs *vfs, const struct varve_mount_options *options
     mount->watch_quit = -1;
     mount->features.no_passthrough = options->no_passthrough;
     mount->features.no_uring = options->no_uring;
+    mount->features.no_acls = options->no_acls;
     mount->features.privileged = geteuid() == 0;
     mount->threads_max = options->threads_max == 0 ? THREADS_DEFAULT : options->threads_max;
     (void)pthread_mutex_init(&mount->lock, NULL); /* default attributes: cannot fail on Linux */

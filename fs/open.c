@@ -142,24 +142,35 @@ join_node(struct varve_mount *mount, struct fs_handle *handle, struct fuse_file_
     return false;
 }
 
+/* Takes `open` in any case. */
 static bool
-open_handle(struct varve_mount *mount, const struct varve_reader *reader, uint64_t ino,
+give_handle(struct varve_mount *mount, uint64_t ino, struct varve_open *open,
             struct fuse_file_info *fi, struct varve_error *err)
 {
     VARVE_CLEANUP_FREE struct fs_handle *handle = calloc(1, sizeof *handle);
-    if (handle == NULL)
-        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open");
-    handle->ino = ino;
-    atomic_init(&handle->uses, 1);
-    if (!varve_vfs_open_by(mount->vfs, reader, ino, fi->flags, &handle->open, err))
-        return false;
-    if (!join_node(mount, handle, fi, err)) {
-        varve_open_close(handle->open);
+    bool ok = handle != NULL || varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open");
+    if (ok) {
+        handle->ino = ino;
+        handle->open = open;
+        atomic_init(&handle->uses, 1);
+        ok = join_node(mount, handle, fi, err);
+    }
+    if (!ok) {
+        varve_open_close(open);
         return false;
     }
     link_handle(mount, handle);
     fi->fh = (uintptr_t)VARVE_TAKE(handle);
     return true;
+}
+
+static bool
+open_handle(struct varve_mount *mount, const struct varve_reader *reader, uint64_t ino,
+            struct fuse_file_info *fi, struct varve_error *err)
+{
+    struct varve_open *open = NULL;
+    return varve_vfs_open_by(mount->vfs, reader, ino, fi->flags, &open, err) &&
+           give_handle(mount, ino, open, fi, err);
 }
 
 void
@@ -211,8 +222,7 @@ make_or_find(fuse_req_t req, uint64_t parent, const char *name, mode_t mode, int
              struct varve_inode *ret, bool *ret_made, struct varve_error *err)
 {
     struct varve_vfs *vfs = fs_mount_of(req)->vfs;
-    const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    struct varve_caller caller = {.uid = ctx->uid, .gid = ctx->gid};
+    struct varve_caller caller = fs_caller_of(req);
     uint32_t type_and_mode = (mode & 07777) | S_IFREG;
     *ret_made = varve_vfs_make(vfs, &caller, parent, name, type_and_mode, 0, ret, err);
     if (*ret_made)
@@ -253,6 +263,28 @@ fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     if (fuse_reply_create(req, &entry, fi) == -ENOENT)
         close_handle(mount, fs_handle_of(fi));
 }
+
+#ifdef FUSE_HAS_TMPFILE
+void
+fs_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
+{
+    struct varve_mount *mount = fs_mount_of(req);
+    struct varve_caller caller = fs_caller_of(req);
+    struct varve_open *open = NULL;
+    struct varve_inode inode;
+    struct varve_error err = {0};
+    if (!varve_vfs_tmpfile(mount->vfs, &caller, parent, mode, fi->flags, &open, &inode, &err) ||
+        !give_handle(mount, inode.ino, open, fi, &err)) {
+        fs_reply_error(req, "tmpfile", parent, &err);
+        return;
+    }
+    struct fuse_entry_param entry;
+    inode.unsteady = (fi->flags & O_ACCMODE) == O_RDWR;
+    fs_entry(&inode, &entry);
+    if (fuse_reply_create(req, &entry, fi) == -ENOENT)
+        close_handle(mount, fs_handle_of(fi));
+}
+#endif
 
 static bool
 attempt_release(struct fs_job *job, struct varve_error *err)

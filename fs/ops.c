@@ -2,6 +2,7 @@
 #include "fs_internal.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 #include <varve/log.h>
 
 /* A wrong name is the caller's affair; damage and missing discs are somebody's to look at. */
@@ -42,8 +43,8 @@ fs_reply_error(fuse_req_t req, const char *what, uint64_t ino, const struct varv
                          varve_error_errno(err)); /* the kernel may have given up the request */
 }
 
-static struct timespec
-time_of(int64_t ns)
+struct timespec
+fs_time(int64_t ns)
 {
     int64_t seconds = ns / 1000000000;
     int64_t rest = ns % 1000000000;
@@ -52,6 +53,16 @@ time_of(int64_t ns)
         seconds--;
     }
     return (struct timespec){.tv_sec = seconds, .tv_nsec = (long)rest};
+}
+
+/* What is not in a backing file, or was not looked at, counts as all data: no blocks at all would
+ * tell tar and cp that there is nothing to read. */
+static uint64_t
+blocks_of(const struct varve_inode *inode)
+{
+    if (inode->blocks != 0 || !S_ISREG(inode->mode))
+        return inode->blocks;
+    return inode->size / 512 + (inode->size % 512 != 0);
 }
 
 void
@@ -66,10 +77,10 @@ fs_stat(const struct varve_inode *inode, struct stat *ret)
         .st_rdev = inode->rdev,
         .st_size = (off_t)inode->size,
         .st_blksize = 4096,
-        .st_blocks = (blkcnt_t)(inode->size / 512 + (inode->size % 512 != 0)),
-        .st_atim = time_of(inode->atime_ns),
-        .st_mtim = time_of(inode->mtime_ns),
-        .st_ctim = time_of(inode->ctime_ns),
+        .st_blocks = (blkcnt_t)blocks_of(inode),
+        .st_atim = fs_time(inode->atime_ns),
+        .st_mtim = fs_time(inode->mtime_ns),
+        .st_ctim = fs_time(inode->ctime_ns),
     };
 }
 
@@ -98,13 +109,15 @@ fs_entry(const struct varve_inode *inode, struct fuse_entry_param *ret)
     fs_stat(inode, &ret->attr);
 }
 
-static void
+/* False: this kernel has it not. */
+static bool
 want(struct fuse_conn_info *conn, uint64_t flag)
 {
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
-    (void)fuse_set_feature_flag(conn, flag); /* false: this kernel has it not */
+    return fuse_set_feature_flag(conn, flag);
 #else
     conn->want |= conn->capable & (unsigned)flag;
+    return (conn->capable & flag) != 0;
 #endif
 }
 
@@ -141,6 +154,10 @@ static void
 negotiate(void *userdata, struct fuse_conn_info *conn)
 {
     struct varve_mount *mount = userdata;
+    /* The umask is ours to apply, as a default ACL takes its place. */
+    bool masks = want(conn, FUSE_CAP_DONT_MASK);
+    mount->features.acls = masks && !mount->features.no_acls && want(conn, FUSE_CAP_POSIX_ACL);
+    mount->features.selinux = access("/sys/fs/selinux", F_OK) == 0;
     want(conn, FUSE_CAP_ASYNC_READ);
     want(conn, FUSE_CAP_ASYNC_DIO);
     want(conn, FUSE_CAP_PARALLEL_DIROPS);
@@ -217,4 +234,10 @@ const struct fuse_lowlevel_ops fs_ops = {
     .fallocate = fs_fallocate,
     .lseek = fs_lseek,
     .copy_file_range = fs_copy_file_range,
+#ifdef FUSE_HAS_TMPFILE
+    .tmpfile = fs_tmpfile,
+#endif
+#ifdef FUSE_HAS_STATX
+    .statx = fs_statx,
+#endif
 };

@@ -2,7 +2,16 @@
 #include "fs_internal.h"
 
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <time.h>
+
+static bool
+get_attributes(struct varve_vfs *vfs, uint64_t ino, struct varve_inode *ret,
+               struct varve_error *err)
+{
+    return varve_vfs_getattr(vfs, ino, ret, err) ||
+           (err->kind == VARVE_ERROR_NOT_FOUND && varve_vfs_getattr_gone(vfs, ino, ret));
+}
 
 void
 fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -10,7 +19,7 @@ fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     (void)fi;
     struct varve_inode inode;
     struct varve_error err = {0};
-    if (!varve_vfs_getattr(fs_mount_of(req)->vfs, ino, &inode, &err)) {
+    if (!get_attributes(fs_mount_of(req)->vfs, ino, &inode, &err)) {
         fs_reply_error(req, "getattr", ino, &err);
         return;
     }
@@ -36,7 +45,8 @@ change_of(const struct stat *attr, int to_set)
     /* A truncation or chown that must strip; without HANDLE_KILLPRIV_V2 the kernel sends the mode
      * that is left instead. */
 #ifdef FUSE_SET_ATTR_KILL_SUID
-    change.clear_suid = (to_set & FUSE_SET_ATTR_KILL_SUID) != 0;
+    /* Nothing at all is set by a chown to -1 and -1, which strips too. */
+    change.clear_suid = (to_set & FUSE_SET_ATTR_KILL_SUID) != 0 || to_set == 0;
 #endif
     if (to_set & FUSE_SET_ATTR_MODE) {
         change.mask |= VARVE_SET_MODE;
@@ -71,8 +81,12 @@ attempt_setattr(struct fs_job *job, struct varve_error *err)
     job->need.ino = job->ino;
     job->need.size = UINT64_MAX;
     struct varve_inode inode;
-    if (!varve_vfs_setattr(job->mount->vfs, job->ino, &job->change, &inode, err) ||
-        !fs_settle(job->mount, 0, err))
+    struct varve_vfs *vfs = job->mount->vfs;
+    if (!varve_vfs_setattr(vfs, job->ino, &job->change, &inode, err) &&
+        (err->kind != VARVE_ERROR_NOT_FOUND ||
+         !varve_vfs_setattr_gone(vfs, job->ino, &job->change, &inode)))
+        return false;
+    if (!fs_settle(job->mount, 0, err))
         return false;
     struct stat attr;
     fs_stat(&inode, &attr);
@@ -95,6 +109,48 @@ fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct
     });
 }
 
+#ifdef FUSE_HAS_STATX
+static struct statx_timestamp
+statx_time(struct timespec time)
+{
+    return (struct statx_timestamp){.tv_sec = time.tv_sec, .tv_nsec = (uint32_t)time.tv_nsec};
+}
+
+/* Asked only by who wants to know when a file was made; every other stat goes to getattr. */
+void
+fs_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_file_info *fi)
+{
+    (void)mask;
+    (void)fi;
+    struct varve_inode inode;
+    struct varve_error err = {0};
+    if (!get_attributes(fs_mount_of(req)->vfs, ino, &inode, &err)) {
+        fs_reply_error(req, "statx", ino, &err);
+        return;
+    }
+    struct stat attr;
+    fs_stat(&inode, &attr);
+    struct statx reply = {
+        .stx_mask = STATX_BASIC_STATS | STATX_BTIME,
+        .stx_blksize = (uint32_t)attr.st_blksize,
+        .stx_nlink = (uint32_t)attr.st_nlink,
+        .stx_uid = attr.st_uid,
+        .stx_gid = attr.st_gid,
+        .stx_mode = (uint16_t)attr.st_mode,
+        .stx_ino = attr.st_ino,
+        .stx_size = (uint64_t)attr.st_size,
+        .stx_blocks = (uint64_t)attr.st_blocks,
+        .stx_atime = statx_time(attr.st_atim),
+        .stx_mtime = statx_time(attr.st_mtim),
+        .stx_ctime = statx_time(attr.st_ctim),
+        .stx_btime = statx_time(fs_time(inode.btime_ns)),
+        .stx_rdev_major = major(attr.st_rdev),
+        .stx_rdev_minor = minor(attr.st_rdev),
+    };
+    (void)fuse_reply_statx(req, flags, &reply, fs_attr_timeout(&inode));
+}
+#endif
+
 void
 fs_statfs(fuse_req_t req, fuse_ino_t ino)
 {
@@ -106,15 +162,46 @@ fs_statfs(fuse_req_t req, fuse_ino_t ino)
         fs_reply_error(req, "statfs", ino, &err);
 }
 
-/* POSIX ACLs were not negotiated, so the kernel does not enforce them: kept as mere bytes they
- * would promise what nobody holds, and cp -a, which sets modes by them, would lose the modes. */
+/* A kernel that did not agree to POSIX ACLs does not enforce them: kept as mere bytes they would
+ * promise what nobody holds, and cp -a, which sets modes by them, would lose the modes. */
 static bool
 refuse_acl(fuse_req_t req, const char *name)
 {
-    if (strncmp(name, "system.", 7) != 0)
+    if (strncmp(name, "system.", 7) != 0 || fs_mount_of(req)->features.acls)
         return false;
     (void)fuse_reply_err(req, EOPNOTSUPP);
     return true;
+}
+
+/* As inode_permission(9) has it: of the file's group, or privileged. The kernel knows, but libfuse
+ * does not hand on what it says (FUSE_SETXATTR_ACL_KILL_SGID). */
+static bool
+may_keep_setgid(fuse_req_t req, uint32_t gid)
+{
+    enum { GROUPS = 1024 };
+    gid_t groups[GROUPS];
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    if (ctx->uid == 0 || ctx->gid == gid)
+        return true;
+    int count = fuse_req_getgroups(req, GROUPS, groups);
+    for (int i = 0; i < count && i < GROUPS; i++) {
+        if (groups[i] == gid)
+            return true;
+    }
+    return false;
+}
+
+/* Flags for the vfs. Only the rare setgid file is looked at more closely. */
+static int
+xattr_flags(fuse_req_t req, uint64_t ino, const char *name, int flags)
+{
+    struct varve_inode inode;
+    struct varve_error unused; /* the change itself will say it */
+    if (strcmp(name, "system.posix_acl_access") == 0 &&
+        varve_vfs_getattr(fs_mount_of(req)->vfs, ino, &inode, &unused) &&
+        (inode.mode & S_ISGID) != 0 && !may_keep_setgid(req, inode.gid))
+        flags |= VARVE_XATTR_LOSE_SETGID;
+    return flags;
 }
 
 void
@@ -124,6 +211,7 @@ fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
     if (refuse_acl(req, name))
         return;
     struct varve_error err = {0};
+    flags = xattr_flags(req, ino, name, flags);
     if (varve_vfs_xattr_set(fs_mount_of(req)->vfs, ino, name, value, size, flags, &err) &&
         fs_settle(fs_mount_of(req), 0, &err))
         (void)fuse_reply_err(req, 0);
@@ -143,6 +231,14 @@ reply_sized(fuse_req_t req, const struct varve_buffer *value, size_t size)
         (void)fuse_reply_buf(req, (const char *)value->data, value->size);
 }
 
+/* Where SELinux does not run no file has a label, but `ls -l` asks each file for it, unless it
+ * hears that this filesystem has none: one round trip less for each name. */
+static bool
+is_idle_label(fuse_req_t req, const char *name)
+{
+    return !fs_mount_of(req)->features.selinux && strcmp(name, "security.selinux") == 0;
+}
+
 void
 fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
@@ -152,8 +248,34 @@ fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
     struct varve_error err = {0};
     if (varve_vfs_xattr_get(fs_mount_of(req)->vfs, ino, name, &value, &err))
         reply_sized(req, &value, size);
+    else if (is_idle_label(req, name) && err.kind == VARVE_ERROR_NOT_FOUND)
+        (void)fuse_reply_err(req, EOPNOTSUPP);
     else
         fs_reply_error(req, "getxattr", ino, &err);
+}
+
+/* As elsewhere, who may not read trusted.* does not see their names either. ACLs that the kernel
+ * does not know are not named. */
+static bool
+is_listed(fuse_req_t req, const char *name)
+{
+    if (strncmp(name, "trusted.", 8) == 0)
+        return fuse_req_ctx(req)->uid == 0;
+    return strncmp(name, "system.", 7) != 0 || fs_mount_of(req)->features.acls;
+}
+
+static void
+drop_unlisted(fuse_req_t req, struct varve_buffer *names)
+{
+    size_t kept = 0;
+    for (size_t at = 0, length; at < names->size; at += length) {
+        length = strnlen((const char *)names->data + at, names->size - at - 1) + 1;
+        if (!is_listed(req, (const char *)names->data + at))
+            continue;
+        memmove(names->data + kept, names->data + at, length);
+        kept += length;
+    }
+    names->size = kept;
 }
 
 void
@@ -161,9 +283,10 @@ fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
     VARVE_CLEANUP_BUFFER struct varve_buffer names = {0};
     struct varve_error err = {0};
-    if (varve_vfs_xattr_list(fs_mount_of(req)->vfs, ino, &names, &err))
+    if (varve_vfs_xattr_list(fs_mount_of(req)->vfs, ino, &names, &err)) {
+        drop_unlisted(req, &names);
         reply_sized(req, &names, size);
-    else
+    } else
         fs_reply_error(req, "listxattr", ino, &err);
 }
 

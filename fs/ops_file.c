@@ -2,7 +2,11 @@
 #include "fs_internal.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
+
+#define COPY_BYTES_MAX (UINT64_C(16) << 20)
 
 /* Descriptors come from the vfs for the length of one request, so that it may change the file
  * behind an open one (a new version, a recall) between two of them. */
@@ -269,6 +273,22 @@ fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_f
         (void)fuse_reply_lseek(req, found);
 }
 
+/* Blocks are shared where the tier's filesystem can, whatever their number; else bytes are copied,
+ * and not so many that nobody could interrupt it: programs ask for the rest. */
+static ssize_t
+copy_some(int fd, off_t from, int to_fd, off_t to, uint64_t size)
+{
+    struct file_clone_range range = {.src_fd = fd,
+                                     .src_offset = (uint64_t)from,
+                                     .src_length = size,
+                                     .dest_offset = (uint64_t)to};
+    if (size <= COPY_BYTES_MAX)
+        return copy_file_range(fd, &from, to_fd, &to, (size_t)size, 0);
+    if (ioctl(to_fd, FICLONERANGE, &range) == 0)
+        return (ssize_t)size;
+    return copy_file_range(fd, &from, to_fd, &to, COPY_BYTES_MAX, 0);
+}
+
 static bool
 copy_between(struct fs_job *job, int to_fd, size_t *ret, struct varve_error *err)
 {
@@ -283,8 +303,7 @@ copy_between(struct fs_job *job, int to_fd, size_t *ret, struct varve_error *err
     *ret = 0;
     if (fd < 0)
         return true;
-    off_t from = (off_t)job->offset, to = (off_t)job->to_offset;
-    ssize_t copied = copy_file_range(fd, &from, to_fd, &to, (size_t)size, 0);
+    ssize_t copied = copy_some(fd, (off_t)job->offset, to_fd, (off_t)job->to_offset, size);
     int sys = errno;
     varve_open_done(job->handle->open);
     if (copied < 0) /* EXDEV between tiers: the kernel copies by read and write then */
@@ -312,11 +331,8 @@ fs_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_in, struct fu
                    fuse_ino_t ino_out, off_t offset_out, struct fuse_file_info *fi_out,
                    size_t length, int flags)
 {
-    (void)flags;             /* none is defined */
-    if (ino_in == ino_out) { /* the file would be held for reading and for changing at once */
-        (void)fuse_reply_err(req, EOPNOTSUPP);
-        return;
-    }
+    (void)flags; /* none is defined */
+    (void)ino_out;
     fs_run(&(struct fs_job){
         .mount = fs_mount_of(req),
         .req = req,

@@ -4,13 +4,6 @@
 #include <string.h>
 #include <sys/mount.h>
 
-static struct varve_caller
-caller_of(fuse_req_t req)
-{
-    const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    return (struct varve_caller){.uid = ctx->uid, .gid = ctx->gid};
-}
-
 /* The end of every operation that answers with an entry. */
 static void
 reply_entry(fuse_req_t req, const char *what, uint64_t parent, bool ok,
@@ -103,7 +96,7 @@ fs_readlink(fuse_req_t req, fuse_ino_t ino)
 void
 fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
-    struct varve_caller caller = caller_of(req);
+    struct varve_caller caller = fs_caller_of(req);
     struct varve_inode inode;
     struct varve_error err = {0};
     bool ok =
@@ -137,7 +130,7 @@ fs_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 void
 fs_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-    struct varve_caller caller = caller_of(req);
+    struct varve_caller caller = fs_caller_of(req);
     struct varve_inode inode;
     struct varve_error err = {0};
     bool ok =

@@ -97,6 +97,7 @@ run_engine(struct daemon *daemon, struct ports *ports, struct varve_engine *engi
                                                       .plain_type = options->plain_type,
                                                       .no_passthrough = options->no_passthrough,
                                                       .no_uring = options->no_uring,
+                                                      .no_acls = options->no_acls,
                                                       .threads_max = options->threads_max};
     VARVE_CLEANUP(varve_mount_free) struct varve_mount *mount = NULL;
     if (!varve_mount_new(varve_engine_vfs(engine), &mount_options, &mount, err))

@@ -10,7 +10,7 @@ struct daemon_options {
     const char *mountpoint; /* absolute */
     unsigned long flags;    /* MS_* of mount(2) */
     bool allow_other, plain_type;
-    bool no_passthrough, no_uring;
+    bool no_passthrough, no_uring, no_acls;
     unsigned threads_max; /* 0: the default */
     bool background;      /* keeps dir/varve.log within its bounds */
     /* Called once when everything is up, before requests are served. False stops the daemon. */

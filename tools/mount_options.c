@@ -32,6 +32,7 @@ static const char *const skipped[] = {
     "lazytime",
     "nolazytime",          /* the catalog holds times back for a second anyway */
     "default_permissions", /* always */
+    "acl",                 /* if the kernel can */
     "subtype=varve",
 };
 static const char *const skipped_beginnings[] = {
@@ -45,6 +46,7 @@ static const char *const known[] = {
     "dirsync",     "atime",       "noatime",     "diratime",    "nodiratime",
     "relatime",    "norelatime",  "strictatime", "remount",     "nosubtype",
     "allow_other", "max_threads", "symfollow",   "nosymfollow", "default_permissions",
+    "noacl",
 };
 
 static bool
@@ -105,6 +107,8 @@ take_word(const char *word, bool sloppy, struct mount_options *ret, struct varve
         ret->no_passthrough = true;
     else if (strcmp(word, "nouring") == 0)
         ret->no_uring = true;
+    else if (strcmp(word, "noacl") == 0)
+        ret->no_acls = true;
     else if (!sloppy)
         return refuse(word, err);
     return true;

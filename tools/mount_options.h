@@ -9,7 +9,7 @@
 struct mount_options {
     unsigned long flags; /* MS_* of mount(2) */
     unsigned long named; /* the flags that a word spoke of */
-    bool remount, allow_other, plain_type, no_passthrough, no_uring;
+    bool remount, allow_other, plain_type, no_passthrough, no_uring, no_acls;
     unsigned threads_max; /* 0: not said */
 };
 /* Reads "ro,noatime,max_threads=8" over what is in *ret; of words that contradict each other the

@@ -288,6 +288,7 @@ mount_archive(struct cli *cli, const struct mounting *mounting, struct varve_err
                                      .plain_type = words->plain_type,
                                      .no_passthrough = words->no_passthrough,
                                      .no_uring = words->no_uring,
+                                     .no_acls = words->no_acls,
                                      .threads_max = words->threads_max,
                                      .background = !mounting->foreground};
     if (mounting->fake)

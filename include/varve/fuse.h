@@ -13,6 +13,7 @@ struct varve_mount_options {
     bool allow_other;
     bool plain_type;               /* shown as type `fuse`, with the device "varve#SOURCE" */
     bool no_passthrough, no_uring; /* do without them, even where the kernel has them */
+    bool no_acls;                  /* POSIX ACLs are neither obeyed nor shown */
     unsigned threads_max;          /* 0: 16 */
 };
 /* Mounts. BUSY: something is mounted there already; NOT_FOUND/INVALID: no directory. Nothing

@@ -81,10 +81,9 @@ struct varve_reader {
     bool no_wait; /* O_NONBLOCK: EAGAIN instead of waiting */
 };
 
-/* Who calls: owner of what is made, and (privileged or not) for setgid and sticky rules that the
- * kernel leaves to us. */
+/* Who calls: owner of what is made. The umask counts where the directory has no default ACL. */
 struct varve_caller {
-    uint32_t uid, gid;
+    uint32_t uid, gid, umask;
 };
 
 /* --- names --- */
@@ -95,6 +94,9 @@ VARVE_MUST_CHECK bool varve_vfs_lookup(struct varve_vfs *vfs, uint64_t parent, c
  * a mapping, so they must not be kept. */
 VARVE_MUST_CHECK bool varve_vfs_getattr(struct varve_vfs *vfs, uint64_t ino,
                                         struct varve_inode *ret, struct varve_error *err);
+/* What an inode was that is gone, for whoever holds it open without our knowing. False: not known.
+ */
+bool varve_vfs_getattr_gone(struct varve_vfs *vfs, uint64_t ino, struct varve_inode *ret);
 enum {
     VARVE_SET_MODE = 1,
     VARVE_SET_UID = 2,
@@ -117,7 +119,11 @@ struct varve_setattr {
 VARVE_MUST_CHECK bool
 varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *change,
                   struct varve_inode *ret, struct varve_error *err);
-/* Regular files, directories, fifos, sockets, devices: `mode` with S_IFMT, umask applied. */
+/* As varve_vfs_getattr_gone: fchmod(2) and the like of what nobody will see again. */
+bool varve_vfs_setattr_gone(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *change,
+                            struct varve_inode *ret);
+/* Regular files, directories, fifos, sockets, devices: `mode` with S_IFMT, as it was asked for: the
+ * caller's umask, or the default ACL of `parent`, is applied here. */
 VARVE_MUST_CHECK bool
 varve_vfs_make(struct varve_vfs *vfs, const struct varve_caller *caller, uint64_t parent,
                const char *name, uint32_t mode, uint64_t rdev, struct varve_inode *ret,
@@ -125,6 +131,13 @@ varve_vfs_make(struct varve_vfs *vfs, const struct varve_caller *caller, uint64_
 VARVE_MUST_CHECK bool varve_vfs_symlink(struct varve_vfs *vfs, const struct varve_caller *caller,
                                         uint64_t parent, const char *name, const char *target,
                                         struct varve_inode *ret, struct varve_error *err);
+/* A regular file without a name, open; varve_vfs_link() may name it while it is open, else it goes
+ * with its last close, or with a crash. `flags` as varve_vfs_open. */
+struct varve_open;
+VARVE_MUST_CHECK bool
+varve_vfs_tmpfile(struct varve_vfs *vfs, const struct varve_caller *caller, uint64_t parent,
+                  uint32_t mode, int flags, struct varve_open **ret, struct varve_inode *ret_inode,
+                  struct varve_error *err);
 VARVE_MUST_CHECK bool varve_vfs_readlink(struct varve_vfs *vfs, uint64_t ino,
                                          struct varve_buffer *ret, struct varve_error *err);
 VARVE_MUST_CHECK bool
@@ -154,7 +167,10 @@ VARVE_MUST_CHECK bool varve_vfs_fsync(struct varve_vfs *vfs, uint64_t ino, struc
  * of what is on discs only eta. */
 VARVE_MUST_CHECK bool varve_vfs_xattr_get(struct varve_vfs *vfs, uint64_t ino, const char *name,
                                           struct varve_buffer *ret, struct varve_error *err);
-/* `flags`: 0, XATTR_CREATE or XATTR_REPLACE. user.varve.*: EPERM. */
+/* `flags`: 0, XATTR_CREATE or XATTR_REPLACE. user.varve.*: EPERM; what is not in user., trusted. or
+ * security.: EOPNOTSUPP, but for POSIX ACLs, which change the mode bits too (and take setgid away
+ * with LOSE_SETGID, for a caller who is not of the file's group). */
+#define VARVE_XATTR_LOSE_SETGID (1 << 30)
 VARVE_MUST_CHECK bool
 varve_vfs_xattr_set(struct varve_vfs *vfs, uint64_t ino, const char *name, const void *value,
                     size_t size, int flags, struct varve_error *err);
@@ -164,7 +180,6 @@ VARVE_MUST_CHECK bool varve_vfs_xattr_list(struct varve_vfs *vfs, uint64_t ino,
                                            struct varve_buffer *ret, struct varve_error *err);
 
 /* --- open files --- */
-struct varve_open;
 /* `flags` of open(2): access mode and O_TRUNC count. Counts one access for heat. Never waits for a
  * disc. */
 VARVE_MUST_CHECK bool varve_vfs_open(struct varve_vfs *vfs, uint64_t ino, int flags,

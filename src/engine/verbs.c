@@ -257,6 +257,9 @@ release_inode(struct varve_engine *engine, const struct varve_inode *inode, void
     bool emptied = content.phase == VARVE_PHASE_LIVE && content.size == 0; /* goes onto no disc */
     if (emptied || varve_state_of(content.phase, content.place) == VARVE_STATE_MIGRATED)
         return true;
+    /* Emptied: no set takes it, and there is nothing to release. */
+    if (content.phase == VARVE_PHASE_LIVE && inode->size == 0)
+        return true;
     if (!release_content(engine, inode, &content, &why))
         return file_failed(engine, verb->job, inode->ino, &why);
     job_add(verb->job, content.size, 1);

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 
 #define DAY_NS (86400 * VARVE_NS_PER_SECOND)
+/* Longer than any kernel's. */
+#define TICK_NS (VARVE_NS_PER_SECOND / 50)
 
 int64_t
 vfs_now(struct varve_vfs *vfs)
@@ -15,8 +17,8 @@ vfs_now(struct varve_vfs *vfs)
 
 /* Filesystems may stamp finer than their clock moves (ext4 since 6.13). What was set by hand to a
  * time to come says nothing. */
-static void
-note_stamp(struct varve_vfs *vfs, int64_t ns)
+void
+vfs_note_stamp(struct varve_vfs *vfs, int64_t ns)
 {
     int64_t seen_ns = atomic_load(&vfs->seen_ns);
     while (ns > seen_ns && ns <= varve_clock_realtime(vfs->clock)) {
@@ -89,11 +91,24 @@ vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino)
     (void)varve_catalog_end(vfs->catalog, keep, &unused);
 }
 
+int64_t
+vfs_later(int64_t before_ns, int64_t now_ns)
+{
+    return before_ns >= now_ns && before_ns - now_ns < TICK_NS ? before_ns + 1 : now_ns;
+}
+
+uint64_t
+vfs_blocks(const struct stat *st)
+{
+    return st->st_blocks > 0 || st->st_size == 0 ? (uint64_t)st->st_blocks : 1;
+}
+
 bool
 vfs_take_stat(struct varve_vfs *vfs, struct varve_inode *inode, const struct stat *st)
 {
     int64_t mtime_ns = vfs_ns(st->st_mtim);
-    note_stamp(vfs, mtime_ns);
+    inode->blocks = vfs_blocks(st);
+    vfs_note_stamp(vfs, mtime_ns);
     /* A file's making may be older than the time in the row. What is changed after its time was set
      * to one to come is of now. */
     if (mtime_ns < inode->mtime_ns && inode->mtime_ns <= vfs_now(vfs))
@@ -102,8 +117,7 @@ vfs_take_stat(struct varve_vfs *vfs, struct varve_inode *inode, const struct sta
         return false;
     inode->size = (uint64_t)st->st_size;
     inode->mtime_ns = mtime_ns;
-    if (inode->ctime_ns < mtime_ns)
-        inode->ctime_ns = mtime_ns;
+    inode->ctime_ns = vfs_later(inode->ctime_ns, mtime_ns);
     return true;
 }
 
@@ -127,11 +141,15 @@ read_again(struct varve_vfs *vfs, struct varve_inode *inode, uint64_t flushes)
 
 /* Locked. */
 static void
-refresh_from(struct varve_vfs *vfs, const struct vnode *vnode, struct varve_inode *inode)
+refresh_from(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *inode)
 {
     struct stat st;
-    if (vnode->dirty && vnode_live_file(vnode) && vnode->fd >= 0 && fstat(vnode->fd, &st) == 0)
-        (void)vfs_take_stat(vfs, inode, &st);
+    bool written = vnode->dirty && vnode_live_file(vnode);
+    if ((written || inode->blocks == 0) && vnode->fd >= 0 && fstat(vnode->fd, &st) == 0) {
+        inode->blocks = vfs_blocks(&st);
+        if (written)
+            (void)vnode_take_stat(vfs, vnode, inode, &st);
+    }
     if (vnode->atime_ns > inode->atime_ns)
         inode->atime_ns = vnode->atime_ns;
 }
@@ -190,8 +208,8 @@ check_change(const struct varve_inode *inode, const struct varve_setattr *change
                            "set size of inode %" PRIu64, inode->ino);
 }
 
-static void
-apply_change(struct varve_inode *inode, const struct varve_setattr *change, int64_t now_ns)
+void
+vfs_apply_change(struct varve_inode *inode, const struct varve_setattr *change, int64_t now_ns)
 {
     if (change->mask & VARVE_SET_MODE)
         inode->mode = (inode->mode & S_IFMT) | (change->mode & 07777);
@@ -208,11 +226,12 @@ apply_change(struct varve_inode *inode, const struct varve_setattr *change, int6
         inode->atime_ns = change->atime_ns;
     if (change->mask & VARVE_SET_SIZE) {
         inode->size = change->size;
-        inode->mtime_ns = now_ns;
+        inode->blocks = 0;
+        inode->mtime_ns = vfs_later(inode->mtime_ns, now_ns);
     }
     if (change->mask & VARVE_SET_MTIME)
         inode->mtime_ns = change->mtime_ns;
-    inode->ctime_ns = now_ns;
+    inode->ctime_ns = vfs_later(inode->ctime_ns, now_ns);
 }
 
 /* File capabilities fall with the setuid bit: the kernel leaves both to us. */
@@ -234,8 +253,9 @@ change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *cha
 {
     if (!varve_catalog_inode_get(vfs->catalog, ino, ret, err) || !check_change(ret, change, err))
         return false;
-    apply_change(ret, change, vfs_now(vfs));
-    if (change->clear_suid && !drop_capabilities(vfs, ino, err))
+    vfs_apply_change(ret, change, vfs_now(vfs));
+    if ((change->clear_suid && !drop_capabilities(vfs, ino, err)) ||
+        ((change->mask & VARVE_SET_MODE) != 0 && !acl_follow_mode(vfs, ret, err)))
         return false;
     if (live == NULL)
         return varve_catalog_inode_update(vfs->catalog, ret, err);
@@ -244,8 +264,11 @@ change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *cha
     if (fstat(live->fd, &st) != 0)
         return varve_error_system(err, errno, "look at backing file");
     ret->size = (uint64_t)st.st_size;
+    ret->blocks = vfs_blocks(&st);
     ret->mtime_ns = vfs_ns(st.st_mtim);
-    note_stamp(vfs, ret->mtime_ns);
+    if (live->seen.ctime_ns >= ret->ctime_ns)
+        ret->ctime_ns = vfs_later(live->seen.ctime_ns, ret->ctime_ns);
+    vfs_note_stamp(vfs, ret->mtime_ns);
     if (!varve_catalog_content_get(vfs->catalog, live->content.id, &row, err))
         return false;
     row.size = ret->size;
@@ -283,10 +306,9 @@ set_file_mtime(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_se
                struct varve_error *err)
 {
     bool asked = (change->mask & VARVE_SET_MTIME) != 0;
-    if (!asked && !vfs->simulated)
-        return true; /* ftruncate has set it */
+    int64_t now_ns = vfs_later(vnode->content.mtime_ns, vfs_now(vfs));
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
-                                vfs_timespec(asked ? change->mtime_ns : vfs_now(vfs))};
+                                vfs_timespec(asked ? change->mtime_ns : now_ns)};
     if (futimens(vnode->fd, times) != 0)
         return varve_error_system(err, errno, "set time of backing file");
     vnode->changes++;
@@ -316,7 +338,8 @@ change_file(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_setat
 }
 
 static struct varve_setattr
-with_times(struct varve_vfs *vfs, const struct varve_setattr *asked)
+with_times(struct varve_vfs *vfs, const struct varve_inode *inode,
+           const struct varve_setattr *asked)
 {
     struct varve_setattr change = *asked;
     if ((change.mask & (VARVE_SET_ATIME_NOW | VARVE_SET_MTIME_NOW)) == 0)
@@ -328,7 +351,7 @@ with_times(struct varve_vfs *vfs, const struct varve_setattr *asked)
     }
     if (change.mask & VARVE_SET_MTIME_NOW) {
         change.mask |= VARVE_SET_MTIME;
-        change.mtime_ns = now_ns;
+        change.mtime_ns = vfs_later(inode->mtime_ns, now_ns);
     }
     return change;
 }
@@ -338,10 +361,10 @@ varve_vfs_setattr(struct varve_vfs *vfs, uint64_t ino, const struct varve_setatt
                   struct varve_inode *ret, struct varve_error *err)
 {
     struct varve_inode inode;
-    const struct varve_setattr resolved = with_times(vfs, asked), *change = &resolved;
     if (!varve_catalog_inode_get(vfs->catalog, ino, &inode, err) ||
-        !check_change(&inode, change, err))
+        !check_change(&inode, asked, err))
         return false;
+    const struct varve_setattr resolved = with_times(vfs, &inode, asked), *change = &resolved;
     if (!S_ISREG(inode.mode) || (change->mask & (VARVE_SET_SIZE | VARVE_SET_MTIME)) == 0) {
         uint64_t flushes = vfs_flushes(vfs);
         if (!change_unit(vfs, ino, change, NULL, &inode, err))

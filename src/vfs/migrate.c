@@ -45,7 +45,8 @@ freeze_rows(struct varve_vfs *vfs, struct vnode *vnode, const struct stat *st,
     if (inode.nlink == 0)
         return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "inode %" PRIu64 " is deleted",
                                vnode->ino);
-    if (vfs_take_stat(vfs, &inode, st) && !varve_catalog_inode_update(vfs->catalog, &inode, err))
+    if (vnode_take_stat(vfs, vnode, &inode, st) &&
+        !varve_catalog_inode_update(vfs->catalog, &inode, err))
         return false;
     ret->phase = VARVE_PHASE_FROZEN;
     ret->unsynced = false;

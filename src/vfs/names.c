@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vfs_internal.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -38,8 +39,8 @@ names_touch_dir(struct varve_vfs *vfs, uint64_t ino, int links, int64_t now_ns,
     if (links > 0 && dir.nlink >= VFS_LINKS_MAX)
         return varve_error_set(err, VARVE_ERROR_INVALID, EMLINK, "directory %" PRIu64, ino);
     dir.nlink += (uint32_t)links;
-    dir.mtime_ns = now_ns;
-    dir.ctime_ns = now_ns;
+    dir.mtime_ns = vfs_later(dir.mtime_ns, now_ns);
+    dir.ctime_ns = vfs_later(dir.ctime_ns, now_ns);
     return varve_catalog_inode_update(vfs->catalog, &dir, err);
 }
 
@@ -71,6 +72,7 @@ names_delete_inode(struct varve_vfs *vfs, const struct varve_inode *inode, int64
                    struct varve_place *ret_place, struct varve_error *err)
 {
     *ret_place = (struct varve_place){.tier = VARVE_TIER_NONE};
+    ghost_remember(vfs, inode);
     if (S_ISREG(inode->mode) && inode->content.value != 0 &&
         !drop_content(vfs, inode->content, ret_place, err))
         return false;
@@ -83,7 +85,7 @@ names_drop_link(struct varve_vfs *vfs, struct varve_inode *inode, int64_t now_ns
 {
     *ret_place = (struct varve_place){.tier = VARVE_TIER_NONE};
     inode->nlink = S_ISDIR(inode->mode) ? 0 : inode->nlink - 1;
-    inode->ctime_ns = now_ns;
+    inode->ctime_ns = vfs_later(inode->ctime_ns, now_ns);
     if (inode->nlink == 0 && !(S_ISREG(inode->mode) && vnode_orphan(vfs, inode->ino)))
         return names_delete_inode(vfs, inode, now_ns, ret_place, err);
     return varve_catalog_inode_update(vfs->catalog, inode, err);
@@ -171,13 +173,16 @@ varve_vfs_readdir(struct varve_vfs *vfs, uint64_t ino, uint64_t after, struct va
 
 /* --- making --- */
 
-/* Inside a unit. Who owns what is made: the caller, and the directory's group if it says so. */
+/* Inside a unit. Who owns what is made: the caller, and the directory's group if it says so. Its
+ * permissions: those asked for, less what the umask or the directory's default ACL takes. */
 static bool
-insert_node(struct varve_vfs *vfs, uint64_t parent, const char *name, struct varve_inode *inode,
-            struct varve_error *err)
+insert_inode(struct varve_vfs *vfs, uint64_t parent, uint32_t umask, struct varve_inode *inode,
+             struct varve_error *err)
 {
     struct varve_inode dir;
-    if (!names_dir(vfs, parent, &dir, err))
+    struct acl_inheritance acl;
+    if (!names_dir(vfs, parent, &dir, err) ||
+        !acl_plan_inheritance(vfs, parent, umask, inode, &acl, err))
         return false;
     if (dir.mode & S_ISGID) {
         inode->gid = dir.gid;
@@ -185,6 +190,15 @@ insert_node(struct varve_vfs *vfs, uint64_t parent, const char *name, struct var
             inode->mode |= S_ISGID;
     }
     return varve_catalog_inode_insert(vfs->catalog, inode, &inode->ino, err) &&
+           acl_give_inheritance(vfs, inode, &acl, err);
+}
+
+/* Inside a unit. */
+static bool
+insert_node(struct varve_vfs *vfs, uint64_t parent, const char *name, uint32_t umask,
+            struct varve_inode *inode, struct varve_error *err)
+{
+    return insert_inode(vfs, parent, umask, inode, err) &&
            varve_catalog_dentry_insert(vfs->catalog, parent, name, inode->ino, err) &&
            names_touch_dir(vfs, parent, S_ISDIR(inode->mode) ? 1 : 0, inode->btime_ns, err);
 }
@@ -219,9 +233,32 @@ varve_vfs_make(struct varve_vfs *vfs, const struct varve_caller *caller, uint64_
     if (S_ISCHR(mode) || S_ISBLK(mode))
         inode.rdev = rdev;
     varve_catalog_begin(vfs->catalog);
-    if (!varve_catalog_end(vfs->catalog, insert_node(vfs, parent, name, &inode, err), err))
+    bool keep = insert_node(vfs, parent, name, caller->umask, &inode, err);
+    if (!varve_catalog_end(vfs->catalog, keep, err))
         return varve_error_wrap(err, "make '%s'", name);
     *ret = inode;
+    return true;
+}
+
+/* Until it is open nothing but the next start would delete the inode. */
+bool
+varve_vfs_tmpfile(struct varve_vfs *vfs, const struct varve_caller *caller, uint64_t parent,
+                  uint32_t mode, int flags, struct varve_open **ret, struct varve_inode *ret_inode,
+                  struct varve_error *err)
+{
+    struct varve_inode inode = new_inode(vfs, caller, S_IFREG | (mode & 07777));
+    inode.nlink = 0;
+    varve_catalog_begin(vfs->catalog);
+    bool keep = insert_inode(vfs, parent, caller->umask, &inode, err);
+    if (!varve_catalog_end(vfs->catalog, keep, err))
+        return varve_error_wrap(err, "make a file without a name");
+    if (!varve_vfs_open(vfs, inode.ino, flags & ~O_TRUNC, ret, err)) {
+        names_delete_orphan(vfs, inode.ino);
+        return false;
+    }
+    VARVE_LOCKED(&vfs->table_lock);
+    (*ret)->vnode->nameless = true;
+    *ret_inode = inode;
     return true;
 }
 
@@ -240,7 +277,7 @@ varve_vfs_symlink(struct varve_vfs *vfs, const struct varve_caller *caller, uint
     struct varve_inode inode = new_inode(vfs, caller, S_IFLNK | 0777);
     inode.size = length;
     varve_catalog_begin(vfs->catalog);
-    bool keep = insert_node(vfs, parent, name, &inode, err) &&
+    bool keep = insert_node(vfs, parent, name, 0, &inode, err) &&
                 varve_catalog_symlink_put(vfs->catalog, inode.ino, target, err);
     if (!varve_catalog_end(vfs->catalog, keep, err))
         return varve_error_wrap(err, "symlink '%s'", name);
@@ -273,12 +310,12 @@ link_rows(struct varve_vfs *vfs, uint64_t ino, uint64_t parent, const char *name
         return false;
     if (S_ISDIR(ret->mode))
         return varve_error_set(err, VARVE_ERROR_INVALID, EPERM, "inode %" PRIu64, ino);
-    if (ret->nlink == 0)
+    if (ret->nlink == 0 && !vnode_nameless(vfs, ino))
         return varve_error_set(err, VARVE_ERROR_NOT_FOUND, ENOENT, "inode %" PRIu64, ino);
     if (ret->nlink >= VFS_LINKS_MAX)
         return varve_error_set(err, VARVE_ERROR_INVALID, EMLINK, "inode %" PRIu64, ino);
     ret->nlink++;
-    ret->ctime_ns = now_ns;
+    ret->ctime_ns = vfs_later(ret->ctime_ns, now_ns);
     return varve_catalog_dentry_insert(vfs->catalog, parent, name, ino, err) &&
            varve_catalog_inode_update(vfs->catalog, ret, err) &&
            names_touch_dir(vfs, parent, 0, now_ns, err);

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <string.h>
 #include <varve/file.h>
 #include <varve/ranges.h>
 
@@ -51,6 +52,16 @@ tier_to_fill(struct varve_vfs *vfs, const struct varve_content *content)
     return last != VARVE_TIER_NONE ? last : vfs->first_tier;
 }
 
+/* Nothing names it yet. */
+static bool
+drop_file(struct varve_vfs *vfs, struct varve_recall *recall)
+{
+    struct varve_error unused; /* what stays is swept after the next start */
+    (void)close(VARVE_TAKE_FD(recall->fd));
+    VARVE_IGNORE(varve_store_remove(vfs->store, &recall->place, &unused));
+    return false;
+}
+
 /* Locked. */
 static bool
 begin_filling(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content_id content,
@@ -70,6 +81,10 @@ begin_filling(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content_i
     if (!version_create_file(vfs, tier_to_fill(vfs, &vnode->content), vnode->content.size,
                              &recall->place, &recall->fd, err))
         return false;
+    if (ftruncate(recall->fd, (off_t)vnode->content.size) != 0) {
+        varve_error_system(err, errno, "lengthen backing file");
+        return drop_file(vfs, recall);
+    }
     vnode->filling = recall;
     return true;
 }
@@ -120,6 +135,18 @@ varve_vfs_recall_begin(struct varve_vfs *vfs, struct varve_content_id content,
     return true;
 }
 
+/* Zeros become a hole: a sparse file of a terabyte must fit when it comes back. */
+static bool
+put(struct varve_recall *recall, uint64_t offset, const uint8_t *bytes, size_t size,
+    struct varve_error *err)
+{
+    bool zeros = size > 0 && bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
+    if (zeros && fallocate(recall->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                           (off_t)size) == 0)
+        return true;
+    return varve_file_pwrite(recall->fd, bytes, size, offset, err);
+}
+
 static bool
 is_there(const void *context, const struct waiter *waiter)
 {
@@ -136,7 +163,7 @@ varve_recall_write(struct varve_recall *recall, uint64_t offset, const void *byt
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                "content %" PRIu64 " has only %" PRIu64 " bytes",
                                recall->content.id.value, recall->content.size);
-    if (!varve_file_pwrite(recall->fd, bytes, size, offset, err))
+    if (!put(recall, offset, bytes, size, err))
         return varve_error_wrap(err, "recall of content %" PRIu64, recall->content.id.value);
     vnode_lock(recall->vnode);
     bool current = recall->vnode->content.id.value == recall->content.id.value;
@@ -250,12 +277,26 @@ varve_recall_is_wanted(struct varve_recall *recall)
 
 /* Inside a unit. */
 static bool
+note_blocks(struct varve_recall *recall, struct varve_error *err)
+{
+    struct varve_inode inode;
+    struct stat st;
+    if (fstat(recall->fd, &st) != 0)
+        return varve_error_system(err, errno, "look at backing file");
+    if (!varve_catalog_inode_get(recall->vfs->catalog, recall->vnode->ino, &inode, err))
+        return false;
+    inode.blocks = vfs_blocks(&st);
+    return varve_catalog_inode_update(recall->vfs->catalog, &inode, err);
+}
+
+/* Inside a unit. */
+static bool
 name_copy(struct varve_recall *recall, struct varve_content *ret, struct varve_error *err)
 {
     if (!varve_catalog_content_get(recall->vfs->catalog, recall->content.id, ret, err))
         return false;
     ret->place = recall->place;
-    return varve_catalog_content_update(recall->vfs->catalog, ret, err);
+    return varve_catalog_content_update(recall->vfs->catalog, ret, err) && note_blocks(recall, err);
 }
 
 /* Locked. */

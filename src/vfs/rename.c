@@ -60,7 +60,7 @@ static bool
 move_name(struct renaming *r, uint64_t to, const char *name, struct varve_inode *inode,
           struct varve_error *err)
 {
-    inode->ctime_ns = r->now_ns;
+    inode->ctime_ns = vfs_later(inode->ctime_ns, r->now_ns);
     return varve_catalog_dentry_insert(r->vfs->catalog, to, name, inode->ino, err) &&
            varve_catalog_inode_update(r->vfs->catalog, inode, err);
 }

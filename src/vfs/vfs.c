@@ -95,6 +95,7 @@ init_locks(struct varve_vfs *vfs, struct varve_error *err)
     pthread_condattr_t attributes;
     (void)pthread_mutex_init(&vfs->table_lock, NULL); /* cannot fail with default attributes */
     (void)pthread_mutex_init(&vfs->recall_lock, NULL);
+    (void)pthread_mutex_init(&vfs->ghost_lock, NULL);
     (void)pthread_mutex_init(&vfs->reap_lock, NULL);
     (void)pthread_mutex_init(&vfs->reaping, NULL);
     (void)pthread_mutex_init(&vfs->crash_lock, NULL);
@@ -175,6 +176,7 @@ varve_vfs_free(struct varve_vfs *vfs)
     (void)pthread_mutex_destroy(&vfs->reaping);
     (void)pthread_mutex_destroy(&vfs->mark_lock);
     (void)pthread_mutex_destroy(&vfs->reap_lock);
+    (void)pthread_mutex_destroy(&vfs->ghost_lock);
     (void)pthread_mutex_destroy(&vfs->recall_lock);
     (void)pthread_mutex_destroy(&vfs->table_lock);
     free_memory(vfs);

@@ -6,11 +6,11 @@
  *                     synced, never while a recall is awaited, a port or a `ready` is called.
  *   2. catalog unit   varve_catalog_begin .. _end; short. Every change of an inode or content row
  *                     reads the row again inside its unit: the engine changes phases beside us.
- *   3. recall_lock, then table_lock; reap_lock; flush_lock; mark_lock; pool.lock: leaves, held for
- * a few instructions. crash_lock is taken between 1 and 2 while the start after a crash is still
- * looking at files. Names need no lock of their own: the unit is it. That a file is open is known
- * by its vnode being in the table, so unlink asks the table inside its unit, and an opener that
- * comes too late finds no inode row.
+ *   3. recall_lock, then table_lock; reap_lock; flush_lock; mark_lock; pool.lock; ghost_lock:
+ * leaves, held for a few instructions. crash_lock is taken between 1 and 2 while the start after a
+ * crash is still looking at files. Names need no lock of their own: the unit is it. That a file is
+ * open is known by its vnode being in the table, so unlink asks the table inside its unit, and an
+ * opener that comes too late finds no inode row.
  *
  * The catalog has the truth of everything but size and mtime of LIVE contents that are or were
  * open for writing: there the backing file has it. */
@@ -22,6 +22,8 @@
 #include <varve/heat.h>
 #include <varve/vfs.h>
 
+#include "acl_codec.h"
+
 #define VFS_BUCKETS 4096u
 #define VFS_LINKS_MAX INT32_MAX
 /* A file that waits for removal costs 24 bytes; beyond this many the caller removes them itself. */
@@ -29,6 +31,7 @@
 #define VFS_REAP_SOON 1000u
 /* synced_bytes of a file that the kernel writes with O_DSYNC. */
 #define VFS_BELIEVED ((uint64_t)INT64_MAX - 1)
+#define VFS_GHOSTS 1024u
 
 /* The rule of passthrough. The kernel reads, writes and maps a backing file that it was given
  * without us, and a mapping outlives the last close. So:
@@ -57,7 +60,8 @@ struct vnode {
     struct vnode *mapped_next;
     uint64_t ino;
     unsigned refs; /* opens, requests, recalls and calls under way */
-    bool orphan;   /* the last name is gone: whoever drops the last ref deletes the inode */
+    bool orphan;   /* no name is left: whoever drops the last ref deletes the inode */
+    bool nameless; /* made without a name (O_TMPFILE), so link(2) may give it one */
 
     pthread_mutex_t lock; /* all below */
     bool loaded;
@@ -83,9 +87,15 @@ struct vnode {
     unsigned cuts;     /* counts what made `synced` smaller */
     bool believed;     /* the kernel writes it with O_DSYNC: whatever its size is, is durable */
     unsigned passed_synchronous;
-    bool adopted;     /* took a sealed content's file; that commit is not durable yet */
-    uint64_t changes; /* counts what could make a copy under way out of date */
-    double heat;      /* opens not yet in the catalog, decayed to heat_ns */
+    bool adopted; /* took a sealed content's file; that commit is not durable yet */
+    struct {
+        uint64_t size;
+        int64_t row_ctime_ns; /* of the inode's row then */
+        int64_t file_mtime_ns;
+        int64_t mtime_ns, ctime_ns; /* what we tell of that state */
+    } seen;                         /* of the backing file when it was last looked at */
+    uint64_t changes;               /* counts what could make a copy under way out of date */
+    double heat;                    /* opens not yet in the catalog, decayed to heat_ns */
     int64_t heat_ns;
     uint64_t opens;
     int64_t atime_ns; /* of a read not yet in the catalog; 0: none */
@@ -159,6 +169,9 @@ struct varve_vfs {
     size_t wet_count, wet_capacity;
     pthread_t flusher;
     bool flusher_started, flusher_stops;
+    pthread_mutex_t ghost_lock;
+    struct varve_inode ghosts[VFS_GHOSTS]; /* a ring */
+    size_t ghost_next;
 
     pthread_mutex_t reap_lock;
     pthread_cond_t reap_wake;
@@ -183,6 +196,36 @@ struct varve_open {
     bool atime_done;  /* these two under the vnode's lock */
     unsigned writes;
 };
+
+/* What a new inode gets from its directory's default ACL. */
+struct acl_inheritance {
+    bool found; /* there is a default ACL */
+    bool plain; /* the mode bits say all of `access` */
+    struct acl access, defaults;
+};
+
+/* --- acl.c; all inside a unit --- */
+bool acl_is_name(const char *name);
+/* Before the inode is inserted: the mode that it gets, by the default ACL of `dir` or the umask. */
+VARVE_MUST_CHECK bool
+acl_plan_inheritance(struct varve_vfs *vfs, uint64_t dir, uint32_t umask, struct varve_inode *inode,
+                     struct acl_inheritance *ret, struct varve_error *err);
+/* After it. */
+VARVE_MUST_CHECK bool
+acl_give_inheritance(struct varve_vfs *vfs, const struct varve_inode *inode,
+                     const struct acl_inheritance *plan, struct varve_error *err);
+/* After a chmod: the access ACL, if there is one, says what the mode bits say. */
+VARVE_MUST_CHECK bool
+acl_follow_mode(struct varve_vfs *vfs, const struct varve_inode *inode, struct varve_error *err);
+/* Stores an ACL under its name, or nothing where the mode bits say all of it; changes
+ * inode->mode, which the caller stores. *ret_changed: it said something new. */
+VARVE_MUST_CHECK bool
+acl_set(struct varve_vfs *vfs, const char *name, const struct acl *acl, struct varve_inode *inode,
+        bool *ret_changed, struct varve_error *err);
+
+/* --- ghost.c --- */
+/* Any time; a unit that is undone after it does no harm: living inodes are found first. */
+void ghost_remember(struct varve_vfs *vfs, const struct varve_inode *inode);
 
 /* --- vnode.c --- */
 /* One more reference, made if it was not there; NULL: out of memory. Not loaded yet. */
@@ -220,11 +263,19 @@ void vnode_retire_fd(struct vnode *vnode, int fd);
 void vnode_io_done(struct vnode *vnode);
 /* Locked: is there a backing file whose size and mtime count more than the catalog's? */
 bool vnode_live_file(const struct vnode *vnode);
+/* Locked: as vfs_take_stat, of the vnode's backing file; each state of it that is seen has times of
+ * its own, later than those before. */
+bool vnode_take_stat(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *inode,
+                     const struct stat *st);
+/* Locked: the backing file gets the mtime of the catalog, so that a write shows by another one. */
+void vnode_agree_on_mtime(struct vnode *vnode);
 /* Locked: opens, read times, size and mtime to the catalog. */
 VARVE_MUST_CHECK bool
 vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
 /* Inside a unit that takes away the last name: true if the file is open (then it is an orphan). */
 bool vnode_orphan(struct varve_vfs *vfs, uint64_t ino);
+/* Open since it was made without a name. */
+bool vnode_nameless(struct varve_vfs *vfs, uint64_t ino);
 
 /* --- attr.c --- */
 /* The time to stamp files with: not before that of any backing file seen so far, not ahead of the
@@ -236,7 +287,17 @@ uint64_t vfs_flushes(struct varve_vfs *vfs);
  * gives was true at some moment of this request: the kernel keeps it for a day, so an answer that
  * is older than a close would be a wrong size for a day. */
 void vfs_refresh(struct varve_vfs *vfs, struct varve_inode *inode, uint64_t flushes);
-/* Takes size and mtime from `st`; true if that changed anything. */
+/* What setattr makes of the attributes alone. */
+void
+vfs_apply_change(struct varve_inode *inode, const struct varve_setattr *change, int64_t now_ns);
+/* The time of a change at `now_ns` of what was changed before: it must show, though the clock that
+ * files are stamped by ticks slowly. */
+int64_t vfs_later(int64_t before_ns, int64_t now_ns);
+/* Remembers what a backing file was stamped with. */
+void vfs_note_stamp(struct varve_vfs *vfs, int64_t ns);
+/* For inode.blocks: never "not known", though a file of nothing but a hole takes none. */
+uint64_t vfs_blocks(const struct stat *st);
+/* Takes size, blocks and mtime from `st`; true if that changed anything. */
 bool vfs_take_stat(struct varve_vfs *vfs, struct varve_inode *inode, const struct stat *st);
 /* By the rule of relatime. */
 bool vfs_atime_is_old(const struct varve_inode *inode, int64_t now_ns);
@@ -271,12 +332,12 @@ vfs_change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr 
                 struct varve_inode *ret, struct varve_error *err);
 
 /* --- pass.c --- */
-/* Must a write by somebody unprivileged strip something? */
-bool pass_has_privileges(struct varve_vfs *vfs, const struct varve_inode *inode);
 /* No locks held: the inode just got setuid, setgid or capabilities. */
 void pass_privileges_given(struct varve_vfs *vfs, uint64_t ino);
 /* Locked: strips what the kernel's writes should have stripped; `inode` (may be NULL) follows. */
 void pass_settle_privileges(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *inode);
+/* The same for whoever holds no lock; does not wait. */
+void pass_settle(struct varve_vfs *vfs, uint64_t ino);
 /* Locked: what the backing file went through until now was no write by the kernel. */
 void pass_watch_from_now(struct vnode *vnode);
 /* Locked: `open` is no longer with the kernel. */

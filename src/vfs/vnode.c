@@ -100,6 +100,14 @@ vnode_orphan(struct varve_vfs *vfs, uint64_t ino)
     return vnode != NULL;
 }
 
+bool
+vnode_nameless(struct varve_vfs *vfs, uint64_t ino)
+{
+    VARVE_LOCKED(&vfs->table_lock);
+    struct vnode *vnode = find_vnode(vfs, ino);
+    return vnode != NULL && vnode->nameless;
+}
+
 void
 vnode_lock(struct vnode *vnode)
 {
@@ -298,6 +306,60 @@ vnode_live_file(const struct vnode *vnode)
            vnode->content.place.tier != VARVE_TIER_NONE && vnode->content.place.file != 0;
 }
 
+void
+vnode_agree_on_mtime(struct vnode *vnode)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, vfs_timespec(vnode->content.mtime_ns)};
+    if (vnode->fd >= 0)
+        (void)futimens(vnode->fd, times); /* else the file counts as written just now */
+}
+
+static int64_t
+later_of(int64_t a_ns, int64_t b_ns)
+{
+    return a_ns > b_ns ? a_ns : b_ns;
+}
+
+/* A chmod of a file that is being written: the row's ctime is behind what was told already. */
+static void
+note_row(struct vnode *vnode, struct varve_inode *inode)
+{
+    bool changed = vnode->seen.row_ctime_ns != inode->ctime_ns;
+    if (changed && vnode->seen.row_ctime_ns != 0)
+        vnode->seen.ctime_ns = vfs_later(vnode->seen.ctime_ns, inode->ctime_ns);
+    vnode->seen.row_ctime_ns = inode->ctime_ns;
+    inode->ctime_ns = later_of(inode->ctime_ns, vnode->seen.ctime_ns);
+}
+
+bool
+vnode_take_stat(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *inode,
+                const struct stat *st)
+{
+    uint64_t size = (uint64_t)st->st_size;
+    int64_t file_mtime_ns = vfs_ns(st->st_mtim);
+    bool more_blocks = inode->blocks != vfs_blocks(st);
+    inode->blocks = vfs_blocks(st);
+    vfs_note_stamp(vfs, file_mtime_ns);
+    note_row(vnode, inode);
+    if (inode->size == size && inode->mtime_ns == file_mtime_ns)
+        return more_blocks;
+    if (vnode->seen.size != size || vnode->seen.file_mtime_ns != file_mtime_ns) {
+        int64_t before_ns = later_of(vnode->seen.mtime_ns, inode->mtime_ns);
+        /* A simulated clock stands still: what happens at one moment has one time. */
+        vnode->seen.mtime_ns = vfs->simulated ? file_mtime_ns : vfs_later(before_ns, file_mtime_ns);
+        before_ns = later_of(vnode->seen.ctime_ns, inode->ctime_ns);
+        vnode->seen.ctime_ns = vfs_later(before_ns, vnode->seen.mtime_ns);
+    }
+    vnode->seen.size = size;
+    vnode->seen.file_mtime_ns = file_mtime_ns;
+    if (inode->size == size && inode->mtime_ns == vnode->seen.mtime_ns)
+        return more_blocks;
+    inode->size = size;
+    inode->mtime_ns = vnode->seen.mtime_ns;
+    inode->ctime_ns = later_of(inode->ctime_ns, vnode->seen.ctime_ns);
+    return true;
+}
+
 /* Inside a unit. */
 static bool
 flush_content(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_inode *inode,
@@ -338,7 +400,8 @@ flush_rows(struct varve_vfs *vfs, struct vnode *vnode, const struct stat *st,
     if (vnode->atime_ns > inode.atime_ns)
         inode.atime_ns = vnode->atime_ns;
     if (st != NULL) {
-        (void)vfs_take_stat(vfs, &inode, st);
+        (void)vnode_take_stat(vfs, vnode, &inode, st);
+        vnode->seen.row_ctime_ns = inode.ctime_ns;
         if (!flush_content(vfs, vnode, &inode, err))
             return false;
     }
@@ -362,6 +425,9 @@ vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
     vnode->opens = 0;
     vnode->heat = 0;
     vnode->atime_ns = 0;
+    if (file && vnode->writers == 0 && !vnode->mapped &&
+        vfs_ns(st.st_mtim) != vnode->content.mtime_ns)
+        vnode_agree_on_mtime(vnode);
     /* With writers or mappings left, bytes may follow that this fstat has not seen. */
     if (vnode->writers > 0 || vnode->mapped)
         return true;

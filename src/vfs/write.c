@@ -153,6 +153,8 @@ insert_version(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content 
         return false;
     inode.content = fresh->id;
     inode.size = fresh->size;
+    if (fresh->size == 0)
+        inode.blocks = 0;
     return varve_catalog_inode_update(vfs->catalog, &inode, err);
 }
 

@@ -201,7 +201,6 @@ flush_if_open(struct varve_vfs *vfs, uint64_t ino)
         return;
     if (vnode_try_lock(vnode)) {
         VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));
-        pass_settle_privileges(vfs, vnode, NULL);
         vnode_unlock(vfs, vnode);
     }
     vnode_put(vfs, vnode);
@@ -228,21 +227,21 @@ get_own(struct varve_vfs *vfs, uint64_t ino, const char *name, struct varve_buff
     return own[i].show(&view, err) && varve_buffer_ok(ret, err);
 }
 
-bool
-varve_vfs_xattr_get(struct varve_vfs *vfs, uint64_t ino, const char *name, struct varve_buffer *ret,
-                    struct varve_error *err)
+/* Of system.* only what is obeyed: kept as mere bytes the rest would promise what nobody holds. */
+static bool
+check_namespace(const char *name, struct varve_error *err)
 {
-    if (is_own(name))
-        return get_own(vfs, ino, name, ret, err);
-    if (strcmp(name, CAPABILITY) == 0)
-        flush_if_open(vfs, ino); /* written since it was given, it is there no longer */
-    struct varve_error missing;
-    if (varve_catalog_xattr_get(vfs->catalog, ino, name, ret, &missing))
+    static const char *const spaces[] = {"user.", "trusted.", "security."};
+    for (size_t i = 0; i < sizeof spaces / sizeof spaces[0]; i++) {
+        if (strncmp(name, spaces[i], strlen(spaces[i])) != 0)
+            continue;
+        if (name[strlen(spaces[i])] == 0)
+            return varve_error_set(err, VARVE_ERROR_INVALID, EINVAL, "attribute '%s'", name);
         return true;
-    if (missing.kind == VARVE_ERROR_NOT_FOUND)
-        return no_data(name, err);
-    *err = missing;
-    return false;
+    }
+    if (acl_is_name(name))
+        return true;
+    return varve_error_set(err, VARVE_ERROR_INVALID, EOPNOTSUPP, "attribute '%s'", name);
 }
 
 static bool
@@ -252,13 +251,26 @@ check_name(const char *name, struct varve_error *err)
     if (is_own(name))
         return varve_error_set(err, VARVE_ERROR_INVALID, EPERM, "attribute '%s' is read-only",
                                name);
-    /* Stored without being obeyed, an ACL would be a lie: programs fall back to chmod when told so.
-     */
-    if (strncmp(name, "system.posix_acl_", 17) == 0)
-        return varve_error_set(err, VARVE_ERROR_INVALID, EOPNOTSUPP, "POSIX ACLs");
     if (length == 0 || length > VARVE_NAME_BYTES_MAX)
         return varve_error_set(err, VARVE_ERROR_INVALID, ERANGE, "attribute name");
-    return true;
+    return check_namespace(name, err);
+}
+
+bool
+varve_vfs_xattr_get(struct varve_vfs *vfs, uint64_t ino, const char *name, struct varve_buffer *ret,
+                    struct varve_error *err)
+{
+    if (is_own(name))
+        return get_own(vfs, ino, name, ret, err);
+    if (strcmp(name, CAPABILITY) == 0)
+        pass_settle(vfs, ino); /* written since it was given, it is there no longer */
+    struct varve_error missing;
+    if (varve_catalog_xattr_get(vfs->catalog, ino, name, ret, &missing))
+        return true;
+    if (missing.kind == VARVE_ERROR_NOT_FOUND)
+        return check_name(name, err) && no_data(name, err);
+    *err = missing;
+    return false;
 }
 
 /* Inside a unit. */
@@ -268,29 +280,85 @@ touch_ctime(struct varve_vfs *vfs, uint64_t ino, struct varve_error *err)
     struct varve_inode inode;
     if (!varve_catalog_inode_get(vfs->catalog, ino, &inode, err))
         return false;
-    inode.ctime_ns = vfs_now(vfs);
+    inode.ctime_ns = vfs_later(inode.ctime_ns, vfs_now(vfs));
     return varve_catalog_inode_update(vfs->catalog, &inode, err);
 }
 
-/* Inside a unit. */
+/* One setxattr(2). */
+struct change {
+    const char *name;
+    const void *value;
+    size_t size;
+    int flags;
+    bool lose_setgid;
+    const struct acl *acl; /* what `value` is, if it is an ACL; else NULL */
+};
+
 static bool
-check_flags(struct varve_vfs *vfs, uint64_t ino, const char *name, int flags,
+lose_setgid(struct varve_vfs *vfs, struct varve_inode *inode, struct varve_error *err)
+{
+    if ((inode->mode & S_ISGID) == 0)
+        return true;
+    inode->mode &= ~(uint32_t)S_ISGID;
+    inode->ctime_ns = vfs_later(inode->ctime_ns, vfs_now(vfs));
+    return varve_catalog_inode_update(vfs->catalog, inode, err);
+}
+
+/* Inside a unit. An access ACL changes the mode too. */
+static bool
+set_acl_row(struct varve_vfs *vfs, struct varve_inode *inode, const struct change *change,
             struct varve_error *err)
+{
+    bool changed;
+    if (!acl_set(vfs, change->name, change->acl, inode, &changed, err))
+        return false;
+    changed = changed || (change->lose_setgid && (inode->mode & S_ISGID) != 0);
+    if (!changed)
+        return true;
+    if (change->lose_setgid)
+        inode->mode &= ~(uint32_t)S_ISGID;
+    inode->ctime_ns = vfs_later(inode->ctime_ns, vfs_now(vfs));
+    return varve_catalog_inode_update(vfs->catalog, inode, err);
+}
+
+/* Inside a unit. *ret_same: the attribute has that value already. */
+static bool
+check_old_value(struct varve_vfs *vfs, uint64_t ino, const struct change *change, bool *ret_same,
+                struct varve_error *err)
 {
     VARVE_CLEANUP_BUFFER struct varve_buffer old = {0};
     struct varve_error missing;
-    if (flags == 0)
-        return true;
-    bool there = varve_catalog_xattr_get(vfs->catalog, ino, name, &old, &missing);
+    bool there = varve_catalog_xattr_get(vfs->catalog, ino, change->name, &old, &missing);
     if (!there && missing.kind != VARVE_ERROR_NOT_FOUND) {
         *err = missing;
         return false;
     }
-    if (there && (flags & XATTR_CREATE) != 0)
-        return varve_error_set(err, VARVE_ERROR_EXISTS, EEXIST, "attribute '%s'", name);
-    if (!there && (flags & XATTR_REPLACE) != 0)
-        return no_data(name, err);
+    if (there && (change->flags & XATTR_CREATE) != 0)
+        return varve_error_set(err, VARVE_ERROR_EXISTS, EEXIST, "attribute '%s'", change->name);
+    if (!there && (change->flags & XATTR_REPLACE) != 0)
+        return no_data(change->name, err);
+    *ret_same = there && old.size == change->size &&
+                (old.size == 0 || memcmp(old.data, change->value, old.size) == 0);
     return true;
+}
+
+/* Inside a unit. What changes nothing leaves ctime alone, as ext4 does: it would be recorded on
+ * discs again. */
+static bool
+set_row(struct varve_vfs *vfs, uint64_t ino, const struct change *change, struct varve_error *err)
+{
+    bool same = false;
+    struct varve_inode inode;
+    if (!varve_catalog_inode_get(vfs->catalog, ino, &inode, err) ||
+        !check_old_value(vfs, ino, change, &same, err))
+        return false;
+    if (change->acl != NULL && !same)
+        return set_acl_row(vfs, &inode, change, err);
+    if (change->acl != NULL && change->lose_setgid)
+        return lose_setgid(vfs, &inode, err);
+    return same || (touch_ctime(vfs, ino, err) &&
+                    varve_catalog_xattr_put(vfs->catalog, ino, change->name, change->value,
+                                            change->size, err));
 }
 
 bool
@@ -301,12 +369,19 @@ varve_vfs_xattr_set(struct varve_vfs *vfs, uint64_t ino, const char *name, const
         return false;
     if (size > XATTR_SIZE_MAX)
         return varve_error_set(err, VARVE_ERROR_INVALID, E2BIG, "attribute '%s'", name);
-    if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0)
+    struct acl acl;
+    struct change change = {.name = name,
+                            .value = value,
+                            .size = size,
+                            .flags = flags & ~VARVE_XATTR_LOSE_SETGID,
+                            .lose_setgid = (flags & VARVE_XATTR_LOSE_SETGID) != 0,
+                            .acl = acl_is_name(name) ? &acl : NULL};
+    if ((change.flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0)
         return varve_error_set(err, VARVE_ERROR_INVALID, EINVAL, "set attribute '%s'", name);
+    if (change.acl != NULL && !acl_decode(value, size, &acl, err))
+        return false;
     varve_catalog_begin(vfs->catalog);
-    bool keep = touch_ctime(vfs, ino, err) && check_flags(vfs, ino, name, flags, err) &&
-                varve_catalog_xattr_put(vfs->catalog, ino, name, value, size, err);
-    if (!varve_catalog_end(vfs->catalog, keep, err))
+    if (!varve_catalog_end(vfs->catalog, set_row(vfs, ino, &change, err), err))
         return false;
     if (strcmp(name, CAPABILITY) == 0)
         pass_privileges_given(vfs, ino);
@@ -317,13 +392,12 @@ varve_vfs_xattr_set(struct varve_vfs *vfs, uint64_t ino, const char *name, const
 static bool
 remove_row(struct varve_vfs *vfs, uint64_t ino, const char *name, struct varve_error *err)
 {
-    if (!touch_ctime(vfs, ino, err))
-        return false;
     struct varve_error missing;
     if (varve_catalog_xattr_delete(vfs->catalog, ino, name, &missing))
-        return true;
+        return touch_ctime(vfs, ino, err);
+    /* An ACL that says no more than the mode was never stored: nothing is to be removed, either. */
     if (missing.kind == VARVE_ERROR_NOT_FOUND)
-        return no_data(name, err);
+        return acl_is_name(name) || no_data(name, err);
     *err = missing;
     return false;
 }

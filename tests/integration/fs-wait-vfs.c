@@ -223,6 +223,19 @@ UNSUPPORTED(varve_vfs_make, struct varve_vfs *v, const struct varve_caller *c, u
             const char *name, uint32_t mode, uint64_t rdev, struct varve_inode *ret)
 UNSUPPORTED(varve_vfs_symlink, struct varve_vfs *v, const struct varve_caller *c, uint64_t parent,
             const char *name, const char *target, struct varve_inode *ret)
+bool
+varve_vfs_getattr_gone(struct varve_vfs *v, uint64_t ino, struct varve_inode *ret)
+{
+    return false;
+}
+bool
+varve_vfs_setattr_gone(struct varve_vfs *v, uint64_t ino, const struct varve_setattr *change,
+                       struct varve_inode *ret)
+{
+    return false;
+}
+UNSUPPORTED(varve_vfs_tmpfile, struct varve_vfs *v, const struct varve_caller *c, uint64_t parent,
+            uint32_t mode, int flags, struct varve_open **ret, struct varve_inode *ret_inode)
 UNSUPPORTED(varve_vfs_readlink, struct varve_vfs *v, uint64_t ino, struct varve_buffer *ret)
 UNSUPPORTED(varve_vfs_link, struct varve_vfs *v, uint64_t ino, uint64_t parent, const char *name,
             struct varve_inode *ret)

@@ -112,6 +112,7 @@ main(int count, char **arguments)
         options.no_passthrough =
             options.no_passthrough || strcmp(arguments[i], "nopassthrough") == 0;
         options.no_uring = options.no_uring || strcmp(arguments[i], "nouring") == 0;
+        options.no_acls = options.no_acls || strcmp(arguments[i], "noacl") == 0;
     }
     (void)umask(022);
     sigset_t signals; /* blocked in all threads: one of them waits for these */

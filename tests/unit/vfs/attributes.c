@@ -174,7 +174,10 @@ test_xattrs(void **state)
     FAILS(varve_vfs_xattr_set(f->vfs, ino, "user.b", "2", 1, XATTR_REPLACE, &f->err), ENODATA);
     OK(varve_vfs_xattr_set(f->vfs, ino, "user.a", "22", 2, XATTR_REPLACE, &f->err));
     FAILS(varve_vfs_xattr_set(f->vfs, ino, "system.posix_acl_access", "acl", 3, 0, &f->err),
-          EOPNOTSUPP);
+          EINVAL);
+    FAILS(varve_vfs_xattr_set(f->vfs, ino, "system.nfs4_acl", "acl", 3, 0, &f->err), EOPNOTSUPP);
+    FAILS(varve_vfs_xattr_set(f->vfs, ino, "colour", "red", 3, 0, &f->err), EOPNOTSUPP);
+    FAILS(varve_vfs_xattr_set(f->vfs, ino, "user.", "red", 3, 0, &f->err), EINVAL);
     OK(varve_vfs_xattr_set(f->vfs, ino, "security.capability", "cap", 3, 0, &f->err));
     expect_xattr(f, ino, "user.a", "22");
     FAILS(varve_vfs_xattr_set(f->vfs, ino, "user.c", big, 65537, 0, &f->err), E2BIG);
