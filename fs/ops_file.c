@@ -194,6 +194,8 @@ attempt_fallocate(struct fs_job *job, struct varve_error *err)
         result = fallocate(fd, job->mode, (off_t)job->offset, (off_t)job->size);
     } while (result != 0 && errno == EINTR);
     int sys = errno;
+    if ((job->mode & FALLOC_FL_COLLAPSE_RANGE) != 0)
+        varve_open_shortened(job->handle->open);
     varve_open_done(job->handle->open);
     /* Not ENOSYS: the kernel would never ask again, though another tier may be able to. */
     if (result != 0)

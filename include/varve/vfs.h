@@ -207,6 +207,8 @@ VARVE_MUST_CHECK bool varve_open_read_some(struct varve_open *open, uint64_t off
 VARVE_MUST_CHECK bool
 varve_open_write(struct varve_open *open, int *ret_fd, struct varve_error *err);
 void varve_open_done(struct varve_open *open);
+/* Before varve_open_done(): the file may have become shorter (FALLOC_FL_COLLAPSE_RANGE). */
+void varve_open_shortened(struct varve_open *open);
 /* May the kernel have pages written through a mapping that did not come here yet? Then a hole of
  * the backing file may be none. */
 bool varve_open_hides_data(struct varve_open *open);

@@ -318,6 +318,16 @@ varve_open_done(struct varve_open *open)
     vnode_unlock(open->vfs, open->vnode);
 }
 
+void
+varve_open_shortened(struct varve_open *open)
+{
+    struct stat st;
+    struct vnode *vnode = open->vnode;
+    vnode_lock(vnode);
+    flush_cut(vnode, vnode->fd >= 0 && fstat(vnode->fd, &st) == 0 ? (uint64_t)st.st_size : 0);
+    vnode_unlock(open->vfs, vnode);
+}
+
 bool
 varve_open_hides_data(struct varve_open *open)
 {

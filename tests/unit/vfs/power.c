@@ -235,6 +235,26 @@ test_a_cut_takes_back_what_was_durable(void **state)
 }
 
 static void
+test_a_collapsed_range_takes_back_what_was_durable(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t ino = make_file(f, ROOT, "file");
+    int fd = -1;
+    write_closed(f, ino, 'a', 1000, 0);
+    OK(varve_vfs_fsync(f->vfs, ino, &f->err));
+    struct varve_open *open = open_file(f, ino, O_WRONLY);
+    OK(varve_open_write(open, &fd, &f->err));
+    assert_int_equal(ftruncate(fd, 300), 0); /* as FALLOC_FL_COLLAPSE_RANGE does */
+    varve_open_shortened(open);
+    varve_open_done(open);
+    write_open(f, open, 300, "grown again", 11);
+    varve_open_close(open);
+    struct varve_content row = content_of(f, ino);
+    assert_int_equal(row.size, 311);
+    assert_true(!row.unsynced || row.synced_bytes == 300); /* or the flusher was here already */
+}
+
+static void
 test_an_orderly_end_leaves_nothing_to_doubt(void **state)
 {
     struct fixture *f = *state;
@@ -263,6 +283,8 @@ main(void)
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_cut_takes_back_what_was_durable, fixture_setup,
                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_collapsed_range_takes_back_what_was_durable,
+                                        fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_an_orderly_end_leaves_nothing_to_doubt, fixture_setup,
                                         fixture_teardown),
     };
