@@ -26,11 +26,13 @@
 /* The largest request. Over io_uring every request that can be under way has a buffer of that size
  * set aside (memory is used when the buffer is). */
 #define FS_REQUEST_BYTES_MAX (1u << 20)
-#define FS_URING_BYTES_MAX (256u << 10)
-/* Requests under way on a core, over io_uring; one that waits for a disc keeps its place, so only
- * so many may wait that enough are left for others. */
-#define FS_URING_DEPTH 512u
-#define FS_URING_WAITS_MAX 448u
+#define FS_URING_BYTES_MAX (128u << 10)
+/* Requests under way on a core, over io_uring: as many as all cores together may have, within these
+ * bounds. One that waits for a disc keeps its place, so some are kept for others. */
+#define FS_URING_ENTRIES 16384u
+#define FS_URING_DEPTH_MIN 1152u
+#define FS_URING_DEPTH_MAX 2048u
+#define FS_URING_KEPT 64u
 /* Bytes of write requests that wait for a recall; more are refused with EAGAIN. */
 #define FS_HELD_BYTES_MAX (UINT64_C(256) << 20)
 /* Inodes whose change the kernel has not been told yet. */
@@ -154,7 +156,8 @@ struct varve_mount {
     pthread_cond_t note_event, stop_event;
     pthread_t notifier, stopper, watcher;
     bool has_notifier, has_stopper, has_watcher;
-    int watch_quit;   /* eventfd */
+    int watch_quit; /* eventfd */
+    unsigned uring_depth;
     pthread_t looker; /* uring.c */
     pthread_cond_t look_event;
     bool has_looker;

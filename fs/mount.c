@@ -99,7 +99,7 @@ add_uring(struct varve_mount *mount, char **all)
     char option[64];
     if (!fs_uring_wanted(mount))
         return true;
-    (void)snprintf(option, sizeof option, "io_uring,io_uring_q_depth=%u", FS_URING_DEPTH);
+    (void)snprintf(option, sizeof option, "io_uring,io_uring_q_depth=%u", mount->uring_depth);
     return fuse_opt_add_opt(all, option) == 0;
 }
 

@@ -42,6 +42,17 @@ attempt_read(struct fs_job *job, struct varve_error *err)
     return true;
 }
 
+/* A read that looks at the beginning of a file, by a buffer larger than what is kept of it, gets
+ * just that and no recall; other reads are as full as on any disk, as too many programs rely on it.
+ * The kernel tells the owner of a direct read(2). Pages that it fills for a mapping have none, and
+ * there a short answer would mean the end of the file. */
+static bool
+may_be_short(const struct fuse_file_info *fi, off_t offset)
+{
+    return fs_handle_of(fi)->direct && fi->lock_owner != 0 &&
+           (offset == 0 || (fi->flags & O_NONBLOCK) != 0);
+}
+
 void
 fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
@@ -49,10 +60,8 @@ fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_f
         .mount = fs_mount_of(req),
         .req = req,
         .what = "read",
-        /* The kernel tells the owner of a direct read(2), which may be short. Pages that it fills
-         * for a mapping have none, and there a short answer would mean the end of the file. */
-        .may_cut = fs_handle_of(fi)->direct && fi->lock_owner != 0,
         .reader = fs_reader_of(req, fi),
+        .may_cut = may_be_short(fi, offset),
         .attempt = attempt_read,
         .handle = fs_handle_of(fi),
         .ino = ino,

@@ -2,7 +2,7 @@
 /* uring.c - requests over io_uring instead of /dev/fuse: whether, and what is different then.
  *
  * - One thread a core handles requests one after another: see work.c.
- * - A request that waits for a disc keeps its place in the ring: FS_URING_WAITS_MAX.
+ * - A request that waits for a disc keeps its place in the ring: FS_URING_KEPT.
  * - libfuse hears of signals to who waits, but cannot say which request they are about. So while
  *   requests wait, we look every fifth of a second whether their callers have a signal pending. */
 #include "fs_internal.h"
@@ -37,6 +37,16 @@ kernel_switch(void)
     return answer;
 }
 
+static unsigned
+ring_depth(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_CONF);
+    unsigned depth = FS_URING_ENTRIES / (cores < 1 ? 1u : (unsigned)cores);
+    if (depth < FS_URING_DEPTH_MIN)
+        return FS_URING_DEPTH_MIN;
+    return depth > FS_URING_DEPTH_MAX ? FS_URING_DEPTH_MAX : depth;
+}
+
 bool
 fs_uring_wanted(struct varve_mount *mount)
 {
@@ -44,6 +54,7 @@ fs_uring_wanted(struct varve_mount *mount)
     features->uring_switch = kernel_switch();
     features->uring_asked =
         !features->no_uring && libfuse_is_safe() && features->uring_switch == 'Y';
+    mount->uring_depth = ring_depth();
     return features->uring_asked;
 }
 
@@ -130,9 +141,9 @@ static void *
 look_thread(void *context)
 {
     struct varve_mount *mount = context;
-    struct fs_waiter waiters[FS_URING_WAITS_MAX];
+    struct fs_waiter waiters[FS_URING_DEPTH_MAX];
     while (wait_to_look(mount)) {
-        size_t count = fs_waits_list(mount, waiters, FS_URING_WAITS_MAX);
+        size_t count = fs_waits_list(mount, waiters, FS_URING_DEPTH_MAX);
         for (size_t i = 0; i < count; i++) {
             if (has_signal(waiters[i].thread))
                 fs_waits_interrupt(mount, waiters[i].number);

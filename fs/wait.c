@@ -71,7 +71,7 @@ enter(struct fs_wait *wait, struct varve_error *err)
     struct varve_mount *mount = wait->job.mount;
     if (mount->waits_refused)
         return varve_error_set(err, VARVE_ERROR_CANCELLED, 0, "the archive is being unmounted");
-    if (atomic_load(&mount->uring_seen) && mount->wait_count >= FS_URING_WAITS_MAX)
+    if (atomic_load(&mount->uring_seen) && mount->wait_count >= mount->uring_depth - FS_URING_KEPT)
         return varve_error_set(err, VARVE_ERROR_NOT_READY, 0, "too many requests wait for discs");
     mount->wait_count++;
     wait->number = ++mount->wait_number;
@@ -205,6 +205,8 @@ void
 fs_run(struct fs_job *job)
 {
     struct varve_error err = {0};
+    if (job->reader.pid == 0) /* else the caller knows more of him */
+        job->reader = fs_reader_of(job->req, NULL);
     bool slow = job->slow;
     if (!slow) {
         varve_vfs_be_quick(true);

@@ -68,10 +68,10 @@ print_recalls(const json_t *recalls)
 static void
 print_feature(const json_t *kernel, const char *name, const char *why)
 {
-    const char *reason = why == NULL ? "" : show_string(kernel, why);
-    (void)printf("          %-12s %s%s%s\n", name,
-                 json_is_true(json_object_get(kernel, name)) ? "yes" : "no",
-                 reason[0] == '\0' ? "" : ": ", reason);
+    bool on = json_is_true(json_object_get(kernel, name));
+    const char *reason = on || why == NULL ? "" : show_string(kernel, why);
+    (void)printf("          %-12s %s%s%s\n", name, on ? "yes" : "no", reason[0] == '\0' ? "" : ": ",
+                 reason);
 }
 
 /* What of the kernel's is in use, and why not. */

@@ -172,9 +172,10 @@ struct varve_content {
     enum varve_phase phase;
     struct varve_place place;
     bool current; /* false: an older version, or its inode is gone */
-    /* The backing file's bytes and name were never made durable: after a power cut it may be
-     * missing or short without being lost. Of LIVE contents only. */
+    /* Of LIVE contents: only the first synced_bytes of the backing file are known to be durable,
+     * with 0 not even its name: a power cut may take the rest. Else all `size` bytes are. */
     bool unsynced;
+    uint64_t synced_bytes;
     /* The first bytes of a content without resident copy, kept in a file of their own. */
     struct varve_place head; /* tier NONE: none */
     uint64_t head_bytes;
@@ -188,6 +189,10 @@ varve_catalog_content_insert(struct varve_catalog *catalog, const struct varve_c
                              struct varve_content_id *ret, struct varve_error *err);
 VARVE_MUST_CHECK bool
 varve_catalog_content_update(struct varve_catalog *catalog, const struct varve_content *content,
+                             struct varve_error *err);
+/* No longer `unsynced`, if it has this size and mtime still. */
+VARVE_MUST_CHECK bool
+varve_catalog_content_synced(struct varve_catalog *catalog, const struct varve_content *content,
                              struct varve_error *err);
 /* With its pieces and requests. */
 VARVE_MUST_CHECK bool

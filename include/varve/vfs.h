@@ -62,6 +62,13 @@ VARVE_MUST_CHECK bool varve_vfs_new(const struct varve_vfs_options *options, str
 void varve_vfs_free(struct varve_vfs *vfs);
 VARVE_DEFINE_CLEANUP(struct varve_vfs, varve_vfs_free)
 
+/* What the start after a power cut had to take back; grows while files are looked at. */
+struct varve_vfs_losses {
+    uint64_t files_emptied; /* their backing files had never become durable */
+    uint64_t files_cut;     /* lost bytes at their end that had not become durable */
+};
+void varve_vfs_losses(struct varve_vfs *vfs, struct varve_vfs_losses *ret);
+
 /* When reading changes read times. At first RELATIVE: after a change, or once a day. */
 enum varve_atime { VARVE_ATIME_RELATIVE, VARVE_ATIME_STRICT, VARVE_ATIME_NEVER };
 void

@@ -8,6 +8,7 @@ content_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
     int phase;
     int tier;
     int head_tier;
+    uint64_t unsynced = column_u64(statement, 10); /* 0: all is durable; n: the first n - 1 */
     if (!column_enum(statement, 5, VARVE_PHASE_SEALED, &phase, err) ||
         !column_enum(statement, 6, VARVE_TIER_HDD, &tier, err) ||
         !column_enum(statement, 11, VARVE_TIER_HDD, &head_tier, err))
@@ -23,7 +24,8 @@ content_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
                   .path_id = column_u32(statement, 7),
                   .file = column_u64(statement, 8)},
         .current = sqlite3_column_int(statement, 9) != 0,
-        .unsynced = sqlite3_column_int(statement, 10) != 0,
+        .unsynced = unsynced != 0,
+        .synced_bytes = unsynced != 0 ? unsynced - 1 : 0,
         .head = {.tier = (enum varve_tier)head_tier,
                  .path_id = column_u32(statement, 12),
                  .file = column_u64(statement, 13)},
@@ -45,7 +47,7 @@ bind_content(sqlite3_stmt *statement, uint64_t id, const struct varve_content *c
     bind_u64(statement, 8, content->place.path_id);
     bind_u64(statement, 9, content->place.file);
     bind_i64(statement, 10, content->current);
-    bind_i64(statement, 11, content->unsynced);
+    bind_u64(statement, 11, content->unsynced ? content->synced_bytes + 1 : 0);
     bind_i64(statement, 12, content->head.tier);
     bind_u64(statement, 13, content->head.path_id);
     bind_u64(statement, 14, content->head.file);
@@ -178,6 +180,25 @@ varve_catalog_content_update(struct varve_catalog *catalog, const struct varve_c
     if (!find_content(catalog, content->id, &row, err) || !pending_change(catalog, row, err))
         return false;
     row->now.content = *content;
+    return true;
+}
+
+bool
+varve_catalog_content_synced(struct varve_catalog *catalog, const struct varve_content *content,
+                             struct varve_error *err)
+{
+    VARVE_LOCKED(&catalog->lock);
+    struct pending_row *row;
+    pending_room(catalog);
+    if (!pending_load(catalog, PENDING_CONTENT, content->id.value, NULL, &row, err))
+        return false;
+    const struct varve_content *now = &row->now.content;
+    if (!row->now.present || !now->unsynced || now->size != content->size ||
+        now->mtime_ns != content->mtime_ns)
+        return true;
+    if (!pending_change(catalog, row, err))
+        return false;
+    row->now.content.unsynced = false;
     return true;
 }
 

@@ -58,6 +58,9 @@ check_backing(struct checking *checking, const struct varve_content *content)
     if (content->place.file == 0)
         return;
     if (!varve_store_open_file(checking->engine->store, &content->place, O_RDONLY, &fd, &why)) {
+        /* A power cut may have taken what was never durable; the start after it sees to that. */
+        if (why.kind == VARVE_ERROR_NOT_FOUND && content->unsynced && content->synced_bytes == 0)
+            return;
         finding(checking, "content %" PRIu64 " of inode %" PRIu64 " has no backing file: %s",
                 content->id.value, content->ino, why.text);
         return;

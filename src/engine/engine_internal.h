@@ -349,8 +349,9 @@ VARVE_MUST_CHECK bool gather_run(struct varve_engine *engine, const struct varve
 /* --- heads (heads.c) --- */
 /* Drops heads when there are too many for `head_total` or the tier is above its high mark. */
 void heads_trim(struct varve_engine *engine);
-/* Pure: of so many bytes of heads. */
-uint64_t heads_to_free(uint64_t bytes, uint64_t total, bool full);
+/* Pure: what a tier so full takes off the heads, in percent; and in bytes. */
+unsigned heads_share_to_drop(unsigned percent_used, unsigned high_percent);
+uint64_t heads_to_free(uint64_t bytes, uint64_t total, unsigned share);
 /* Heads without a row and rows without their head: told, or removed with `repair`. */
 typedef void heads_finding_fn(void *context, const char *text);
 VARVE_MUST_CHECK bool
@@ -462,7 +463,8 @@ struct varve_engine {
     pthread_cond_t ticker_wake;
     atomic_bool policy_running, pipeline_queued;
     int64_t policy_last_ns;
-    int64_t pipeline_retry_ns; /* not before: the last automatic run failed */
+    struct varve_vfs_losses losses; /* that were told */
+    int64_t pipeline_retry_ns;      /* not before: the last automatic run failed */
     pthread_mutex_t warning_lock;
     char warning[200]; /* of the last background failure; "" none */
 };

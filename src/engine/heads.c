@@ -10,25 +10,36 @@ tier_of_heads(const struct varve_engine *engine)
     return varve_store_has_tier(engine->store, VARVE_TIER_SSD) ? VARVE_TIER_SSD : VARVE_TIER_HDD;
 }
 
-static bool
-tier_is_full(struct varve_engine *engine)
+/* Of a hundred heads so many go at a tick. Above the high mark rules make room too, and shall not
+ * find the cache empty each time; halfway from there to full they have come too late. */
+unsigned
+heads_share_to_drop(unsigned percent_used, unsigned high_percent)
+{
+    if (percent_used <= high_percent)
+        return 0;
+    return 2 * percent_used > high_percent + 100 ? 10 : 1;
+}
+
+uint64_t
+heads_to_free(uint64_t bytes, uint64_t total, unsigned share)
+{
+    uint64_t free_for_tier = share > 0 ? bytes / 100 * share + 1 : 0;
+    uint64_t free_for_total = total > 0 && bytes > total ? bytes - total + total / 10 : 0;
+    return free_for_tier > free_for_total ? free_for_tier : free_for_total;
+}
+
+static unsigned
+share_now(struct varve_engine *engine)
 {
     unsigned high;
     unsigned low;
     struct varve_tier_usage usage;
-    struct varve_error ignored = {0}; /* a tier that does not answer gets no heads */
+    struct varve_error ignored = {0}; /* a tier that does not answer is left alone */
     enum varve_tier tier = tier_of_heads(engine);
-    if (!varve_store_usage(engine->store, tier, &usage, &ignored))
-        return true;
-    return varve_policy_marks(engine->policy, tier, &high, &low) && usage.percent_used > high;
-}
-
-uint64_t
-heads_to_free(uint64_t bytes, uint64_t total, bool full)
-{
-    uint64_t free_for_tier = full ? bytes / 10 + 1 : 0;
-    uint64_t free_for_total = total > 0 && bytes > total ? bytes - total + total / 10 : 0;
-    return free_for_tier > free_for_total ? free_for_tier : free_for_total;
+    if (!varve_store_usage(engine->store, tier, &usage, &ignored) ||
+        !varve_policy_marks(engine->policy, tier, &high, &low))
+        return 0;
+    return heads_share_to_drop(usage.percent_used, high);
 }
 
 void
@@ -36,11 +47,11 @@ heads_trim(struct varve_engine *engine)
 {
     struct varve_catalog_totals totals;
     struct varve_error err = {0};
-    bool full = tier_is_full(engine);
-    varve_vfs_stop_heads(engine->vfs, full);
+    unsigned share = share_now(engine);
+    varve_vfs_stop_heads(engine->vfs, share > 0);
     if (!varve_catalog_totals(engine->catalog, &totals, &err) || totals.heads == 0)
         return;
-    uint64_t wanted = heads_to_free(totals.head_bytes, engine->config->head_total, full);
+    uint64_t wanted = heads_to_free(totals.head_bytes, engine->config->head_total, share);
     uint64_t freed = 0;
     if (wanted == 0)
         return;

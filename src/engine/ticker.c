@@ -122,12 +122,31 @@ wait_tick(struct varve_engine *engine)
     return !stopping(engine);
 }
 
+/* What the vfs takes back while it looks at files after a power cut. */
+static void
+tell_losses(struct varve_engine *engine)
+{
+    struct varve_vfs_losses now;
+    varve_vfs_losses(engine->vfs, &now);
+    if (now.files_emptied != engine->losses.files_emptied)
+        varve_log(VARVE_LOG_WARNING,
+                  "after the power cut: %" PRIu64 " files that nobody had synced are empty again",
+                  now.files_emptied);
+    if (now.files_cut != engine->losses.files_cut)
+        varve_log(VARVE_LOG_WARNING,
+                  "after the power cut: %" PRIu64
+                  " files are without bytes at their end that nobody had synced",
+                  now.files_cut);
+    engine->losses = now;
+}
+
 static void *
 ticker_thread(void *argument)
 {
     struct varve_engine *engine = argument;
     while (wait_tick(engine)) {
         int64_t now = varve_clock_realtime(engine->clock);
+        tell_losses(engine);
         heads_trim(engine);
         run_policy(engine, now);
         run_pipeline(engine, now);
@@ -156,5 +175,6 @@ ticker_stop(struct varve_engine *engine)
         pthread_cond_broadcast(&engine->ticker_wake);
     }
     (void)pthread_join(engine->ticker, NULL);
+    tell_losses(engine);
     engine->ticker_running = false;
 }

@@ -153,6 +153,8 @@ each_in_shard(const struct store_path *path, int base_fd, unsigned shard, store_
     char name[8];
     (void)snprintf(name, sizeof name, "%02x", shard);
     int fd = openat(base_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT && base_fd == path->heads_fd)
+        return true; /* no head was put there yet */
     VARVE_CLEANUP_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (dir == NULL)
         return varve_error_system(err, errno, "list '%s'", name);

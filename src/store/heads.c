@@ -42,6 +42,12 @@ damaged(struct varve_error *err)
     return varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "the head is damaged or of another file");
 }
 
+static int
+open_at(const struct store_path *path, const char *name, int flags)
+{
+    return openat(path->heads_fd, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
 static bool
 open_head(const struct varve_store *store, const struct varve_place *place, int flags, int *ret_fd,
           struct varve_error *err)
@@ -51,7 +57,13 @@ open_head(const struct varve_store *store, const struct varve_place *place, int 
         return varve_error_wrap(err, "open head");
     char name[STORE_NAME_BYTES];
     store_name(place->file, name);
-    *ret_fd = openat(path->heads_fd, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    *ret_fd = open_at(path, name, flags);
+    if (*ret_fd < 0 && errno == ENOENT && (flags & O_CREAT) != 0) {
+        char shard[8]; /* made when it is needed first: most tiers have no heads */
+        (void)snprintf(shard, sizeof shard, "%02x", (unsigned)(place->file & 0xff));
+        (void)mkdirat(path->heads_fd, shard, 0700); /* the open tells if it is not there */
+        *ret_fd = open_at(path, name, flags);
+    }
     if (*ret_fd < 0 && errno == ENOENT)
         return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "head '%s/heads/%s' is missing",
                                path->path, name);

@@ -105,19 +105,19 @@ open_dir(const struct store_path *path, const char *name, int *ret_fd, struct va
 
 /* All shards are made and durable before the first file, so that a file's name needs one sync. */
 static bool
-make_shards(int base_fd, const char *base, struct varve_error *err)
+make_shards(const struct store_path *path, struct varve_error *err)
 {
     char last[8];
     (void)snprintf(last, sizeof last, "%02x", STORE_SHARDS - 1);
-    if (faccessat(base_fd, last, F_OK, 0) == 0)
+    if (faccessat(path->objects_fd, last, F_OK, 0) == 0)
         return true;
     for (unsigned shard = 0; shard < STORE_SHARDS; shard++) {
         char name[8];
         (void)snprintf(name, sizeof name, "%02x", shard);
-        if (mkdirat(base_fd, name, 0700) != 0 && errno != EEXIST)
-            return varve_error_system(err, errno, "make directory '%s/%s'", base, name);
+        if (mkdirat(path->objects_fd, name, 0700) != 0 && errno != EEXIST)
+            return varve_error_system(err, errno, "make directory 'objects/%s'", name);
     }
-    return varve_file_sync(base_fd, base, err);
+    return varve_file_sync(path->objects_fd, "objects", err);
 }
 
 /* What lies in tmp/ was cut off by a crash before it got a name in objects/. */
@@ -158,9 +158,8 @@ open_path(struct store_path *path, const struct varve_uuid *archive, struct varv
 {
     if (!write_mark(path, archive, err) || !open_dir(path, "objects", &path->objects_fd, err) ||
         !open_dir(path, "heads", &path->heads_fd, err) ||
-        !open_dir(path, "tmp", &path->tmp_fd, err) ||
-        !make_shards(path->objects_fd, "objects", err) ||
-        !make_shards(path->heads_fd, "heads", err) || !empty_tmp(path, err))
+        !open_dir(path, "tmp", &path->tmp_fd, err) || !make_shards(path, err) ||
+        !empty_tmp(path, err))
         return false;
     path->staging = varve_file_join(path->path, "staging");
     if (path->staging == NULL)

@@ -273,6 +273,7 @@ change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr *cha
         return false;
     row.size = ret->size;
     row.mtime_ns = ret->mtime_ns;
+    flush_mark(live, &row);
     if (!varve_catalog_content_update(vfs->catalog, &row, err) ||
         !varve_catalog_inode_update(vfs->catalog, ret, err))
         return false;
@@ -329,7 +330,11 @@ change_file(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_setat
         live = vnode;
     }
     pass_watch_from_now(vnode);
-    return change_unit(vfs, vnode->ino, change, live, ret, err);
+    if (!change_unit(vfs, vnode->ino, change, live, ret, err))
+        return false;
+    if (live != NULL && live->content.unsynced)
+        flush_closed(vfs, live);
+    return true;
 }
 
 static struct varve_setattr
@@ -415,6 +420,10 @@ sync_bytes(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
     int fd = vnode->fd;
     bool fresh = vnode->name_fresh;
     struct varve_place place = vnode->content.place;
+    unsigned cuts = vnode->cuts;
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return varve_error_system(err, errno, "look at backing file");
     vnode->ios++;
     vnode_unlock(vfs, vnode);
     bool ok = (fresh ? fsync(fd) : fdatasync(fd)) == 0 ||
@@ -422,8 +431,13 @@ sync_bytes(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
     ok = ok && (!fresh || varve_store_sync_name(vfs->store, &place, err));
     vnode_lock(vnode);
     vnode_io_done(vnode);
-    if (ok && fresh && vnode->content.place.file == place.file)
+    if (!ok || vnode->content.place.file != place.file)
+        return ok;
+    vnode->named = true;
+    if (fresh)
         vnode->name_fresh = false;
+    if (vnode->cuts == cuts && vnode->synced < (uint64_t)st.st_size)
+        vnode->synced = (uint64_t)st.st_size;
     return ok;
 }
 

@@ -49,6 +49,7 @@ freeze_rows(struct varve_vfs *vfs, struct vnode *vnode, const struct stat *st,
         !varve_catalog_inode_update(vfs->catalog, &inode, err))
         return false;
     ret->phase = VARVE_PHASE_FROZEN;
+    ret->unsynced = false;
     ret->size = inode.size;
     ret->mtime_ns = inode.mtime_ns;
     return varve_catalog_content_update(vfs->catalog, ret, err);
@@ -203,6 +204,7 @@ move_row(struct varve_vfs *vfs, struct varve_content_id id, struct varve_place f
         return varve_error_set(err, VARVE_ERROR_BUSY, 0, "content %" PRIu64 " has changed",
                                id.value);
     ret->place = to;
+    ret->unsynced = false; /* the copy was synced whole */
     return varve_catalog_content_update(vfs->catalog, ret, err);
 }
 

@@ -74,6 +74,7 @@ varve_vfs_open_by(struct varve_vfs *vfs, const struct varve_reader *reader, uint
     open->vnode = vnode;
     open->writing = (flags & O_ACCMODE) != O_RDONLY;
     open->reading = (flags & O_ACCMODE) != O_WRONLY;
+    open->synchronous = open->writing && (flags & O_DSYNC) != 0;
     open->privileged = open->writing && pass_has_privileges(vfs, &inode);
     open->no_atime = scans || (flags & O_NOATIME) != 0;
     open->atime_done = !vfs_atime_is_old(&inode, vfs_now(vfs));
@@ -296,6 +297,7 @@ varve_open_write(struct varve_open *open, int *ret_fd, struct varve_error *err)
         vnode->dirty = true;
         vnode->changes++;
         vnode->ios++;
+        flush_wet(open->vfs, vnode);
         open->writes++;
         *ret_fd = vnode->fd;
     }
@@ -309,6 +311,7 @@ varve_open_done(struct varve_open *open)
     vnode_lock(open->vnode);
     if (open->writes > 0) {
         open->writes--;
+        flush_wet(open->vfs, open->vnode); /* a flush may have been under way */
         if (open->vfs->simulated)
             set_simulated_mtime(open->vfs, open->vnode);
     }

@@ -10,6 +10,14 @@
 /* After a close the kernel drops its own file a moment later than it tells us. */
 #define SETTLE_TRIES 3
 
+/* Locked. Tells only while nobody has it open through the kernel. */
+static bool
+is_mapped(struct varve_vfs *vfs, const struct vnode *vnode)
+{
+    return vnode->fd >= 0 && vnode->content.place.tier != VARVE_TIER_NONE &&
+           varve_store_in_use(vfs->store, &vnode->content.place, vnode->fd);
+}
+
 /* --- setuid, setgid and capabilities --- */
 
 static bool
@@ -78,7 +86,8 @@ pass_privileges_given(struct varve_vfs *vfs, uint64_t ino)
     atomic_store(&vnode->plain, false);
     /* A vnode that is busy for long has no file with the kernel. */
     if (vnode_try_lock(vnode)) {
-        vnode->watched = vnode->passed_writers > 0 || vnode->mapped;
+        bool mapped = vnode->mapped && (vnode->passthroughs > 0 || is_mapped(vfs, vnode));
+        vnode->watched = vnode->passed_writers > 0 || mapped;
         pass_watch_from_now(vnode);
         vnode_unlock(vfs, vnode);
     }
@@ -107,13 +116,6 @@ pass_settle_privileges(struct varve_vfs *vfs, struct vnode *vnode, struct varve_
 }
 
 /* --- mappings that are left --- */
-
-static bool
-is_mapped(struct varve_vfs *vfs, const struct vnode *vnode)
-{
-    return vnode->fd >= 0 && vnode->content.place.tier != VARVE_TIER_NONE &&
-           varve_store_in_use(vfs->store, &vnode->content.place, vnode->fd);
-}
 
 bool
 pass_in_use(struct varve_vfs *vfs, const struct vnode *vnode, const struct varve_place *place)
@@ -148,6 +150,8 @@ pass_closed(struct varve_vfs *vfs, struct varve_open *open)
     vnode->passthroughs--;
     if (open->writing)
         vnode->passed_writers--;
+    if (open->writing && open->synchronous)
+        vnode->passed_synchronous--;
     pass_settle_privileges(vfs, vnode, NULL);
     if (vnode->passed_writers == 0 && !vnode->mapped)
         vnode->watched = false;
@@ -262,8 +266,11 @@ account(struct varve_open *open, struct varve_pass *pass)
     vnode->passthroughs++;
     if (open->writing) {
         vnode->passed_writers++;
+        vnode->passed_synchronous += open->synchronous;
+        vnode->believed = vnode->believed || open->synchronous;
         vnode->dirty = true;
         vnode->changes++;
+        flush_wet(open->vfs, vnode);
     }
     if (open->writing && open->reading)
         vnode->passed_mappables++;

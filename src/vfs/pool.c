@@ -117,14 +117,33 @@ run_pool(void *context)
     return NULL;
 }
 
+/* Its waits are measured by the clock that nobody sets. */
+static int
+init_wake(struct file_pool *pool)
+{
+    pthread_condattr_t monotonic;
+    int failed = pthread_condattr_init(&monotonic);
+    if (failed != 0)
+        return failed;
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC); /* a valid clock */
+    failed = pthread_cond_init(&pool->wake, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic); /* cannot fail */
+    return failed;
+}
+
 bool
 pool_start(struct varve_vfs *vfs, struct varve_error *err)
 {
     if (vfs->simulated)
         return true; /* what a simulation does must not hang on when a thread ran */
-    int failed = pthread_create(&vfs->pool.thread, NULL, run_pool, vfs);
+    int failed = init_wake(&vfs->pool);
     if (failed != 0)
+        return varve_error_system(err, failed, "make a condition");
+    failed = pthread_create(&vfs->pool.thread, NULL, run_pool, vfs);
+    if (failed != 0) {
+        (void)pthread_cond_destroy(&vfs->pool.wake);
         return varve_error_system(err, failed, "start a thread");
+    }
     vfs->pool.started = true;
     return true;
 }
@@ -140,5 +159,6 @@ pool_stop(struct varve_vfs *vfs)
         (void)pthread_cond_signal(&vfs->pool.wake);
     }
     (void)pthread_join(vfs->pool.thread, NULL); /* ours and joinable */
+    (void)pthread_cond_destroy(&vfs->pool.wake);
     vfs->pool.started = false;
 }

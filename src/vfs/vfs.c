@@ -5,8 +5,11 @@
 #include <string.h>
 #include <varve/file.h>
 
-/* The setting that says: closed in order during this boot of the machine, so every size in the
- * catalog is right and no backing file needs to be looked at before it is opened. */
+/* The setting that says how the last run ended, so how much of it can be believed:
+ * "closed": in order; all is durable, every size in the catalog is right.
+ * "open BOOT": not at all; if the machine has not been started since, backing files know best, as
+ * what was written is still in its memory. "lost BOOT": a run that was still taking back what a
+ * power cut left half done. Anything else is of an older version, which knew no power cuts. */
 #define CLEAN_KEY "vfs.clean"
 #define ORPHANS_AT_ONCE 64
 
@@ -19,35 +22,53 @@ boot_id(struct varve_buffer *ret)
 }
 
 static bool
-was_closed_cleanly(struct varve_vfs *vfs)
+begins_with(const char *text, const char *start)
 {
-    VARVE_CLEANUP_BUFFER struct varve_buffer saved = {0};
-    VARVE_CLEANUP_BUFFER struct varve_buffer now = {0};
-    struct varve_error unused;
-    boot_id(&now);
-    return now.size > 0 && varve_catalog_setting_get(vfs->catalog, CLEAN_KEY, &saved, &unused) &&
-           strcmp(varve_buffer_string(&saved), varve_buffer_string(&now)) == 0;
+    return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* Durable before the first write to a backing file. */
+static void
+judge_last_run(struct varve_vfs *vfs, const struct varve_buffer *boot)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer saved = {0};
+    struct varve_error missing;
+    const char *last = "closed"; /* a new catalog has nothing to doubt */
+    if (varve_catalog_setting_get(vfs->catalog, CLEAN_KEY, &saved, &missing))
+        last = varve_buffer_string(&saved);
+    atomic_store(&vfs->unclean, strcmp(last, "closed") != 0);
+    vfs->power_lost = begins_with(last, "lost ");
+    if (begins_with(last, "open "))
+        vfs->power_lost = boot->size == 0 || strcmp(last + 5, varve_buffer_string(boot)) != 0;
+}
+
+/* Durable before the first write to a backing file. After a mere kill the bytes that the machine
+ * still has in memory are made durable before anything is concluded from them. */
 static bool
 mark_open(struct varve_vfs *vfs, struct varve_error *err)
 {
-    atomic_store(&vfs->unclean, !was_closed_cleanly(vfs));
-    return varve_catalog_setting_put(vfs->catalog, CLEAN_KEY, "no", err) &&
+    VARVE_CLEANUP_BUFFER struct varve_buffer boot = {0};
+    VARVE_CLEANUP_FREE char *value = NULL;
+    boot_id(&boot);
+    judge_last_run(vfs, &boot);
+    if (asprintf(&value, "%s %s", vfs->power_lost ? "lost" : "open", varve_buffer_string(&boot)) <
+        0)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "new vfs");
+    /* Twice: the first one also tells of errors that are over, of anybody on that filesystem. */
+    struct varve_error earlier;
+    if (atomic_load(&vfs->unclean) && !vfs->power_lost &&
+        !varve_store_sync_all(vfs->store, &earlier) && !varve_store_sync_all(vfs->store, err))
+        return false;
+    return varve_catalog_setting_put(vfs->catalog, CLEAN_KEY, value, err) &&
            varve_catalog_sync(vfs->catalog, err);
 }
 
 static void
 mark_closed(struct varve_vfs *vfs)
 {
-    VARVE_CLEANUP_BUFFER struct varve_buffer now = {0};
     struct varve_error unused; /* not marked costs some looking at the next start */
-    boot_id(&now);
     /* While the sweep after a crash has not come to its end, sizes may still be old. */
-    if (now.size > 0 && !atomic_load(&vfs->unclean))
-        VARVE_IGNORE(
-            varve_catalog_setting_put(vfs->catalog, CLEAN_KEY, varve_buffer_string(&now), &unused));
+    if (!atomic_load(&vfs->unclean) && vfs->wet_count == 0)
+        VARVE_IGNORE(varve_catalog_setting_put(vfs->catalog, CLEAN_KEY, "closed", &unused));
     VARVE_IGNORE(varve_catalog_sync(vfs->catalog, &unused));
 }
 
@@ -77,12 +98,16 @@ init_locks(struct varve_vfs *vfs, struct varve_error *err)
     (void)pthread_mutex_init(&vfs->ghost_lock, NULL);
     (void)pthread_mutex_init(&vfs->reap_lock, NULL);
     (void)pthread_mutex_init(&vfs->reaping, NULL);
+    (void)pthread_mutex_init(&vfs->crash_lock, NULL);
+    (void)pthread_mutex_init(&vfs->flush_lock, NULL);
     (void)pthread_mutex_init(&vfs->mark_lock, NULL);
     int failed = pthread_condattr_init(&attributes);
     if (failed != 0)
         return varve_error_system(err, failed, "make a condition");
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     failed = pthread_cond_init(&vfs->reap_wake, &attributes);
+    if (failed == 0)
+        failed = pthread_cond_init(&vfs->flush_wake, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     if (failed != 0)
         return varve_error_system(err, failed, "make a condition");
@@ -94,6 +119,7 @@ free_memory(struct varve_vfs *vfs)
 {
     free(vfs->archive_dir);
     free(vfs->checked);
+    free(vfs->wet);
     free(vfs);
 }
 
@@ -119,7 +145,9 @@ varve_vfs_new(const struct varve_vfs_options *options, struct varve_vfs **ret,
         return false;
     }
     if (!mark_open(vfs, err) || !delete_orphans(vfs, err) || !reap_start(vfs, err) ||
-        !pool_start(vfs, err)) {
+        !pool_start(vfs, err) || !flush_start(vfs, err)) {
+        flush_stop(vfs);
+        pool_stop(vfs);
         reap_stop(vfs);
         free_memory(vfs);
         return false;
@@ -137,10 +165,14 @@ varve_vfs_free(struct varve_vfs *vfs)
     pass_sweep(vfs, true);
     for (size_t i = 0; i < VFS_BUCKETS; i++)
         assert(vfs->buckets[i] == NULL); /* the contract: all files are closed */
+    flush_stop(vfs);
     pool_stop(vfs);
     reap_stop(vfs);
     mark_closed(vfs);
+    (void)pthread_cond_destroy(&vfs->flush_wake);
     (void)pthread_cond_destroy(&vfs->reap_wake);
+    (void)pthread_mutex_destroy(&vfs->flush_lock);
+    (void)pthread_mutex_destroy(&vfs->crash_lock);
     (void)pthread_mutex_destroy(&vfs->reaping);
     (void)pthread_mutex_destroy(&vfs->mark_lock);
     (void)pthread_mutex_destroy(&vfs->reap_lock);
@@ -155,4 +187,11 @@ varve_vfs_set_notify_port(struct varve_vfs *vfs, const struct varve_notify_port 
 {
     VARVE_LOCKED(&vfs->table_lock);
     vfs->notify_port = port != NULL ? *port : (struct varve_notify_port){0};
+}
+
+void
+varve_vfs_losses(struct varve_vfs *vfs, struct varve_vfs_losses *ret)
+{
+    VARVE_LOCKED(&vfs->table_lock);
+    *ret = vfs->losses;
 }

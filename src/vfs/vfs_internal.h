@@ -6,10 +6,11 @@
  *                     synced, never while a recall is awaited, a port or a `ready` is called.
  *   2. catalog unit   varve_catalog_begin .. _end; short. Every change of an inode or content row
  *                     reads the row again inside its unit: the engine changes phases beside us.
- *   3. recall_lock, then table_lock; reap_lock; mark_lock; pool.lock; ghost_lock: leaves, held for
- * a few instructions. Names need no lock of their own: the unit is it. That a file is open is known
- * by its vnode being in the table, so unlink asks the table inside its unit, and an opener that
- * comes too late finds no inode row.
+ *   3. recall_lock, then table_lock; reap_lock; flush_lock; mark_lock; pool.lock; ghost_lock:
+ * leaves, held for a few instructions. crash_lock is taken between 1 and 2 while the start after a
+ * crash is still looking at files. Names need no lock of their own: the unit is it. That a file is
+ * open is known by its vnode being in the table, so unlink asks the table inside its unit, and an
+ * opener that comes too late finds no inode row.
  *
  * The catalog has the truth of everything but size and mtime of LIVE contents that are or were
  * open for writing: there the backing file has it. */
@@ -29,6 +30,8 @@
 #define VFS_REAP_MAX 65536u
 #define VFS_REAP_SOON 1000u
 #define VFS_GHOSTS 1024u
+/* synced_bytes of a file that the kernel writes with O_DSYNC. */
+#define VFS_BELIEVED ((uint64_t)INT64_MAX - 1)
 
 /* The rule of passthrough. The kernel reads, writes and maps a backing file that it was given
  * without us, and a mapping outlives the last close. So:
@@ -49,6 +52,7 @@
 
 struct request;
 struct waiter;
+struct wet;
 struct recall_user;
 
 struct vnode {
@@ -77,7 +81,13 @@ struct vnode {
     unsigned ios;      /* descriptors given out and not done with */
     bool dirty;        /* written since there was no writer */
     bool name_fresh;   /* the backing file's name is not durable yet */
-    bool adopted;      /* took a sealed content's file; that commit is not durable yet */
+    bool named;        /* it was durable when the content's row was written */
+    bool wet;          /* bytes changed that are not durable, and flush.c knows */
+    uint64_t synced;   /* so many of the first bytes are durable in some version */
+    unsigned cuts;     /* counts what made `synced` smaller */
+    bool believed;     /* the kernel writes it with O_DSYNC: whatever its size is, is durable */
+    unsigned passed_synchronous;
+    bool adopted; /* took a sealed content's file; that commit is not durable yet */
     struct {
         uint64_t size;
         int64_t row_ctime_ns; /* of the inode's row then */
@@ -137,10 +147,13 @@ struct varve_vfs {
 
     pthread_mutex_t table_lock;
     struct vnode *buckets[VFS_BUCKETS];
-    struct vnode *mapped; /* each with a reference */
+    struct vnode *mapped;       /* each with a reference */
+    pthread_mutex_t crash_lock; /* after a crash: held while one file is looked at; below a vnode */
     uint8_t *checked; /* after a crash: one bit per inode whose size was compared; NULL: no need */
     size_t checked_bytes;
     atomic_bool unclean;
+    bool power_lost;                /* unsynced bytes may be gone: set before any thread runs */
+    struct varve_vfs_losses losses; /* under table_lock */
 
     pthread_mutex_t recall_lock;
     struct request *requests[VFS_BUCKETS];
@@ -153,6 +166,12 @@ struct varve_vfs {
     pthread_mutex_t ghost_lock;
     struct varve_inode ghosts[VFS_GHOSTS]; /* a ring */
     size_t ghost_next;
+    pthread_mutex_t flush_lock; /* a leaf */
+    pthread_cond_t flush_wake;
+    struct wet *wet; /* what is not durable yet */
+    size_t wet_count, wet_capacity;
+    pthread_t flusher;
+    bool flusher_started, flusher_stops;
 
     pthread_mutex_t reap_lock;
     pthread_cond_t reap_wake;
@@ -171,9 +190,10 @@ struct varve_open {
     struct varve_vfs *vfs;
     struct vnode *vnode;
     bool writing, reading, passthrough;
-    bool no_atime;   /* O_NOATIME */
-    bool privileged; /* opened for writing, and the file has setuid, setgid or capabilities */
-    bool atime_done; /* these two under the vnode's lock */
+    bool synchronous; /* O_DSYNC */
+    bool no_atime;    /* O_NOATIME */
+    bool privileged;  /* opened for writing, and the file has setuid, setgid or capabilities */
+    bool atime_done;  /* these two under the vnode's lock */
     unsigned writes;
 };
 
@@ -232,6 +252,8 @@ VARVE_MUST_CHECK bool vnode_load(struct varve_vfs *vfs, struct vnode *vnode,
 VARVE_MUST_CHECK bool vnode_acquire(struct varve_vfs *vfs, uint64_t ino, struct vnode **ret,
                                     struct varve_inode *ret_inode, struct varve_error *err);
 void vnode_release(struct varve_vfs *vfs, struct vnode *vnode);
+/* Locked: the content is another one; what is durable of it stands in its row. */
+void vnode_installed(struct vnode *vnode);
 /* Locked: opens the backing file of a resident content that has one. */
 VARVE_MUST_CHECK bool
 vnode_need_fd(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
@@ -285,6 +307,18 @@ void vfs_touch_atime(struct varve_vfs *vfs, uint64_t ino);
 int64_t vfs_ns(struct timespec time);
 struct timespec vfs_timespec(int64_t ns);
 
+/* --- flush.c --- */
+/* Locked: bytes of the file are changing. Within a second they are made durable. */
+void flush_wet(struct varve_vfs *vfs, struct vnode *vnode);
+/* Locked: the row was written, of a file that is closed now. */
+void flush_closed(struct varve_vfs *vfs, struct vnode *vnode);
+/* Locked, in memory: the file now ends here. */
+void flush_cut(struct vnode *vnode, uint64_t size);
+/* Locked: what the row has to say of this size. */
+void flush_mark(const struct vnode *vnode, struct varve_content *row);
+VARVE_MUST_CHECK bool flush_start(struct varve_vfs *vfs, struct varve_error *err);
+/* Makes everything durable once more. */
+void flush_stop(struct varve_vfs *vfs);
 /* --- origin.c --- */
 /* Inode, version, owner and path shall be written into the backing file's xattr. */
 void

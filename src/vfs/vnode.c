@@ -190,6 +190,16 @@ vnode_unlock(struct varve_vfs *vfs, struct vnode *vnode)
         request_tell(vfs, ended, NULL);
 }
 
+void
+vnode_installed(struct vnode *vnode)
+{
+    const struct varve_content *row = &vnode->content;
+    vnode->believed = row->unsynced && row->synced_bytes == VFS_BELIEVED;
+    vnode->synced = !row->unsynced ? row->size : vnode->believed ? 0 : row->synced_bytes;
+    vnode->named = !row->unsynced || row->synced_bytes > 0;
+    vnode->cuts++;
+}
+
 bool
 vnode_load(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *ret,
            struct varve_error *err)
@@ -202,10 +212,13 @@ vnode_load(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *ret,
         return false;
     if (vnode->loaded)
         return true;
+    if (inode->content.value != 0 && S_ISREG(inode->mode))
+        crash_catch_up(vfs, inode); /* before anybody writes to it */
     if (inode->content.value != 0 && S_ISREG(inode->mode) &&
         !varve_catalog_content_get(vfs->catalog, inode->content, &vnode->content, err))
         return varve_error_wrap(err, "content of inode %" PRIu64, vnode->ino);
     vnode->loaded = true;
+    vnode_installed(vnode);
     if (inode->nlink == 0)
         (void)vnode_orphan(vfs, vnode->ino); /* it is in the table: we hold it */
     return true;
@@ -355,10 +368,14 @@ flush_content(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_ino
     struct varve_content row;
     if (!varve_catalog_content_get(vfs->catalog, vnode->content.id, &row, err))
         return false;
-    if (row.size == inode->size && row.mtime_ns == inode->mtime_ns)
-        return true;
+    struct varve_content before = row;
     row.size = inode->size;
     row.mtime_ns = inode->mtime_ns;
+    flush_mark(vnode, &row);
+    if (row.size == before.size && row.mtime_ns == before.mtime_ns &&
+        row.unsynced == before.unsynced &&
+        (!row.unsynced || row.synced_bytes == before.synced_bytes))
+        return true;
     if (!varve_catalog_content_update(vfs->catalog, &row, err))
         return false;
     vnode->content = row;
@@ -395,7 +412,8 @@ bool
 vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 {
     struct stat st;
-    bool file = vnode->dirty && vnode_live_file(vnode) && vnode->fd >= 0;
+    bool file =
+        (vnode->dirty || vnode->content.unsynced) && vnode_live_file(vnode) && vnode->fd >= 0;
     if (!file && vnode->opens == 0 && vnode->atime_ns == 0)
         return true;
     if (file && fstat(vnode->fd, &st) != 0)
@@ -411,7 +429,10 @@ vnode_flush(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
         vfs_ns(st.st_mtim) != vnode->content.mtime_ns)
         vnode_agree_on_mtime(vnode);
     /* With writers or mappings left, bytes may follow that this fstat has not seen. */
-    if (vnode->writers == 0 && !vnode->mapped)
-        vnode->dirty = false;
+    if (vnode->writers > 0 || vnode->mapped)
+        return true;
+    vnode->dirty = false;
+    if (file && vnode->content.unsynced)
+        flush_closed(vfs, vnode);
     return true;
 }

@@ -89,11 +89,14 @@ version_reread(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *e
 bool
 version_sync_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 {
-    if (fsync(vnode->fd) != 0)
+    struct stat st;
+    if (fstat(vnode->fd, &st) != 0 || fsync(vnode->fd) != 0)
         return varve_error_system(err, errno, "sync backing file");
     if (vnode->name_fresh && !varve_store_sync_name(vfs->store, &vnode->content.place, err))
         return false;
     vnode->name_fresh = false;
+    vnode->named = true;
+    vnode->synced = (uint64_t)st.st_size;
     return true;
 }
 
@@ -119,6 +122,10 @@ retire_row(struct varve_vfs *vfs, struct varve_content_id id, uint64_t adopted_f
     if (!varve_catalog_content_get(vfs->catalog, id, &old, err))
         return false;
     old.current = false;
+    if (old.phase == VARVE_PHASE_LIVE) {
+        *ret_place = old.place;
+        return varve_catalog_content_delete(vfs->catalog, id, err);
+    }
     if (old.phase == VARVE_PHASE_SEALED) {
         if (adopted_file == 0 || old.place.file != adopted_file)
             *ret_place = old.place;
@@ -165,6 +172,7 @@ keep_mtime(int fd, int64_t mtime_ns)
 struct new_file {
     struct varve_place place;
     int fd;
+    bool unsynced; /* neither its name nor its bytes are durable */
 };
 
 /* Locked. A LIVE content in `file` with `size` bytes takes the place of the current one. */
@@ -178,6 +186,7 @@ install_version(struct varve_vfs *vfs, struct vnode *vnode, struct new_file file
                                   .size = size,
                                   .phase = VARVE_PHASE_LIVE,
                                   .place = file.place,
+                                  .unsynced = file.unsynced,
                                   .current = true};
     varve_catalog_begin(vfs->catalog);
     bool keep = insert_version(vfs, vnode, &fresh, &unwanted, err);
@@ -185,6 +194,7 @@ install_version(struct varve_vfs *vfs, struct vnode *vnode, struct new_file file
         return varve_error_wrap(err, "new version of inode %" PRIu64, vnode->ino);
     keep_mtime(file.fd, fresh.mtime_ns);
     vnode->content = fresh;
+    vnode_installed(vnode);
     vnode->changes++;
     vnode->ended = request_detach(vfs, vnode); /* who waits for the old bytes shall read the new */
     varve_vfs_remove_later(vfs, unwanted);
@@ -198,7 +208,7 @@ start_empty(struct varve_vfs *vfs, struct vnode *vnode, bool with_file, struct v
     int fd = -1;
     if (with_file && !version_create_file(vfs, vfs->first_tier, 0, &place, &fd, err))
         return false;
-    if (!install_version(vfs, vnode, (struct new_file){place, fd}, 0, err))
+    if (!install_version(vfs, vnode, (struct new_file){place, fd, with_file}, 0, err))
         return undo_file(vfs, &place, fd);
     vnode_replace_fd(vnode, fd);
     vnode->name_fresh = with_file;
@@ -215,10 +225,13 @@ version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error
     if (!varve_catalog_inode_get(vfs->catalog, vnode->ino, &inode, err) ||
         !version_create_file(vfs, row.place.tier, 0, &row.place, &fd, err))
         return false;
+    row.unsynced = true;
+    row.synced_bytes = 0;
     if (!varve_catalog_content_update(vfs->catalog, &row, err))
         return undo_file(vfs, &row.place, fd);
     keep_mtime(fd, inode.mtime_ns);
     vnode->content = row;
+    vnode_installed(vnode);
     vnode->name_fresh = true;
     vnode_replace_fd(vnode, fd);
     return true;
@@ -244,7 +257,7 @@ static bool
 adopt_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 {
     if (!vnode_need_fd(vfs, vnode, err) ||
-        !install_version(vfs, vnode, (struct new_file){vnode->content.place, vnode->fd},
+        !install_version(vfs, vnode, (struct new_file){vnode->content.place, vnode->fd, false},
                          vnode->content.size, err))
         return false;
     vnode->adopted = true;
@@ -265,7 +278,7 @@ copy_and_install(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, stru
     bool ok = varve_file_copy(vnode->fd, fd, bytes, err) &&
               varve_file_sync(fd, "new version", err) &&
               varve_store_sync_name(vfs->store, &place, err) &&
-              install_version(vfs, vnode, (struct new_file){place, fd}, bytes, err);
+              install_version(vfs, vnode, (struct new_file){place, fd, false}, bytes, err);
     if (!ok) {
         varve_error_wrap(err, "copy of inode %" PRIu64 " for writing", vnode->ino);
         return undo_file(vfs, &place, fd);
@@ -330,6 +343,57 @@ is_file_of_size(const struct vnode *vnode, uint64_t size)
     return size == vnode->content.size;
 }
 
+/* Inside a unit. */
+static bool
+cut_rows(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, struct varve_content *ret,
+         struct varve_error *err)
+{
+    struct varve_inode inode;
+    if (!varve_catalog_inode_get(vfs->catalog, vnode->ino, &inode, err) ||
+        !varve_catalog_content_get(vfs->catalog, vnode->content.id, ret, err))
+        return false;
+    inode.size = ret->size = size;
+    inode.mtime_ns = inode.ctime_ns = ret->mtime_ns = vfs_now(vfs);
+    flush_mark(vnode, ret);
+    return varve_catalog_content_update(vfs->catalog, ret, err) &&
+           varve_catalog_inode_update(vfs->catalog, &inode, err);
+}
+
+/* Locked. Bytes that were durable are cut off: the row is, before they are. What is written behind
+ * the cut would else be taken for them after a power cut, whatever of it reached the disk. */
+static bool
+cut_durable(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, struct varve_error *err)
+{
+    struct varve_content row;
+    flush_cut(vnode, size);
+    varve_catalog_begin(vfs->catalog);
+    if (!varve_catalog_end(vfs->catalog, cut_rows(vfs, vnode, size, &row, err), err))
+        return false;
+    vnode->content = row;
+    vnode->dirty = true; /* if it fails now, the next flush tells the row the size again */
+    if (!vnode_slow_begin(vnode, err))
+        return false;
+    bool ok = varve_catalog_sync(vfs->catalog, err);
+    vnode_slow_end(vnode);
+    return ok;
+}
+
+/* Locked. A LIVE file is emptied by taking another one, so that after a power cut it is the old one
+ * or the new one, without a wait for the disk. Not if somebody else has its descriptor, or if it is
+ * in line for discs. */
+static bool
+may_start_anew(struct varve_vfs *vfs, const struct vnode *vnode)
+{
+    struct varve_request request;
+    struct varve_error unused;
+    struct varve_content_id before = {vnode->content.id.value - 1};
+    size_t count = 0;
+    return vnode->passthroughs == 0 && !vnode->mapped &&
+           !pass_in_use(vfs, vnode, &vnode->content.place) &&
+           varve_catalog_requests(vfs->catalog, before, &request, 1, &count, &unused) &&
+           (count == 0 || request.content.value != vnode->content.id.value);
+}
+
 /* Locked. Giving back the blocks of a large file takes the filesystem below a while. */
 static bool
 cut_file(struct vnode *vnode, uint64_t size, struct varve_error *err)
@@ -360,5 +424,12 @@ version_truncate(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, stru
     if (!version_for_write(vfs, vnode, size, err))
         return false;
     vnode->changes++;
-    return cut_file(vnode, size, err);
+    if (size < vnode->synced && size == 0 && may_start_anew(vfs, vnode))
+        return start_empty(vfs, vnode, false, err);
+    if ((size < vnode->synced && !cut_durable(vfs, vnode, size, err)) ||
+        !cut_file(vnode, size, err))
+        return false;
+    flush_cut(vnode, size);
+    flush_wet(vfs, vnode);
+    return true;
 }

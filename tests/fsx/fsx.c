@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fsx - random operations on files, compared with a model in memory.
  *
- * usage: fsx DIR [--seed S] [--ops N] [--size BYTES] [--compare K] [--skip A-B]... [--without
- * NAMES]
- *            [--direct] [--tier SCRIPT [--remounts]] [--workers N] [--append N] [--share N] [--log]
+ * usage: fsx DIR [--seed S] [--ops N] [--size BYTES] [--compare K] [--skip A-B]...
+ *            [--without NAMES] [--direct] [--tier SCRIPT [--remounts]] [--workers N]
+ *            [--append N | --share N [--rest FILE]] [--log]
  *
  * DIR is on the filesystem to be judged, and empty. All is compared every K operations (20) and at
  * the end; what an operation has touched, at once. On a difference: exit 1, with the last
  * operations and the first byte that differs. The same seed does the same again; --skip leaves
  * operations out (numbers, may be given often), --without kinds of them, in commas, --log prints
  * each. --workers: as many processes, each in a directory of its own. --append, --share: so many
- * processes on one file, N rounds each. SCRIPT WORD PATH does tier operations, and 'remount' and
- * 'crash' with --remounts. Exit 2: wrong usage. */
+ * processes on one file, N rounds each; while FILE is there they have it closed. SCRIPT WORD
+ * PATH does tier operations, and 'remount' and 'crash' with --remounts. Exit 2: wrong usage. */
 #include "fsx.h"
 
 #include <errno.h>
@@ -186,6 +186,7 @@ run_workers(const struct fsx *options, unsigned count)
 struct modes {
     unsigned workers;
     uint64_t append, share;
+    const char *rest;
 };
 
 static uint64_t
@@ -214,13 +215,21 @@ add_skip(struct fsx *f, const char *text)
 }
 
 static const struct option long_options[] = {
-    {"seed", required_argument, NULL, 's'},   {"ops", required_argument, NULL, 'o'},
-    {"size", required_argument, NULL, 'b'},   {"compare", required_argument, NULL, 'c'},
-    {"skip", required_argument, NULL, 'k'},   {"without", required_argument, NULL, 'x'},
-    {"direct", no_argument, NULL, 'd'},       {"tier", required_argument, NULL, 't'},
-    {"remounts", no_argument, NULL, 'r'},     {"workers", required_argument, NULL, 'w'},
-    {"append", required_argument, NULL, 'a'}, {"share", required_argument, NULL, 'p'},
-    {"log", no_argument, NULL, 'l'},          {NULL, 0, NULL, 0},
+    {"seed", required_argument, NULL, 's'},
+    {"ops", required_argument, NULL, 'o'},
+    {"size", required_argument, NULL, 'b'},
+    {"compare", required_argument, NULL, 'c'},
+    {"skip", required_argument, NULL, 'k'},
+    {"without", required_argument, NULL, 'x'},
+    {"direct", no_argument, NULL, 'd'},
+    {"tier", required_argument, NULL, 't'},
+    {"remounts", no_argument, NULL, 'r'},
+    {"workers", required_argument, NULL, 'w'},
+    {"append", required_argument, NULL, 'a'},
+    {"share", required_argument, NULL, 'p'},
+    {"rest", required_argument, NULL, 'z'},
+    {"log", no_argument, NULL, 'l'},
+    {NULL, 0, NULL, 0},
 };
 
 static void
@@ -263,6 +272,9 @@ take_option(struct fsx *f, struct modes *modes, int option)
     case 'p':
         modes->share = number(optarg);
         return;
+    case 'z':
+        modes->rest = optarg;
+        return;
     case 'l':
         f->quiet = false;
         return;
@@ -274,11 +286,13 @@ take_option(struct fsx *f, struct modes *modes, int option)
 static bool
 run_as_asked(const struct fsx *f, const struct modes *modes)
 {
-    unsigned workers = modes->workers == 0 ? 4 : modes->workers;
+    struct fsx_together how = {.dir = f->dir, .seed = f->seed, .rest = modes->rest};
+    how.writers = modes->workers == 0 ? 4 : modes->workers;
+    how.rounds = modes->append + modes->share;
     if (modes->append > 0)
-        return fsx_append_together(f->dir, workers, modes->append, f->seed);
+        return fsx_append_together(&how);
     if (modes->share > 0)
-        return fsx_share_pages(f->dir, workers, modes->share, f->seed);
+        return fsx_share_pages(&how);
     return modes->workers > 0 ? run_workers(f, modes->workers) : run_here(f, f->dir, f->seed);
 }
 

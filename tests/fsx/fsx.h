@@ -174,7 +174,13 @@ void fsx_do_crash(struct fsx *f);
 
 /* --- fsx_shared.c: several processes on one file; each tells what is wrong and returns false ---
  */
-bool fsx_append_together(const char *dir, unsigned writers, uint64_t records, uint64_t seed);
-bool fsx_share_pages(const char *dir, unsigned writers, uint64_t rounds, uint64_t seed);
+struct fsx_together {
+    const char *dir;
+    const char *rest; /* see --rest */
+    unsigned writers;
+    uint64_t rounds, seed;
+};
+bool fsx_append_together(const struct fsx_together *how);
+bool fsx_share_pages(const struct fsx_together *how);
 
 #endif

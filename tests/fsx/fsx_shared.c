@@ -35,22 +35,41 @@ wrong(const char *what)
     return false;
 }
 
+struct task {
+    char path[4200];
+    const struct fsx_together *how;
+};
+
 /* Runs `work` in so many processes; true if all end well. */
 static bool
-in_processes(unsigned count, bool (*work)(const char *path, unsigned number, uint64_t arguments[2]),
-             const char *path, uint64_t arguments[2])
+in_processes(const struct task *task, bool (*work)(const struct task *task, unsigned number))
 {
     bool ok = true;
     (void)fflush(NULL);
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < task->how->writers; i++) {
         pid_t child = fork();
         if (child == 0)
-            _exit(work(path, i, arguments) ? 0 : 1);
+            _exit(work(task, i) ? 0 : 1);
         ok = ok && child > 0;
     }
     for (int status = 0; wait(&status) > 0;)
         ok = ok && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     return ok;
+}
+
+/* While that file is there nobody has the other one open: then it can be frozen, moved or released.
+ */
+static bool
+is_rest(const struct fsx_together *how)
+{
+    return how->rest != NULL && access(how->rest, F_OK) == 0;
+}
+
+static void
+rest(const struct fsx_together *how)
+{
+    while (is_rest(how))
+        (void)usleep(5000);
 }
 
 /* --- appending --- */
@@ -61,19 +80,20 @@ struct record {
 #define MAGIC 0x66737861u
 
 static bool
-append_records(const char *path, unsigned number, uint64_t arguments[2])
+append_records(const struct task *task, unsigned number)
 {
     uint8_t bytes[RECORD_MAX];
-    uint64_t random = arguments[1] * 31 + number + 1;
+    uint64_t random = task->how->seed * 31 + number + 1;
     int fd = -1;
-    for (uint64_t i = 0; i < arguments[0]; i++) {
-        if (fd >= 0 && step(&random) % 50 == 0) {
+    for (uint64_t i = 0; i < task->how->rounds; i++) {
+        if (fd >= 0 && (is_rest(task->how) || step(&random) % 50 == 0)) {
             (void)close(fd);
             fd = -1;
         }
+        rest(task->how);
         if (fd < 0)
-            fd =
-                open(path, (step(&random) % 2 == 0 ? O_RDWR : O_WRONLY) | O_APPEND | O_CREAT, 0644);
+            fd = open(task->path, (step(&random) % 2 == 0 ? O_RDWR : O_WRONLY) | O_APPEND | O_CREAT,
+                      0644);
         if (fd < 0)
             return wrong("open to append");
         struct record head = {.magic = MAGIC, .writer = number, .number = (uint32_t)i};
@@ -153,16 +173,17 @@ read_all(const char *path, uint64_t *ret_size)
 }
 
 bool
-fsx_append_together(const char *dir, unsigned writers, uint64_t records, uint64_t seed)
+fsx_append_together(const struct fsx_together *how)
 {
-    char path[4200];
-    uint64_t arguments[2] = {records, seed}, size = 0;
-    (void)snprintf(path, sizeof path, "%s/appended", dir);
-    (void)unlink(path);
-    if (writers > WRITERS_MAX || !in_processes(writers, append_records, path, arguments))
+    struct task task = {.how = how};
+    uint64_t size = 0;
+    (void)snprintf(task.path, sizeof task.path, "%s/appended", how->dir);
+    (void)unlink(task.path);
+    if (how->writers > WRITERS_MAX || !in_processes(&task, append_records))
         return false;
-    uint8_t *bytes = read_all(path, &size);
-    bool ok = bytes != NULL ? check_records(bytes, size, writers, records) : wrong("read it all");
+    uint8_t *bytes = read_all(task.path, &size);
+    bool ok = bytes != NULL ? check_records(bytes, size, how->writers, how->rounds)
+                            : wrong("read it all");
     free(bytes);
     return ok;
 }
@@ -171,6 +192,7 @@ fsx_append_together(const char *dir, unsigned writers, uint64_t records, uint64_
 
 struct sharer {
     const char *path;
+    const struct fsx_together *how;
     unsigned number, writers;
     uint64_t random;
     int fd;
@@ -245,8 +267,22 @@ write_piece(struct sharer *s, unsigned piece)
 }
 
 static bool
+step_away(struct sharer *s)
+{
+    if (s->map != NULL && !map_again(s))
+        return false;
+    if (s->fd >= 0)
+        (void)close(s->fd);
+    s->fd = -1;
+    rest(s->how);
+    return open_again(s);
+}
+
+static bool
 share_round(struct sharer *s)
 {
+    if (is_rest(s->how))
+        return step_away(s);
     unsigned piece = (unsigned)(step(&s->random) % PIECES);
     switch (step(&s->random) % 16) {
     case 0:
@@ -267,13 +303,13 @@ share_round(struct sharer *s)
 }
 
 static bool
-share(const char *path, unsigned number, uint64_t arguments[2])
+share(const struct task *task, unsigned number)
 {
-    struct sharer s = {.path = path, .number = number, .fd = -1};
-    s.writers = (unsigned)(arguments[1] % 100);
-    s.random = arguments[1] * 77 + number + 1;
+    struct sharer s = {.path = task->path, .how = task->how, .number = number, .fd = -1};
+    s.writers = task->how->writers;
+    s.random = task->how->seed * 77 + number + 1;
     bool ok = open_again(&s);
-    for (uint64_t i = 0; ok && i < arguments[0]; i++)
+    for (uint64_t i = 0; ok && i < task->how->rounds; i++)
         ok = share_round(&s);
     for (unsigned piece = 0; ok && piece < PIECES; piece++)
         ok = check_piece(&s, piece);
@@ -287,15 +323,14 @@ share(const char *path, unsigned number, uint64_t arguments[2])
 }
 
 bool
-fsx_share_pages(const char *dir, unsigned writers, uint64_t rounds, uint64_t seed)
+fsx_share_pages(const struct fsx_together *how)
 {
-    char path[4200];
-    uint64_t arguments[2] = {rounds, seed * 100 + writers};
-    (void)snprintf(path, sizeof path, "%s/shared", dir);
-    (void)unlink(path);
-    int fd = open(path, O_RDWR | O_CREAT, 0644);
-    bool ok = fd >= 0 && ftruncate(fd, (off_t)PIECE * PIECES * writers) == 0;
+    struct task task = {.how = how};
+    (void)snprintf(task.path, sizeof task.path, "%s/shared", how->dir);
+    (void)unlink(task.path);
+    int fd = open(task.path, O_RDWR | O_CREAT, 0644);
+    bool ok = fd >= 0 && ftruncate(fd, (off_t)PIECE * PIECES * how->writers) == 0;
     if (fd >= 0)
         (void)close(fd);
-    return ok ? in_processes(writers, share, path, arguments) : wrong("make what is shared");
+    return ok ? in_processes(&task, share) : wrong("make what is shared");
 }

@@ -19,7 +19,8 @@ server=
 archive=$work/archive
 
 start() {
-    "$mountvfs" "$archive" "$m" 2>"$work/server.log" &
+    # shellcheck disable=SC2086 # words
+    "$mountvfs" "$archive" "$m" ${VARVE_MOUNT_OPTIONS:-} 2>"$work/server.log" &
     server=$!
     until_true 20 is_mounted "$m"
 }

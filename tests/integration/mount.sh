@@ -252,7 +252,7 @@ unmounts
 ok "sync" killed sync "echo bytes >written; chmod 640 renamed; setfattr -n user.x -v y renamed"
 ok "keeps bytes" grep -q bytes "$mnt/written"
 ok "modes" equal 640 "$(stat -c %a "$mnt/renamed")"
-ok "and xattrs" equal y "$(getfattr --only-values -n user.x "$mnt/renamed")"
+ok "and xattrs" equal y "$(getfattr --absolute-names --only-values -n user.x "$mnt/renamed")"
 unmounts
 
 # --- threads ---

@@ -102,14 +102,18 @@ static void
 test_heads_to_free(void **state)
 {
     (void)state;
-    assert_int_equal(heads_to_free(1000, 0, false), 0);
-    assert_int_equal(heads_to_free(1000, 1000, false), 0);
-    assert_int_equal(heads_to_free(1100, 1000, false),
-                     200); /* some more, not to come again at once */
-    assert_int_equal(heads_to_free(1000, 0, true), 101);
-    assert_int_equal(heads_to_free(5, 0, true), 1);
-    assert_int_equal(heads_to_free(1100, 1000, true), 200);
-    assert_int_equal(heads_to_free(UINT64_MAX, 1, false), UINT64_MAX - 1);
+    assert_int_equal(heads_to_free(1000, 0, 0), 0);
+    assert_int_equal(heads_to_free(1000, 1000, 0), 0);
+    assert_int_equal(heads_to_free(1100, 1000, 0), 200); /* some more, not to come again at once */
+    assert_int_equal(heads_to_free(1000, 0, 10), 101);
+    assert_int_equal(heads_to_free(5, 0, 1), 1);
+    assert_int_equal(heads_to_free(1100, 1000, 10), 200);
+    assert_int_equal(heads_to_free(UINT64_MAX, 1, 0), UINT64_MAX - 1);
+    assert_int_equal(heads_share_to_drop(90, 90), 0);
+    assert_int_equal(heads_share_to_drop(91, 90), 1);
+    assert_int_equal(heads_share_to_drop(95, 90), 1);
+    assert_int_equal(heads_share_to_drop(96, 90), 10);
+    assert_int_equal(heads_share_to_drop(100, 100), 0);
 }
 
 int
