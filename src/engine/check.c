@@ -318,10 +318,8 @@ static bool
 sweep_files(struct varve_engine *engine, struct varve_error *err)
 {
     struct checking checking = {.engine = engine, .repair = true};
-    uint64_t heads = 0; /* of a cache: nobody needs to know */
     bool ok = varve_catalog_sync(engine->catalog, err) && check_contents(&checking, false, err) &&
-              varve_store_each(engine->store, check_file, &checking, err) &&
-              heads_compare(engine, true, NULL, NULL, &heads, err);
+              varve_store_each(engine->store, check_file, &checking, err);
     number_set_done(&checking.named);
     if (ok && checking.report.repaired > 0)
         varve_log(VARVE_LOG_NOTICE, "%" PRIu64 " backing files without a content removed",
@@ -333,6 +331,7 @@ sweep_files(struct varve_engine *engine, struct varve_error *err)
 bool
 sweep_job(struct varve_engine *engine, struct job *job, void *context, struct varve_error *err)
 {
+    uint64_t heads = 0; /* of a cache: nobody needs to know */
     (void)context;
     job_text(job, "looking for what the last run left");
     {
@@ -342,6 +341,9 @@ sweep_job(struct varve_engine *engine, struct job *job, void *context, struct va
             return false;
     }
     if (!engine->clean_start && !sweep_files(engine, err))
+        return false;
+    /* Always: whoever needs room may delete heads by hand while nobody serves. */
+    if (!heads_compare(engine, true, NULL, NULL, &heads, err))
         return false;
     atomic_store(&engine->swept, true);
     return true;

@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 
+#include "number_set.h"
+
 static enum varve_tier
 tier_of_heads(const struct varve_engine *engine)
 {
@@ -63,55 +65,14 @@ heads_trim(struct varve_engine *engine)
 
 /* --- heads and rows --- */
 
-struct head_set {
-    uint64_t *files;
-    size_t count, capacity;
-};
-
 struct comparing {
     struct varve_engine *engine;
-    struct head_set named, there;
+    struct number_set named, there;
     bool repair;
     heads_finding_fn *each;
     void *context;
     uint64_t repaired;
 };
-
-static bool
-set_add(struct head_set *set, uint64_t file, struct varve_error *err)
-{
-    if (set->count == set->capacity) {
-        size_t capacity = set->capacity == 0 ? 1024 : set->capacity * 2;
-        uint64_t *files = realloc(set->files, capacity * sizeof *files);
-        if (files == NULL)
-            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "check heads");
-        set->files = files;
-        set->capacity = capacity;
-    }
-    set->files[set->count++] = file;
-    return true;
-}
-
-static int
-compare_files(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static bool
-set_has(const struct head_set *set, uint64_t file)
-{
-    return set->count > 0 && bsearch(&file, set->files, set->count, sizeof file, compare_files);
-}
-
-static void
-set_sort(struct head_set *set)
-{
-    if (set->count > 0)
-        qsort(set->files, set->count, sizeof *set->files, compare_files);
-}
 
 static bool
 note_head(void *context, const struct varve_place *place, uint64_t bytes, int64_t used_ns,
@@ -120,7 +81,7 @@ note_head(void *context, const struct varve_place *place, uint64_t bytes, int64_
     struct comparing *comparing = context;
     (void)bytes;
     (void)used_ns;
-    return set_add(&comparing->there, place->file, err);
+    return number_set_add(&comparing->there, place->file, err);
 }
 
 /* A row whose head is gone loses its name for it. */
@@ -141,9 +102,9 @@ clear_row(struct varve_engine *engine, const struct varve_content *seen, struct 
 static bool
 check_row(struct comparing *comparing, const struct varve_content *content, struct varve_error *err)
 {
-    if (!set_add(&comparing->named, content->head.file, err))
+    if (!number_set_add(&comparing->named, content->head.file, err))
         return false;
-    if (set_has(&comparing->there, content->head.file) ||
+    if (number_set_has(&comparing->there, content->head.file) ||
         content->head.file >= comparing->engine->file_limit)
         return true;
     if (comparing->repair) {
@@ -186,7 +147,7 @@ check_head_file(void *context, const struct varve_place *place, uint64_t bytes, 
     struct comparing *comparing = context;
     char text[160];
     (void)used_ns;
-    if (set_has(&comparing->named, place->file) ||
+    if (number_set_has(&comparing->named, place->file) ||
         place->file >= comparing->engine->file_limit) /* of this run: named soon, or removed */
         return true;
     if (comparing->repair) {
@@ -207,12 +168,10 @@ heads_compare(struct varve_engine *engine, bool repair, heads_finding_fn *each, 
     struct comparing comparing = {
         .engine = engine, .repair = repair, .each = each, .context = context};
     bool ok = varve_store_each_head(engine->store, note_head, &comparing, err);
-    set_sort(&comparing.there);
     ok = ok && check_rows(&comparing, err);
-    set_sort(&comparing.named);
     ok = ok && varve_store_each_head(engine->store, check_head_file, &comparing, err);
-    free(comparing.named.files);
-    free(comparing.there.files);
+    number_set_done(&comparing.named);
+    number_set_done(&comparing.there);
     *ret_repaired += comparing.repaired;
     return ok;
 }

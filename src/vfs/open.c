@@ -75,7 +75,6 @@ varve_vfs_open_by(struct varve_vfs *vfs, const struct varve_reader *reader, uint
     open->writing = (flags & O_ACCMODE) != O_RDONLY;
     open->reading = (flags & O_ACCMODE) != O_WRONLY;
     open->synchronous = open->writing && (flags & O_DSYNC) != 0;
-    open->privileged = open->writing && pass_has_privileges(vfs, &inode);
     open->no_atime = scans || (flags & O_NOATIME) != 0;
     open->atime_done = !vfs_atime_is_old(&inode, vfs_now(vfs));
     vnode_unlock(vfs, vnode);

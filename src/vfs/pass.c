@@ -26,8 +26,8 @@ mode_gives_privileges(uint32_t mode)
     return (mode & S_ISUID) != 0 || (mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
 }
 
-bool
-pass_has_privileges(struct varve_vfs *vfs, const struct varve_inode *inode)
+static bool
+has_privileges(struct varve_vfs *vfs, const struct varve_inode *inode)
 {
     VARVE_CLEANUP_BUFFER struct varve_buffer unused = {0};
     struct varve_error err;
@@ -39,14 +39,14 @@ pass_has_privileges(struct varve_vfs *vfs, const struct varve_inode *inode)
            err.kind != VARVE_ERROR_NOT_FOUND;
 }
 
-/* Does the inode's row say that a write must strip something? */
+/* Do the rows say that a write by somebody unprivileged must strip something? */
 static bool
 must_strip(struct varve_vfs *vfs, uint64_t ino)
 {
     struct varve_inode inode;
     struct varve_error unused;
     return varve_catalog_inode_get(vfs->catalog, ino, &inode, &unused) &&
-           pass_has_privileges(vfs, &inode);
+           has_privileges(vfs, &inode);
 }
 
 bool
@@ -113,6 +113,17 @@ pass_settle_privileges(struct varve_vfs *vfs, struct vnode *vnode, struct varve_
         if (inode->ctime_ns < stripped.ctime_ns) /* the file's may be later */
             inode->ctime_ns = stripped.ctime_ns;
     }
+}
+
+void
+pass_settle(struct varve_vfs *vfs, uint64_t ino)
+{
+    struct vnode *vnode = vnode_peek(vfs, ino);
+    if (vnode != NULL && vnode_try_lock(vnode)) {
+        pass_settle_privileges(vfs, vnode, NULL);
+        vnode_unlock(vfs, vnode);
+    }
+    vnode_put(vfs, vnode);
 }
 
 /* --- mappings that are left --- */
@@ -260,6 +271,7 @@ prepare(struct varve_open *open, bool forced, struct varve_error *err)
 static void
 account(struct varve_open *open, struct varve_pass *pass)
 {
+    struct stat st;
     struct vnode *vnode = open->vnode;
     bool steady = !pass_unsteady(vnode);
     open->passthrough = true;
@@ -274,8 +286,9 @@ account(struct varve_open *open, struct varve_pass *pass)
     }
     if (open->writing && open->reading)
         vnode->passed_mappables++;
-    else if (open->reading)
-        open_note_read(open); /* nobody tells us of the first read */
+    /* Nobody tells us of the first read; an empty file is opened so to be written. */
+    if (open->reading && (!open->writing || (fstat(vnode->fd, &st) == 0 && st.st_size > 0)))
+        open_note_read(open);
     pass->unsteady = steady && pass_unsteady(vnode);
 }
 
@@ -283,7 +296,8 @@ static bool
 pass_locked(struct varve_open *open, bool forced, struct varve_pass *ret, struct varve_error *err)
 {
     struct vnode *vnode = open->vnode;
-    bool through_us = open->writing && open->privileged;
+    /* Looked up here: who gives privileges after this finds the file with the kernel. */
+    bool through_us = open->writing && must_strip(open->vfs, vnode->ino);
     *ret = (struct varve_pass){.how = vnode->mapped ? VARVE_PASS_DIRECT : VARVE_PASS_NO, .fd = -1};
     if (through_us && !forced)
         return true;

@@ -29,9 +29,9 @@
 /* A file that waits for removal costs 24 bytes; beyond this many the caller removes them itself. */
 #define VFS_REAP_MAX 65536u
 #define VFS_REAP_SOON 1000u
-#define VFS_GHOSTS 1024u
 /* synced_bytes of a file that the kernel writes with O_DSYNC. */
 #define VFS_BELIEVED ((uint64_t)INT64_MAX - 1)
+#define VFS_GHOSTS 1024u
 
 /* The rule of passthrough. The kernel reads, writes and maps a backing file that it was given
  * without us, and a mapping outlives the last close. So:
@@ -163,15 +163,15 @@ struct varve_vfs {
     struct varve_recall_port recall_port;
     struct varve_notify_port notify_port;
 
-    pthread_mutex_t ghost_lock;
-    struct varve_inode ghosts[VFS_GHOSTS]; /* a ring */
-    size_t ghost_next;
     pthread_mutex_t flush_lock; /* a leaf */
     pthread_cond_t flush_wake;
     struct wet *wet; /* what is not durable yet */
     size_t wet_count, wet_capacity;
     pthread_t flusher;
     bool flusher_started, flusher_stops;
+    pthread_mutex_t ghost_lock;
+    struct varve_inode ghosts[VFS_GHOSTS]; /* a ring */
+    size_t ghost_next;
 
     pthread_mutex_t reap_lock;
     pthread_cond_t reap_wake;
@@ -332,12 +332,12 @@ vfs_change_rows(struct varve_vfs *vfs, uint64_t ino, const struct varve_setattr 
                 struct varve_inode *ret, struct varve_error *err);
 
 /* --- pass.c --- */
-/* Must a write by somebody unprivileged strip something? */
-bool pass_has_privileges(struct varve_vfs *vfs, const struct varve_inode *inode);
 /* No locks held: the inode just got setuid, setgid or capabilities. */
 void pass_privileges_given(struct varve_vfs *vfs, uint64_t ino);
 /* Locked: strips what the kernel's writes should have stripped; `inode` (may be NULL) follows. */
 void pass_settle_privileges(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *inode);
+/* The same for whoever holds no lock; does not wait. */
+void pass_settle(struct varve_vfs *vfs, uint64_t ino);
 /* Locked: what the backing file went through until now was no write by the kernel. */
 void pass_watch_from_now(struct vnode *vnode);
 /* Locked: `open` is no longer with the kernel. */

@@ -201,7 +201,6 @@ flush_if_open(struct varve_vfs *vfs, uint64_t ino)
         return;
     if (vnode_try_lock(vnode)) {
         VARVE_IGNORE(vnode_flush(vfs, vnode, &unused));
-        pass_settle_privileges(vfs, vnode, NULL);
         vnode_unlock(vfs, vnode);
     }
     vnode_put(vfs, vnode);
@@ -264,7 +263,7 @@ varve_vfs_xattr_get(struct varve_vfs *vfs, uint64_t ino, const char *name, struc
     if (is_own(name))
         return get_own(vfs, ino, name, ret, err);
     if (strcmp(name, CAPABILITY) == 0)
-        flush_if_open(vfs, ino); /* written since it was given, it is there no longer */
+        pass_settle(vfs, ino); /* written since it was given, it is there no longer */
     struct varve_error missing;
     if (varve_catalog_xattr_get(vfs->catalog, ino, name, ret, &missing))
         return true;

@@ -289,6 +289,7 @@ run_as_asked(const struct fsx *f, const struct modes *modes)
     struct fsx_together how = {.dir = f->dir, .seed = f->seed, .rest = modes->rest};
     how.writers = modes->workers == 0 ? 4 : modes->workers;
     how.rounds = modes->append + modes->share;
+    how.maps = !in_list(f->without, "map");
     if (modes->append > 0)
         return fsx_append_together(&how);
     if (modes->share > 0)

@@ -177,6 +177,7 @@ void fsx_do_crash(struct fsx *f);
 struct fsx_together {
     const char *dir;
     const char *rest; /* see --rest */
+    bool maps;        /* of what is shared */
     unsigned writers;
     uint64_t rounds, seed;
 };

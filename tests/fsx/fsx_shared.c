@@ -288,7 +288,7 @@ share_round(struct sharer *s)
     case 0:
         return open_again(s);
     case 1:
-        return map_again(s);
+        return s->how->maps ? map_again(s) : check_piece(s, piece);
     case 2:
         return fsync(s->fd) == 0 || wrong("fsync");
     case 3:

@@ -120,7 +120,7 @@ for ((round = 1; round <= rounds; round++)); do
     ok "$r, copy-in: the daemon is killed" dies_in_copy "$round-copy"
     echo "# $(wc -l <"$list") files were synced"
     after_crash "$r, copy-in"
-    dies_in_archive "$r, parity" "$round-parity" 'planning a set|computing parity|burning disc 1' 1 150
+    dies_in_archive "$r, parity" "$round-parity" 'computing parity|burning disc 1' 1 150
     dies_in_archive "$r, burning" "$round-burn" 'burning disc' $((RANDOM % 3 + 1)) 60
     dies_in_archive "$r, burning late" "$round-late" 'burning disc' $((RANDOM % 3 + 1)) 400 again
     dies_in_archive "$r, reading back" "$round-back" 'reading back disc' $((RANDOM % 3 + 1)) 60

@@ -321,6 +321,11 @@ test_times(void)
     fd = open(at("times"), O_RDONLY | O_CLOEXEC);
     need(fd >= 0 && read(fd, bytes, 4) == 4 && close(fd) == 0, "read");
     expect(stat_of("times").st_atim.tv_sec > 1000, "a read sets atime");
+    need(utimensat(AT_FDCWD, at("times"), old, 0) == 0, "utimensat");
+    fd = open(at("times"), O_RDWR | O_CLOEXEC);
+    need(fd >= 0 && read(fd, bytes, 4) == 4 && close(fd) == 0, "read");
+    expect(!live.passing || stat_of("times").st_atim.tv_sec > 1000,
+           "... also of a file open for both (if the kernel's page cache had it not already)");
     fd = open(at("times"), O_WRONLY | O_APPEND | O_SYNC | O_CLOEXEC);
     expect(fd >= 0 && write(fd, "sync", 4) == 4 && stat_of("times").st_size == 18, "O_SYNC writes");
     need(close(fd) == 0, "close");

@@ -225,7 +225,7 @@ class Campaign:
         for number in range(WORKERS):
             log = self.log(number)
             said, seen = power_model.check(self.folder(root, number), log, sizes.get(os.path.basename(log), 0), now,
-                                           self.options.late, number)
+                                           self.options.late, number, not self.options.plain)
             complaints += [f"worker {number}: {word}" for word in said]
             self.operations += seen[0]
             self.files += seen[1]
@@ -302,6 +302,7 @@ class Campaign:
             self.varve("mount", archive, self.path("point"))
             self.note_states(archive)
             complaints = self.compare(self.path("point"), now, sizes)
+            until(self.is_swept, 60, "the sweep after a crash ends")
             self.varve("umount", self.path("point"))
             complaints += self.check_archive(archive)
         except (Failure, OSError, subprocess.SubprocessError, KeyError, ValueError) as error:
@@ -311,6 +312,11 @@ class Campaign:
         if complaints:
             complaints = complaints[:5] + tail(os.path.join(archive, "varve.log"))
         return complaints
+
+    def is_swept(self):
+        """Else check finds the files that the dead run had made and not named."""
+        jobs = json.loads(self.varve("jobs", self.archive, "--json"))["jobs"]
+        return not any(job["kind"] == "sweep" and job["state"] in ("queued", "running") for job in jobs)
 
     def check_archive(self, archive):
         report = json.loads(self.varve("check", archive, "--json", check=False))["report"]

@@ -191,15 +191,15 @@ def check_bytes(path, file, worker, content, bounds, acked_ops):
     return None
 
 
-def check(root, log_path, size, now, late, worker):
+def check(root, log_path, size, now, late, worker, exact):
     """Compares the tree at root with a worker's log of which `size` bytes were written before the crash. Returns
     complaints, and how much was there to lose: (operations after the bound, files compared)."""
     before = Log(log_path, size)
     log = Log(log_path)
     acked = set(before.acked)
     bounds = Bounds(log, acked, now, late)
-    # What was begun in that very moment may be there.
-    last = max([s[0] for s in before.ops], default=0) + 1
+    # What was begun in that very moment may be there; if the size was not taken at it, all that was ever begun.
+    last = max([s[0] for s in (before if exact else log).ops], default=0) + 1
     found, inodes = walk(root)
     model = Model(worker)
     match = bounds.names == 0 and not found

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
@@ -342,11 +343,53 @@ test_origin_is_an_xattr(void **state)
     varve_store_mark_origin(f->store, &(struct varve_place){VARVE_TIER_SSD, 1, 8}, "none");
 }
 
+/* A lease tells of every other user: reader, writer, and a mapping whose descriptor is closed.
+ */
+static void
+test_users_of_a_file(void **state)
+{
+    struct fixture *f = *state;
+    const struct varve_place place = {.tier = VARVE_TIER_SSD, .path_id = 1, .file = 77};
+    const struct varve_place nowhere = {.tier = VARVE_TIER_HDD, .path_id = 9, .file = 77};
+    struct varve_error err = {0};
+    int fd = -1, other = -1;
+    assert_true(varve_store_create(f->store, &place, &fd, &err));
+    assert_int_equal(ftruncate(fd, 4096), 0);
+    if (!varve_store_may_pass(f->store, &place)) {
+        print_message("no leases in %s\n", f->dir);
+        assert_false(varve_store_in_use(f->store, &place, fd));
+        (void)close(fd);
+        return;
+    }
+    assert_false(varve_store_in_use(f->store, &place, fd));
+    assert_true(varve_store_in_use(f->store, &place, -1)); /* by `fd`, which it is not told of */
+    for (int flags = O_RDONLY; flags <= O_RDWR; flags += O_RDWR) {
+        assert_true(varve_store_open_file(f->store, &place, flags, &other, &err));
+        assert_true(varve_store_in_use(f->store, &place, fd));
+        void *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, other, 0);
+        assert_ptr_not_equal(map, MAP_FAILED);
+        (void)close(other);
+        assert_true(varve_store_in_use(f->store, &place, fd));
+        assert_int_equal(munmap(map, 4096), 0);
+        assert_false(varve_store_in_use(f->store, &place, fd));
+    }
+    (void)close(fd);
+    assert_false(varve_store_in_use(f->store, &place, -1));
+    assert_false(varve_store_may_pass(f->store, &nowhere));
+    assert_true(varve_store_passes(f->store));
+    varve_store_never_pass(f->store, &place);
+    assert_false(varve_store_may_pass(f->store, &place));
+    assert_false(
+        varve_store_in_use(f->store, &place, -1)); /* what was passed is looked for still */
+}
+
 int
 main(void)
 {
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        T(test_users_of_a_file),
         T(test_create_open_remove),
         T(test_unknown_path_number),
         T(test_copy_keeps_bytes_holes_and_mtime),
