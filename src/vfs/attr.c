@@ -306,7 +306,10 @@ set_file_mtime(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_se
                struct varve_error *err)
 {
     bool asked = (change->mask & VARVE_SET_MTIME) != 0;
-    int64_t now_ns = vfs_later(vnode->content.mtime_ns, vfs_now(vfs));
+    /* What was told of the file last may be newer than the row. */
+    int64_t told_ns = vnode->seen.mtime_ns > vnode->content.mtime_ns ? vnode->seen.mtime_ns
+                                                                     : vnode->content.mtime_ns;
+    int64_t now_ns = vfs_later(told_ns, vfs_now(vfs));
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
                                 vfs_timespec(asked ? change->mtime_ns : now_ns)};
     if (futimens(vnode->fd, times) != 0)
