@@ -16,8 +16,12 @@ attempt_read(struct fs_job *job, struct varve_error *err)
 {
     uint64_t size = job->size;
     int fd = -1;
-    bool ok = job->may_cut ? varve_open_read_some(job->handle->open, job->offset, &size, &fd, err)
-                           : varve_open_read(job->handle->open, job->offset, &size, &fd, err);
+    bool ok = varve_open_read(job->handle->open, job->offset, &size, &fd, err);
+    if (!ok && job->may_cut && err->kind == VARVE_ERROR_WAIT &&
+        varve_vfs_head_will_do(job->mount->vfs, &job->reader)) {
+        size = job->size;
+        ok = varve_open_read_some(job->handle->open, job->offset, &size, &fd, err);
+    }
     if (!ok) {
         job->need.ino = job->ino;
         job->need.offset = job->offset;
@@ -43,7 +47,8 @@ attempt_read(struct fs_job *job, struct varve_error *err)
 }
 
 /* A read that looks at the beginning of a file, by a buffer larger than what is kept of it, gets
- * just that and no recall; other reads are as full as on any disk, as too many programs rely on it.
+ * just that and no recall, if its program is known to take it so; other reads are as full as on any
+ * disk, as too many programs rely on it.
  * The kernel tells the owner of a direct read(2). Pages that it fills for a mapping have none, and
  * there a short answer would mean the end of the file. */
 static bool

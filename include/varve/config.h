@@ -73,7 +73,7 @@ struct varve_config {
     unsigned recalls_per_user; /* default 16; 0: no limit */
     /* Users and groups by name or number, commands as /proc/PID/comm has them. */
     struct varve_config_list recall_users, recall_groups;
-    struct varve_config_list scan_users, scan_groups, scan_commands;
+    struct varve_config_list scan_users, scan_groups, scan_commands, head_commands;
     struct varve_config_tier *tiers;
     size_t tier_count;
     struct varve_config_library *libraries;

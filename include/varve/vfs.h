@@ -43,6 +43,8 @@ struct varve_reader_rules {
     struct varve_id_list scan_users, scan_groups;
     const char *const *scan_commands; /* names as in /proc/PID/comm */
     size_t scan_command_count;
+    const char *const *head_commands; /* whose reads may end where the head does */
+    size_t head_command_count;
 };
 
 struct varve_vfs_options {
@@ -202,6 +204,8 @@ VARVE_MUST_CHECK bool varve_open_read(struct varve_open *open, uint64_t offset, 
  * recall. */
 VARVE_MUST_CHECK bool varve_open_read_some(struct varve_open *open, uint64_t offset, uint64_t *size,
                                            int *ret_fd, struct varve_error *err);
+/* May a read by him be short so? Looks at /proc, so only to be asked when it matters. */
+bool varve_vfs_head_will_do(const struct varve_vfs *vfs, const struct varve_reader *reader);
 /* A descriptor to write to (or fallocate, copy into), valid until varve_open_done(). WAIT as above.
  */
 VARVE_MUST_CHECK bool

@@ -106,6 +106,7 @@ varve_config_free(struct varve_config *config)
     config_list_done(&config->scan_users);
     config_list_done(&config->scan_groups);
     config_list_done(&config->scan_commands);
+    config_list_done(&config->head_commands);
     free(config->tiers);
     free(config->libraries);
     free(config->rules);

@@ -54,6 +54,8 @@ bool config_scan_groups(const struct scope *scope, void *object, const char *val
                         struct varve_error *err);
 bool config_scan_commands(const struct scope *scope, void *object, const char *value,
                           struct varve_error *err);
+bool config_head_commands(const struct scope *scope, void *object, const char *value,
+                          struct varve_error *err);
 /* After the whole section. */
 VARVE_MUST_CHECK bool
 config_check_readers(const struct varve_config *config, struct varve_error *err);

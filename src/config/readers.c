@@ -153,6 +153,15 @@ config_scan_commands(const struct scope *scope, void *object, const char *value,
 }
 
 bool
+config_head_commands(const struct scope *scope, void *object, const char *value,
+                     struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config *config = object;
+    return parse_list(&config->head_commands, value, err);
+}
+
+bool
 config_check_readers(const struct varve_config *config, struct varve_error *err)
 {
     if (config->recall != VARVE_CONFIG_RECALL_BLOCK ||

@@ -213,6 +213,7 @@ static const struct field archive_fields[] = {
     {"scan_users", false, config_scan_users},
     {"scan_groups", false, config_scan_groups},
     {"scan_commands", false, config_scan_commands},
+    {"head_commands", false, config_head_commands},
 };
 
 /* --- [tier ssd] and [tier hdd] --- */

@@ -78,11 +78,15 @@ bool
 readers_make(const struct varve_config *config, struct varve_reader_rules *ret,
              struct varve_error *err)
 {
+    static const char *const usual[] = {"file"};
+    bool own = config->head_commands.count > 0;
     *ret = (struct varve_reader_rules){
         .mode = mode_of(config->recall),
         .per_user = config->recalls_per_user,
         .scan_commands = (const char *const *)config->scan_commands.words,
         .scan_command_count = config->scan_commands.count,
+        .head_commands = own ? (const char *const *)config->head_commands.words : usual,
+        .head_command_count = own ? config->head_commands.count : 1,
     };
     return resolve("recall_users", &config->recall_users, find_user, &ret->users, err) &&
            resolve("recall_groups", &config->recall_groups, find_group, &ret->groups, err) &&

@@ -58,17 +58,16 @@ in_group(const struct varve_id_list *list, const struct varve_reader *reader)
 }
 
 static bool
-runs_command(const struct varve_reader_rules *rules, const struct varve_reader *reader)
+runs_command(const char *const *names, size_t count, const struct varve_reader *reader)
 {
     VARVE_CLEANUP_BUFFER struct varve_buffer comm = {0};
-    if (rules->scan_command_count == 0)
+    if (count == 0)
         return false;
     look(reader, "comm", &comm);
     const char *text = varve_buffer_string(&comm);
     size_t size = strcspn(text, "\n");
-    for (size_t i = 0; i < rules->scan_command_count; i++) {
-        const char *name = rules->scan_commands[i];
-        if (strlen(name) == size && memcmp(name, text, size) == 0)
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(names[i]) == size && memcmp(names[i], text, size) == 0)
             return true;
     }
     return false;
@@ -78,8 +77,16 @@ bool
 reader_scans(const struct varve_vfs *vfs, const struct varve_reader *reader)
 {
     const struct varve_reader_rules *rules = &vfs->readers;
-    return reader != NULL && (in_list(&rules->scan_users, reader->uid) ||
-                              in_group(&rules->scan_groups, reader) || runs_command(rules, reader));
+    return reader != NULL &&
+           (in_list(&rules->scan_users, reader->uid) || in_group(&rules->scan_groups, reader) ||
+            runs_command(rules->scan_commands, rules->scan_command_count, reader));
+}
+
+bool
+varve_vfs_head_will_do(const struct varve_vfs *vfs, const struct varve_reader *reader)
+{
+    const struct varve_reader_rules *rules = &vfs->readers;
+    return reader->no_wait || runs_command(rules->head_commands, rules->head_command_count, reader);
 }
 
 bool

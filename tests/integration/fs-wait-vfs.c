@@ -276,3 +276,11 @@ varve_vfs_set_notify_port(struct varve_vfs *v, const struct varve_notify_port *p
 {
     notify_port = port == NULL ? (struct varve_notify_port){0} : *port;
 }
+
+bool
+varve_vfs_head_will_do(const struct varve_vfs *v, const struct varve_reader *reader)
+{
+    (void)v;
+    (void)reader;
+    return false;
+}
