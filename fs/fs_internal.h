@@ -206,15 +206,11 @@ fs_handle_of(const struct fuse_file_info *fi)
     return (struct fs_handle *)(uintptr_t)fi->fh;
 }
 
-/* `fi` may be NULL. */
 static inline struct varve_reader
-fs_reader_of(fuse_req_t req, const struct fuse_file_info *fi)
+fs_reader_of(fuse_req_t req)
 {
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    return (struct varve_reader){.uid = ctx->uid,
-                                 .gid = ctx->gid,
-                                 .pid = ctx->pid,
-                                 .no_wait = fi != NULL && (fi->flags & O_NONBLOCK) != 0};
+    return (struct varve_reader){.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid};
 }
 
 /* --- ops.c --- */

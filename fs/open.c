@@ -209,7 +209,7 @@ fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         .req = req,
         .what = "open",
         .attempt = attempt_open,
-        .reader = fs_reader_of(req, fi),
+        .reader = fs_reader_of(req),
         .ino = ino,
         .fi = *fi,
         .slow = (fi->flags & O_DSYNC) != 0,
@@ -244,7 +244,7 @@ fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
         fs_reply_error(req, "create", parent, &err);
         return;
     }
-    const struct varve_reader reader = fs_reader_of(req, fi);
+    const struct varve_reader reader = fs_reader_of(req);
     if (made)
         fi->flags &= ~O_TRUNC; /* it is empty, and its times are in the answer already */
     bool ok = open_handle(mount, &reader, inode.ino, fi, &err);

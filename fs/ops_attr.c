@@ -102,7 +102,7 @@ fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct
         .mount = fs_mount_of(req),
         .req = req,
         .what = "setattr",
-        .reader = fs_reader_of(req, NULL),
+        .reader = fs_reader_of(req),
         .attempt = attempt_setattr,
         .ino = ino,
         .change = change_of(attr, to_set),

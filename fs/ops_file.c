@@ -11,18 +11,29 @@
 /* Descriptors come from the vfs for the length of one request, so that it may change the file
  * behind an open one (a new version, a recall) between two of them. */
 
+/* A descriptor for what was asked for, or for less if the reader's program takes it so: what is
+ * kept of the beginning, and nothing (fd -1) behind that. */
+static bool
+find_bytes(struct fs_job *job, uint64_t *size, int *fd, struct varve_error *err)
+{
+    struct varve_open *open = job->handle->open;
+    *fd = -1;
+    if (varve_open_read(open, job->offset, size, fd, err))
+        return true;
+    if (!job->may_cut || err->kind != VARVE_ERROR_WAIT ||
+        !varve_vfs_head_will_do(job->mount->vfs, &job->reader))
+        return false;
+    *size = job->size;
+    return varve_open_read_some(open, job->offset, size, fd, err) ||
+           (err->kind == VARVE_ERROR_WAIT && job->offset > 0);
+}
+
 static bool
 attempt_read(struct fs_job *job, struct varve_error *err)
 {
     uint64_t size = job->size;
-    int fd = -1;
-    bool ok = varve_open_read(job->handle->open, job->offset, &size, &fd, err);
-    if (!ok && job->may_cut && err->kind == VARVE_ERROR_WAIT &&
-        varve_vfs_head_will_do(job->mount->vfs, &job->reader)) {
-        size = job->size;
-        ok = varve_open_read_some(job->handle->open, job->offset, &size, &fd, err);
-    }
-    if (!ok) {
+    int fd;
+    if (!find_bytes(job, &size, &fd, err)) {
         job->need.ino = job->ino;
         job->need.offset = job->offset;
         job->need.size = job->size;
@@ -46,16 +57,15 @@ attempt_read(struct fs_job *job, struct varve_error *err)
     return true;
 }
 
-/* A read that looks at the beginning of a file, by a buffer larger than what is kept of it, gets
- * just that and no recall, if its program is known to take it so; other reads are as full as on any
- * disk, as too many programs rely on it.
+/* Who looks at the beginning of a file, by a buffer larger than what is kept of it, gets just that
+ * and no recall, if his program is known to take it so; other reads are as full as on any disk, as
+ * too many programs rely on it. The kernel cuts large reads in pieces, so any offset may be meant.
  * The kernel tells the owner of a direct read(2). Pages that it fills for a mapping have none, and
  * there a short answer would mean the end of the file. */
 static bool
-may_be_short(const struct fuse_file_info *fi, off_t offset)
+may_be_short(const struct fuse_file_info *fi)
 {
-    return fs_handle_of(fi)->direct && fi->lock_owner != 0 &&
-           (offset == 0 || (fi->flags & O_NONBLOCK) != 0);
+    return fs_handle_of(fi)->direct && fi->lock_owner != 0;
 }
 
 void
@@ -65,8 +75,8 @@ fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_f
         .mount = fs_mount_of(req),
         .req = req,
         .what = "read",
-        .reader = fs_reader_of(req, fi),
-        .may_cut = may_be_short(fi, offset),
+        .reader = fs_reader_of(req),
+        .may_cut = may_be_short(fi),
         .attempt = attempt_read,
         .handle = fs_handle_of(fi),
         .ino = ino,
@@ -139,7 +149,7 @@ fs_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *incoming, off_t
         .mount = fs_mount_of(req),
         .req = req,
         .what = "write",
-        .reader = fs_reader_of(req, fi),
+        .reader = fs_reader_of(req),
         .attempt = attempt_write,
         .handle = fs_handle_of(fi),
         .ino = ino,
@@ -217,7 +227,7 @@ fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t lengt
         .mount = fs_mount_of(req),
         .req = req,
         .what = "fallocate",
-        .reader = fs_reader_of(req, fi),
+        .reader = fs_reader_of(req),
         .attempt = attempt_fallocate,
         .handle = fs_handle_of(fi),
         .ino = ino,
@@ -344,7 +354,7 @@ fs_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_in, struct fu
         .mount = fs_mount_of(req),
         .req = req,
         .what = "copy_file_range",
-        .reader = fs_reader_of(req, fi_in),
+        .reader = fs_reader_of(req),
         .attempt = attempt_copy,
         .handle = fs_handle_of(fi_in),
         .ino = ino_in,

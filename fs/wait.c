@@ -206,7 +206,7 @@ fs_run(struct fs_job *job)
 {
     struct varve_error err = {0};
     if (job->reader.pid == 0) /* else the caller knows more of him */
-        job->reader = fs_reader_of(job->req, NULL);
+        job->reader = fs_reader_of(job->req);
     job->uring = fs_over_uring(job->req);
     bool slow = job->slow;
     if (!slow) {

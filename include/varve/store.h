@@ -59,6 +59,10 @@ VARVE_MUST_CHECK bool varve_store_remove(const struct varve_store *store,
  * fsync for each of many files. */
 VARVE_MUST_CHECK bool
 varve_store_sync_all(const struct varve_store *store, struct varve_error *err);
+/* Makes the bytes of a backing file durable. */
+VARVE_MUST_CHECK bool
+varve_store_sync_file(const struct varve_store *store, const struct varve_place *place,
+                      struct varve_error *err);
 /* Makes names durable that were created in the directory of `place`. */
 VARVE_MUST_CHECK bool
 varve_store_sync_name(const struct varve_store *store, const struct varve_place *place,

@@ -79,8 +79,7 @@ varve_vfs_set_atime(struct varve_vfs *vfs, enum varve_atime files, enum varve_at
 /* Who reads: for limits and for the rules above. */
 struct varve_reader {
     uint32_t uid, gid;
-    int32_t pid;  /* of the thread; 0: not known */
-    bool no_wait; /* O_NONBLOCK: EAGAIN instead of waiting */
+    int32_t pid; /* of the thread; 0: not known */
 };
 
 /* Who calls: owner of what is made. The umask counts where the directory has no default ACL. */

@@ -16,15 +16,15 @@
 
 #include <varve/catalog.h>
 
-/* Rows kept, about 250 bytes each. */
+/* Rows kept, about 250 bytes each, beside those not written yet. */
 #define PENDING_ROWS_MAX 32768u
 /* Rows not written yet; with more the committer need not wait for its second, with twice as many
  * whoever changes one writes some. */
-#define PENDING_DIRTY_SOON 8192u
+#define PENDING_DIRTY_SOON 49152u
 #define PENDING_STEP 256u
 /* Rows that a unit may touch before it takes a savepoint. */
 #define PENDING_NOTES_MAX 2048u
-#define PENDING_BUCKETS 16384u /* a power of two */
+#define PENDING_BUCKETS 65536u /* a power of two */
 
 enum pending_kind { PENDING_INODE, PENDING_DENTRY, PENDING_CONTENT };
 

@@ -109,10 +109,11 @@ varve_store_mark_origin(const struct varve_store *store, const struct varve_plac
                         const char *json)
 {
     struct varve_error unused;
-    VARVE_CLEANUP_FD int fd = -1;
-    if (!varve_store_open_file(store, place, O_RDONLY, &fd, &unused))
+    int fd;
+    if (!store_guest_enters(store, place, &fd, &unused))
         return; /* the mark is a convenience for the day the catalog is lost */
     (void)fsetxattr(fd, STORE_ORIGIN, json, strlen(json), 0);
+    store_guest_leaves(store, place, fd);
 }
 
 bool

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <varve/file.h>
 
 #define PROBE_NAME ".lease"
 
@@ -60,13 +61,22 @@ varve_store_may_pass(const struct varve_store *store, const struct varve_place *
     return store_path_of(store, place, &path, &unused) && atomic_load(&path->may_pass);
 }
 
-void
-varve_store_never_pass(const struct varve_store *store, const struct varve_place *place)
+static struct store_path *
+mutable_path(const struct varve_store *store, const struct varve_place *place)
 {
     for (size_t i = 0; i < store->count; i++) {
         if (store->paths[i].path_id == place->path_id && store->paths[i].tier == place->tier)
-            atomic_store(&store->paths[i].may_pass, false);
+            return &store->paths[i];
     }
+    return NULL;
+}
+
+void
+varve_store_never_pass(const struct varve_store *store, const struct varve_place *place)
+{
+    struct store_path *path = mutable_path(store, place);
+    if (path != NULL)
+        atomic_store(&path->may_pass, false);
 }
 
 bool
@@ -75,6 +85,41 @@ varve_store_passes(const struct varve_store *store)
     for (size_t i = 0; i < store->count; i++) {
         if (atomic_load(&store->paths[i].may_pass))
             return true;
+    }
+    return false;
+}
+
+bool
+store_guest_enters(const struct varve_store *store, const struct varve_place *place, int *ret_fd,
+                   struct varve_error *err)
+{
+    struct store_path *path = mutable_path(store, place);
+    if (path != NULL)
+        atomic_fetch_add(&path->guests, 1);
+    if (varve_store_open_file(store, place, O_RDONLY, ret_fd, err))
+        return true;
+    if (path != NULL)
+        atomic_fetch_sub(&path->guests, 1);
+    return false;
+}
+
+void
+store_guest_leaves(const struct varve_store *store, const struct varve_place *place, int fd)
+{
+    (void)close(fd); /* opened for reading: nothing to lose */
+    atomic_fetch_sub(&mutable_path(store, place)->guests, 1);
+}
+
+/* The kernel gives its backing files back a moment after it has told us of the last close, and
+ * guests of ours leave soon: the first refusal is not to be believed. */
+static bool
+stays_in_use(const struct store_path *path, int fd)
+{
+    enum { LOOKS = 5, GUEST_LOOKS = 200 };
+    for (unsigned look = 0; has_other_users(fd); look++) {
+        if (look >= (atomic_load(&path->guests) > 0 ? GUEST_LOOKS : LOOKS))
+            return true;
+        (void)usleep(1000);
     }
     return false;
 }
@@ -89,5 +134,17 @@ varve_store_in_use(const struct varve_store *store, const struct varve_place *pl
         return false; /* then no file of this path was ever passed */
     if (fd < 0 && !varve_store_open_file(store, place, O_RDWR, &own_fd, &unused))
         return false; /* gone: whoever looks at the file itself will say so */
-    return has_other_users(fd >= 0 ? fd : own_fd);
+    return stays_in_use(path, fd >= 0 ? fd : own_fd);
+}
+
+bool
+varve_store_sync_file(const struct varve_store *store, const struct varve_place *place,
+                      struct varve_error *err)
+{
+    int fd;
+    if (!store_guest_enters(store, place, &fd, err))
+        return false;
+    bool ok = varve_file_sync(fd, "backing file", err);
+    store_guest_leaves(store, place, fd);
+    return ok;
 }

@@ -26,6 +26,7 @@ struct store_path {
     ino_t inode;
     bool leases;          /* tell who else uses a file: lease.c */
     atomic_bool may_pass; /* leases do, and the kernel has not refused a file of it */
+    atomic_uint guests;   /* descriptors of ours that are open for a moment, beside the vfs's own */
 };
 
 struct varve_store {
@@ -34,6 +35,11 @@ struct varve_store {
 };
 
 /* --- lease.c --- */
+/* Opens a file for a moment: varve_store_in_use() waits until store_guest_leaves(). */
+VARVE_MUST_CHECK bool
+store_guest_enters(const struct varve_store *store, const struct varve_place *place, int *ret_fd,
+                   struct varve_error *err);
+void store_guest_leaves(const struct varve_store *store, const struct varve_place *place, int fd);
 bool store_probe_leases(const struct store_path *path);
 
 /* --- store.c --- */

@@ -222,8 +222,10 @@ crash_sweep(struct varve_vfs *vfs)
         for (size_t i = 0; i < count; i++) {
             struct varve_inode inode = {.ino = rows[i].ino};
             after = rows[i].id;
-            if (rows[i].current && rows[i].phase == VARVE_PHASE_LIVE && rows[i].place.file != 0)
+            if (rows[i].current && rows[i].phase == VARVE_PHASE_LIVE && rows[i].place.file != 0) {
                 crash_catch_up(vfs, &inode);
+                origin_mark_missing(vfs, &rows[i]);
+            }
         }
     }
     atomic_store(&vfs->unclean, false);

@@ -113,11 +113,9 @@ look_at_open(struct varve_vfs *vfs, struct wet *wet)
 static bool
 sync_one(struct varve_vfs *vfs, const struct wet *wet, struct varve_error *err)
 {
-    VARVE_CLEANUP_FD int fd = -1;
-    if (!varve_store_open_file(vfs->store, &wet->row.place, O_RDONLY, &fd, err))
+    if (!varve_store_sync_file(vfs->store, &wet->row.place, err))
         return err->kind == VARVE_ERROR_NOT_FOUND; /* deleted or moved meanwhile */
-    return varve_file_sync(fd, "backing file", err) &&
-           (!wet->row.unsynced || wet->row.synced_bytes > 0 ||
+    return (!wet->row.unsynced || wet->row.synced_bytes > 0 ||
             varve_store_sync_name(vfs->store, &wet->row.place, err));
 }
 

@@ -3,6 +3,7 @@
 #include "vfs_internal.h"
 
 #include <inttypes.h>
+#include <string.h>
 #include <varve/text.h>
 
 /* What JSON must not have inside a string is escaped. */
@@ -34,8 +35,10 @@ append_path(struct varve_buffer *json, const char *path)
     varve_buffer_text(json, "\"");
 }
 
-/* Marks are written by the reaper, within a second or two: the last close of a file need not wait
- * for them, and a file that is gone by then needs none. */
+/* Marks are written by the reaper half a minute after the last close: who closes a file does not
+ * wait for them (on ext4 a mark takes a block of its own), and a file that is gone or written again
+ * by then needs none. */
+#define MARK_AFTER_NS (30 * VARVE_NS_PER_SECOND)
 #define MARKS_MAX 65536u
 
 void
@@ -52,21 +55,43 @@ vfs_mark_origin(struct varve_vfs *vfs, uint64_t ino, uint32_t version, struct va
             vfs->marks = grown;
             vfs->mark_capacity = capacity;
         }
-        vfs->marks[vfs->mark_count++] = (struct origin_mark){ino, version, place};
+        vfs->marks[vfs->mark_count++] = (struct origin_mark){
+            ino, version, place, varve_clock_monotonic(varve_clock_system()) + MARK_AFTER_NS};
         full = vfs->mark_count >= MARKS_MAX;
     }
     if (full)
-        origin_write_marks(vfs);
+        origin_write_marks(vfs, true);
+}
+
+/* The first ones are due first. */
+static size_t
+count_due(const struct varve_vfs *vfs)
+{
+    int64_t now_ns = varve_clock_monotonic(varve_clock_system());
+    size_t count = 0;
+    while (count < vfs->mark_count && vfs->marks[count].due_ns <= now_ns)
+        count++;
+    return count;
 }
 
 static size_t
-take_marks(struct varve_vfs *vfs, struct origin_mark **ret)
+take_marks(struct varve_vfs *vfs, bool all, struct origin_mark **ret)
 {
     VARVE_LOCKED(&vfs->mark_lock);
-    size_t count = vfs->mark_count;
-    *ret = VARVE_TAKE(vfs->marks);
-    vfs->mark_count = 0;
-    vfs->mark_capacity = 0;
+    size_t count = all ? vfs->mark_count : count_due(vfs);
+    if (count == 0)
+        return 0;
+    size_t bytes = count * sizeof **ret;
+    *ret = malloc(bytes);
+    if (*ret == NULL)
+        return 0; /* another time */
+    memcpy(*ret, vfs->marks, bytes);
+    vfs->mark_count -= count;
+    memmove(vfs->marks, vfs->marks + count, vfs->mark_count * sizeof **ret);
+    if (vfs->mark_count == 0) {
+        free(VARVE_TAKE(vfs->marks));
+        vfs->mark_capacity = 0;
+    }
     return count;
 }
 
@@ -90,6 +115,16 @@ find_dir(struct varve_vfs *vfs, uint64_t ino, struct last_dir *dir)
     return true;
 }
 
+/* Is the file still that version of that inode? */
+static bool
+holds(struct varve_vfs *vfs, const struct origin_mark *mark, struct varve_content_id id)
+{
+    struct varve_content content;
+    struct varve_error unused;
+    return id.value != 0 && varve_catalog_content_get(vfs->catalog, id, &content, &unused) &&
+           content.place.file == mark->place.file && content.version == mark->version;
+}
+
 static void
 write_mark(struct varve_vfs *vfs, const struct origin_mark *mark, struct last_dir *dir)
 {
@@ -99,7 +134,7 @@ write_mark(struct varve_vfs *vfs, const struct origin_mark *mark, struct last_di
     size_t names = 0;
     struct varve_error unused;
     if (!varve_catalog_names(vfs->catalog, mark->ino, 0, &name, 1, &names, &unused) || names == 0 ||
-        !find_dir(vfs, name.parent, dir))
+        !holds(vfs, mark, name.inode.content) || !find_dir(vfs, name.parent, dir))
         return;
     varve_buffer_append(&path, dir->path.data, dir->path.size);
     if (path.size > 1)
@@ -119,12 +154,21 @@ write_mark(struct varve_vfs *vfs, const struct origin_mark *mark, struct last_di
 }
 
 void
-origin_write_marks(struct varve_vfs *vfs)
+origin_write_marks(struct varve_vfs *vfs, bool all)
 {
     VARVE_CLEANUP_FREE struct origin_mark *marks = NULL;
     struct last_dir dir = {0};
-    size_t count = take_marks(vfs, &marks);
+    size_t count = take_marks(vfs, all, &marks);
     for (size_t i = 0; i < count; i++)
         write_mark(vfs, &marks[i], &dir);
     varve_buffer_done(&dir.path);
+}
+
+void
+origin_mark_missing(struct varve_vfs *vfs, const struct varve_content *content)
+{
+    VARVE_CLEANUP_BUFFER struct varve_buffer mark = {0};
+    struct varve_error missing;
+    if (!varve_store_origin(vfs->store, &content->place, &mark, &missing))
+        vfs_mark_origin(vfs, content->ino, content->version, content->place);
 }

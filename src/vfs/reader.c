@@ -86,7 +86,7 @@ bool
 varve_vfs_head_will_do(const struct varve_vfs *vfs, const struct varve_reader *reader)
 {
     const struct varve_reader_rules *rules = &vfs->readers;
-    return reader->no_wait || runs_command(rules->head_commands, rules->head_command_count, reader);
+    return runs_command(rules->head_commands, rules->head_command_count, reader);
 }
 
 bool
@@ -96,9 +96,6 @@ reader_may_wait(const struct varve_vfs *vfs, const struct varve_reader *reader,
     const struct varve_reader_rules *rules = &vfs->readers;
     if (reader == NULL)
         return true;
-    if (reader->no_wait)
-        return varve_error_set(err, VARVE_ERROR_NOT_READY, EAGAIN,
-                               "on discs only, and the reader does not want to wait");
     if (rules->mode == VARVE_RECALL_BLOCK || reader->uid == 0 ||
         in_list(&rules->users, reader->uid) || in_group(&rules->groups, reader))
         return true;

@@ -43,10 +43,9 @@ take_list(struct varve_vfs *vfs, struct varve_place **ret)
     return count;
 }
 
-bool
-varve_vfs_reap(struct varve_vfs *vfs, struct varve_error *err)
+static bool
+remove_doomed(struct varve_vfs *vfs, struct varve_error *err)
 {
-    origin_write_marks(vfs);
     VARVE_LOCKED(&vfs->reaping);
     VARVE_CLEANUP_FREE struct varve_place *places = NULL;
     size_t count = take_list(vfs, &places);
@@ -68,6 +67,13 @@ varve_vfs_reap(struct varve_vfs *vfs, struct varve_error *err)
         ok = false;
     }
     return ok;
+}
+
+bool
+varve_vfs_reap(struct varve_vfs *vfs, struct varve_error *err)
+{
+    origin_write_marks(vfs, true);
+    return remove_doomed(vfs, err);
 }
 
 /* Waits a second, or less when many wait. False when it is time to stop. */
@@ -92,7 +98,8 @@ run_reaper(void *context)
     struct varve_error unused; /* tried again a second later; the engine's reap tells */
     crash_sweep(vfs);
     while (wait_for_work(vfs)) {
-        VARVE_IGNORE(varve_vfs_reap(vfs, &unused));
+        VARVE_IGNORE(remove_doomed(vfs, &unused));
+        origin_write_marks(vfs, false);
         pass_sweep(vfs, false);
     }
     return NULL;

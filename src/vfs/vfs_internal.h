@@ -128,6 +128,7 @@ struct origin_mark {
     uint64_t ino;
     uint32_t version;
     struct varve_place place;
+    int64_t due_ns; /* monotonic */
 };
 
 struct varve_vfs {
@@ -323,8 +324,10 @@ void flush_stop(struct varve_vfs *vfs);
 /* Inode, version, owner and path shall be written into the backing file's xattr. */
 void
 vfs_mark_origin(struct varve_vfs *vfs, uint64_t ino, uint32_t version, struct varve_place place);
-/* Writes what is to be written. No locks held. */
-void origin_write_marks(struct varve_vfs *vfs);
+/* Writes what is due, or all. No locks held. */
+void origin_write_marks(struct varve_vfs *vfs, bool all);
+/* After a crash: a file that was closed just before it may have got none. */
+void origin_mark_missing(struct varve_vfs *vfs, const struct varve_content *content);
 
 /* Takes setuid, setgid and so on from the rows alone: `change` sets no size and no mtime. */
 VARVE_MUST_CHECK bool

@@ -123,19 +123,6 @@ END
 }
 ok "open and read of a head take less than 2 ms (median of 100)" still fast_heads
 fast_heads | sed 's/^/# /'
-no_wait() { # beyond the head
-    python3 - "$mnt/movie/film" <<'END'
-import errno, os, sys
-fd = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
-assert len(os.pread(fd, 1 << 20, 0)) == 262144
-try:
-    os.pread(fd, 4096, 1 << 20)
-except OSError as err:
-    sys.exit(err.errno != errno.EAGAIN)
-sys.exit(1)
-END
-}
-ok "O_NONBLOCK: the head, then EAGAIN, and no disc moves" still no_wait
 ok "all is migrated still" state_is migrated "$mnt/movie/film"
 
 # --- estimates ---

@@ -110,9 +110,8 @@ test_who_may_recall(void **state)
     static const uint32_t groups[] = {50};
     struct varve_content content;
     uint64_t ino = migrated_file(f, &content);
-    const struct varve_reader listed = {1001, 1, 0, false}, in_group = {5, 50, 0, false},
-                              root = {0, 0, 0, false}, stranger = {5, 5, 0, false},
-                              hasty = {0, 0, 0, true};
+    const struct varve_reader listed = {1001, 1, 0}, in_group = {5, 50, 0}, root = {0, 0, 0},
+                              stranger = {5, 5, 0};
     f->readers = (struct varve_reader_rules){
         .mode = VARVE_RECALL_AGAIN, .users = {users, 2}, .groups = {groups, 1}};
     fixture_close(f);
@@ -124,7 +123,6 @@ test_who_may_recall(void **state)
     assert_true(may_wait(f, ino, &root));
     assert_int_equal(port.asked, 4);
     FAILS(may_wait(f, ino, &stranger), EAGAIN);
-    FAILS(may_wait(f, ino, &hasty), EAGAIN);
     f->readers.mode = VARVE_RECALL_DENY;
     fixture_close(f);
     assert_true(fixture_open(f));
@@ -158,8 +156,8 @@ test_who_scans_heats_nothing(void **state)
     static const uint32_t users[] = {1000};
     static const uint32_t groups[] = {50};
     static const char *const commands[] = {"some-indexer", "vfs_readers"}; /* the second are we */
-    const struct varve_reader listed = {1000, 1, 0, false}, in_group = {5, 50, 0, false},
-                              other = {5, 5, 0, false}, command = {5, 5, getpid(), false};
+    const struct varve_reader listed = {1000, 1, 0}, in_group = {5, 50, 0}, other = {5, 5, 0},
+                              command = {5, 5, getpid()};
     uint64_t ino = make_file(f, ROOT, "file");
     put_text(f, ino, TEXT);
     f->readers = (struct varve_reader_rules){.scan_users = {users, 1},
