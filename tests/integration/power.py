@@ -329,7 +329,8 @@ class Campaign:
             return
         self.failed.append(name)
         for complaint in complaints:
-            print(f"# {name} ({loss}, seed {self.seed}): {complaint}"[:1500])
+            words = " | ".join(complaint.split("\n"))
+            print(f"# {name} ({loss}, seed {self.seed}): {words}"[:1500])
         if self.options.keep and not self.options.plain and len(self.failed) < 4:
             shutil.copytree(self.path("disk", "kept"), os.path.join(self.options.keep, f"{self.seed}-{name}"),
                             symlinks=True, dirs_exist_ok=True,
