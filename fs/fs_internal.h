@@ -307,6 +307,9 @@ VARVE_MUST_CHECK bool fs_work_push(struct fs_job *job, struct varve_error *err);
 void fs_work_finish(struct varve_mount *mount);
 
 /* --- wait.c --- */
+/* The kernel has cut the connection, and libfuse frees its rings: the memory of a request that came
+ * through one is gone or about to be, and nobody is there to be answered. */
+bool fs_job_is_gone(const struct fs_job *job);
 VARVE_MUST_CHECK bool fs_waits_start(struct varve_mount *mount, struct varve_error *err);
 /* Attempts `job`, answers it, lets it wait for its content, or leaves it to a worker: this thread
  * is not held up. */

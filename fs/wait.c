@@ -25,6 +25,15 @@ struct fs_wait {
     struct fs_wait *next_event;
 };
 
+bool
+fs_job_is_gone(const struct fs_job *job)
+{
+    if (!job->uring)
+        return false;
+    VARVE_LOCKED(&job->mount->lock);
+    return job->mount->served || fuse_session_exited(job->mount->session) != 0;
+}
+
 /* Lock held. */
 static void
 queue_event(struct fs_wait *wait)
@@ -262,15 +271,6 @@ redo(struct fs_wait *wait)
     ask(wait);
 }
 
-/* The kernel has cut the connection and libfuse has freed its rings: the memory of a request that
- * came through one is gone, and nobody is there to be answered. */
-static bool
-request_is_gone(const struct fs_wait *wait)
-{
-    VARVE_LOCKED(&wait->job.mount->lock);
-    return wait->job.uring && wait->job.mount->served;
-}
-
 static void
 handle_event(struct fs_wait *wait, bool ready, bool interrupted)
 {
@@ -282,7 +282,7 @@ handle_event(struct fs_wait *wait, bool ready, bool interrupted)
             queue_event(wait);
         return;
     }
-    if (request_is_gone(wait)) {
+    if (fs_job_is_gone(&wait->job)) {
         fs_job_done(&wait->job);
         leave_and_free(wait);
         return;

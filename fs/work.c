@@ -17,7 +17,9 @@ do_work(struct fs_work *work)
 {
     struct fs_job *job = &work->job;
     struct varve_error err = {0};
-    if (!job->attempt(job, &err))
+    if (fs_job_is_gone(job)) /* nothing of it was acknowledged */
+        fs_job_done(job);
+    else if (!job->attempt(job, &err))
         fs_job_failed(job, &err); /* waits for a disc, or is answered */
     else
         fs_job_done(job);
