@@ -194,6 +194,9 @@ varve_catalog_content_update(struct varve_catalog *catalog, const struct varve_c
 VARVE_MUST_CHECK bool
 varve_catalog_content_synced(struct varve_catalog *catalog, const struct varve_content *content,
                              struct varve_error *err);
+/* Contents that are made from now on have this id or a greater one; those of earlier runs have not.
+ */
+struct varve_content_id varve_catalog_content_next(struct varve_catalog *catalog);
 /* With its pieces and requests. */
 VARVE_MUST_CHECK bool
 varve_catalog_content_delete(struct varve_catalog *catalog, struct varve_content_id id,

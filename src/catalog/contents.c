@@ -169,6 +169,13 @@ varve_catalog_content_insert(struct varve_catalog *catalog, const struct varve_c
     return true;
 }
 
+struct varve_content_id
+varve_catalog_content_next(struct varve_catalog *catalog)
+{
+    VARVE_LOCKED(&catalog->lock);
+    return (struct varve_content_id){catalog->numbers[NUMBER_CONTENT].next};
+}
+
 bool
 varve_catalog_content_update(struct varve_catalog *catalog, const struct varve_content *content,
                              struct varve_error *err)

@@ -168,7 +168,10 @@ static bool
 catch_up_rows(struct varve_vfs *vfs, uint64_t ino, struct varve_inode *ret, struct varve_error *err)
 {
     struct varve_content content;
+    /* What this run made is not to be judged by what a crash before it left: bytes that were
+     * written a moment ago are not durable yet, and still right. */
     if (!varve_catalog_inode_get(vfs->catalog, ino, ret, err) || ret->content.value == 0 ||
+        ret->content.value >= vfs->first_own_content ||
         !varve_catalog_content_get(vfs->catalog, ret->content, &content, err) ||
         content.phase != VARVE_PHASE_LIVE || content.place.file == 0)
         return false;

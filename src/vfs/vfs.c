@@ -50,6 +50,7 @@ mark_open(struct varve_vfs *vfs, struct varve_error *err)
     VARVE_CLEANUP_FREE char *value = NULL;
     boot_id(&boot);
     judge_last_run(vfs, &boot);
+    vfs->first_own_content = varve_catalog_content_next(vfs->catalog).value;
     if (asprintf(&value, "%s %s", vfs->power_lost ? "lost" : "open", varve_buffer_string(&boot)) <
         0)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "new vfs");

@@ -164,6 +164,33 @@ test_tails_without_bytes_are_cut(void **state)
     }
 }
 
+/* While files of the last run are still looked at, new ones are written, and have zeros in them. */
+static void
+test_files_made_since_are_let_alone(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t bytes[8 * SECTOR] = {'a'};
+    char name[16];
+    for (unsigned i = 0; i < 400; i++) {
+        (void)snprintf(name, sizeof name, "old%u", i);
+        write_closed(f, make_file(f, ROOT, name), 'o', SECTOR, 0);
+    }
+    stop(f);
+    start_after_power_cut(f);
+    for (unsigned i = 0; i < 20; i++) {
+        struct varve_inode inode;
+        (void)snprintf(name, sizeof name, "new%u", i);
+        uint64_t ino = make_file(f, ROOT, name);
+        struct varve_open *open = open_file(f, ino, O_WRONLY);
+        write_open(f, open, 0, bytes, sizeof bytes);
+        OK(varve_vfs_lookup(f->vfs, ROOT, name, &inode, &f->err));
+        assert_int_equal(inode.size, sizeof bytes);
+        varve_open_close(open);
+        expect_bytes(f, ino, (const char *)bytes, sizeof bytes);
+    }
+    assert_int_equal(losses(f).files_cut, 0);
+}
+
 static void
 test_after_a_mere_kill_the_file_is_believed(void **state)
 {
@@ -270,23 +297,17 @@ test_an_orderly_end_leaves_nothing_to_doubt(void **state)
 int
 main(void)
 {
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_what_never_reached_the_disk_is_empty, fixture_setup,
-                                        fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_a_durable_file_that_is_missing_is_an_error,
-                                        fixture_setup, fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_tails_without_bytes_are_cut, fixture_setup,
-                                        fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_after_a_mere_kill_the_file_is_believed, fixture_setup,
-                                        fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_unsynced_bytes_are_durable_soon, fixture_setup,
-                                        fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_a_cut_takes_back_what_was_durable, fixture_setup,
-                                        fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_a_collapsed_range_takes_back_what_was_durable,
-                                        fixture_setup, fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_an_orderly_end_leaves_nothing_to_doubt, fixture_setup,
-                                        fixture_teardown),
+        T(test_what_never_reached_the_disk_is_empty),
+        T(test_a_durable_file_that_is_missing_is_an_error),
+        T(test_tails_without_bytes_are_cut),
+        T(test_files_made_since_are_let_alone),
+        T(test_after_a_mere_kill_the_file_is_believed),
+        T(test_unsynced_bytes_are_durable_soon),
+        T(test_a_cut_takes_back_what_was_durable),
+        T(test_a_collapsed_range_takes_back_what_was_durable),
+        T(test_an_orderly_end_leaves_nothing_to_doubt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
