@@ -153,7 +153,7 @@ struct varve_vfs {
     uint8_t *checked; /* after a crash: one bit per inode whose size was compared; NULL: no need */
     size_t checked_bytes;
     atomic_bool unclean;
-    uint64_t first_own_content; /* contents from this id on were made in this run */
+    uint64_t first_own_content;     /* contents from this id on were made in this run */
     bool power_lost;                /* unsynced bytes may be gone: set before any thread runs */
     struct varve_vfs_losses losses; /* under table_lock */
 
