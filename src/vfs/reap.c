@@ -22,16 +22,6 @@ push(struct varve_vfs *vfs, struct varve_place place)
     return vfs->doomed_count >= VFS_REAP_MAX;
 }
 
-void
-varve_vfs_remove_later(struct varve_vfs *vfs, struct varve_place place)
-{
-    struct varve_error unused;
-    if (place.tier == VARVE_TIER_NONE || place.file == 0)
-        return;
-    if (push(vfs, place))
-        VARVE_IGNORE(varve_vfs_reap(vfs, &unused)); /* what stays in the list is tried again */
-}
-
 static size_t
 take_list(struct varve_vfs *vfs, struct varve_place **ret)
 {
@@ -67,6 +57,16 @@ remove_doomed(struct varve_vfs *vfs, struct varve_error *err)
         ok = false;
     }
     return ok;
+}
+
+void
+varve_vfs_remove_later(struct varve_vfs *vfs, struct varve_place place)
+{
+    struct varve_error unused;
+    if (place.tier == VARVE_TIER_NONE || place.file == 0)
+        return;
+    if (push(vfs, place))
+        VARVE_IGNORE(remove_doomed(vfs, &unused)); /* what stays in the list is tried again */
 }
 
 bool
