@@ -279,12 +279,13 @@ VARVE_MUST_CHECK bool
 disc_prove(struct drive *drive, const struct varve_uuid *uuid, struct varve_error *err);
 /* The drive, not the disc in it, is the reason. */
 bool is_drive_trouble(const struct varve_error *why);
-/* A drive as a cluster source. */
+/* A drive with a disc as a cluster source. */
 struct drive_source {
     struct varve_cluster_source source;
     struct varve_drive *drive;
 };
-void drive_source_init(struct drive_source *source, struct varve_drive *drive, uint64_t clusters);
+VARVE_MUST_CHECK bool
+drive_source_open(struct drive_source *source, struct varve_drive *drive, struct varve_error *err);
 /* Proves that the disc in the drive is the one of the row (INV-5) and gives its CRCs: from the
  * archive's folder, else (and then kept there) from the disc. malloc'd. */
 VARVE_MUST_CHECK bool

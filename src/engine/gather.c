@@ -122,16 +122,13 @@ survivor_task(struct varve_engine *engine, struct task *task, struct drive *driv
               struct varve_error *err)
 {
     struct survivor *survivor = task->context;
-    struct varve_medium medium;
     struct drive_source source;
     VARVE_CLEANUP(varve_disc_close) struct varve_disc *disc = NULL;
     VARVE_CLEANUP_FREE uint32_t *crcs = NULL;
     uint64_t count;
-    if (!disc_tables(engine, drive, &survivor->disc, &crcs, &count, err) ||
-        !varve_drive_medium(drive_handle(drive), &medium, err))
-        return false;
-    drive_source_init(&source, drive_handle(drive), medium.readable_clusters);
-    return varve_disc_open(&source.source, &disc, err) &&
+    return disc_tables(engine, drive, &survivor->disc, &crcs, &count, err) &&
+           drive_source_open(&source, drive_handle(drive), err) &&
+           varve_disc_open(&source.source, &disc, err) &&
            read_stripes(survivor, drive, varve_disc_map(disc), crcs, count, err);
 }
 

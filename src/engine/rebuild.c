@@ -33,7 +33,6 @@ rebuild_with_disc(struct rebuild *r, const struct member *member, source_fn *use
                   struct varve_error *err)
 {
     size_t index;
-    struct varve_medium medium;
     struct drive_source source;
     if (member->image != NULL)
         return with_image(member, use, context, err);
@@ -41,11 +40,8 @@ rebuild_with_disc(struct rebuild *r, const struct member *member, source_fn *use
         return false;
     struct varve_library *library = r->engine->libraries[index].library;
     struct varve_drive *drive = varve_library_drive(library, 0);
-    if (!varve_library_load(library, &member->barcode, 0, err) ||
-        !varve_drive_medium(drive, &medium, err))
-        return false;
-    drive_source_init(&source, drive, medium.readable_clusters);
-    return use(context, &source.source, err);
+    return varve_library_load(library, &member->barcode, 0, err) &&
+           drive_source_open(&source, drive, err) && use(context, &source.source, err);
 }
 
 /* --- the archive without a catalog --- */

@@ -12,23 +12,24 @@ source_read(void *context, uint64_t cluster, uint8_t ret[VARVE_CLUSTER_BYTES],
     return varve_drive_read(context, cluster, 1, ret, NULL, err);
 }
 
-void
-drive_source_init(struct drive_source *source, struct varve_drive *drive, uint64_t clusters)
+bool
+drive_source_open(struct drive_source *source, struct varve_drive *drive, struct varve_error *err)
 {
+    struct varve_medium medium;
+    if (!varve_drive_medium(drive, &medium, err))
+        return false;
     source->drive = drive;
-    source->source = (struct varve_cluster_source){drive, clusters, source_read};
+    source->source = (struct varve_cluster_source){drive, medium.readable_clusters, source_read};
+    return true;
 }
 
 bool
 disc_prove(struct drive *drive, const struct varve_uuid *uuid, struct varve_error *err)
 {
-    struct varve_medium medium;
     struct drive_source source;
     VARVE_CLEANUP(varve_disc_close) struct varve_disc *disc = NULL;
-    if (!varve_drive_medium(drive_handle(drive), &medium, err))
-        return false;
-    drive_source_init(&source, drive_handle(drive), medium.readable_clusters);
-    if (!varve_disc_open(&source.source, &disc, err))
+    if (!drive_source_open(&source, drive_handle(drive), err) ||
+        !varve_disc_open(&source.source, &disc, err))
         return false;
     const struct varve_disc_identity *identity = varve_disc_identity(disc);
     if (varve_uuid_equal(&identity->disc, uuid))
@@ -80,13 +81,10 @@ static bool
 read_own_crcs(struct drive *drive, uint32_t index, uint32_t **ret, uint64_t *ret_count,
               struct varve_error *err)
 {
-    struct varve_medium medium;
     struct drive_source source;
     VARVE_CLEANUP(varve_disc_close) struct varve_disc *disc = NULL;
-    if (!varve_drive_medium(drive_handle(drive), &medium, err))
-        return false;
-    drive_source_init(&source, drive_handle(drive), medium.readable_clusters);
-    if (!varve_disc_open(&source.source, &disc, err))
+    if (!drive_source_open(&source, drive_handle(drive), err) ||
+        !varve_disc_open(&source.source, &disc, err))
         return false;
     uint64_t count = varve_disc_map(disc)->clusters;
     VARVE_CLEANUP_FREE uint32_t *crcs = calloc((size_t)count + 1, sizeof *crcs);
