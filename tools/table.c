@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <varve/grow.h>
 
 void
 table_init(struct table *table, const char *const *titles)
@@ -44,16 +45,13 @@ table_harmless(const char *text)
 static void
 add_cell(struct table *table, const char *text)
 {
-    if (table->cell_count == table->cell_capacity) {
-        size_t capacity = table->cell_capacity == 0 ? 64 : 2 * table->cell_capacity;
-        char **cells = reallocarray(table->cells, capacity, sizeof *cells);
-        if (cells == NULL) {
-            table->failed = true;
-            return;
-        }
-        table->cells = cells;
-        table->cell_capacity = capacity;
+    char **cells =
+        varve_grow(table->cells, &table->cell_capacity, table->cell_count, sizeof *cells);
+    if (cells == NULL) {
+        table->failed = true;
+        return;
     }
+    table->cells = cells;
     char *safe = table_harmless(text);
     if (safe == NULL)
         table->failed = true;

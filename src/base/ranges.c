@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
+#include <varve/grow.h>
 #include <varve/ranges.h>
 
 void
@@ -32,14 +33,11 @@ make_room(struct varve_ranges *ranges, struct varve_error *err)
     if (ranges->count == VARVE_RANGES_MAX)
         return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "more than %u separate ranges",
                                VARVE_RANGES_MAX);
-    if (ranges->count < ranges->capacity)
-        return true;
-    size_t capacity = ranges->capacity == 0 ? 8 : ranges->capacity * 2;
-    struct varve_range *list = realloc(ranges->list, capacity * sizeof *list);
+    struct varve_range *list =
+        varve_grow(ranges->list, &ranges->capacity, ranges->count, sizeof *list);
     if (list == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "note a range");
     ranges->list = list;
-    ranges->capacity = capacity;
     return true;
 }
 

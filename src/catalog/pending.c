@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <varve/grow.h>
 
 static uint64_t
 hash_of(enum pending_kind kind, uint64_t key, const char *name)
@@ -199,14 +200,11 @@ set_dirty(struct pending *pending, struct pending_row *row, bool dirty)
 static bool
 grow_notes(struct pending *pending)
 {
-    if (pending->note_count < pending->note_capacity)
-        return true;
-    size_t capacity = pending->note_capacity == 0 ? 64 : 2 * pending->note_capacity;
-    struct pending_note *grown = realloc(pending->notes, capacity * sizeof *grown);
-    if (grown == NULL)
+    struct pending_note *notes =
+        varve_grow(pending->notes, &pending->note_capacity, pending->note_count, sizeof *notes);
+    if (notes == NULL)
         return false;
-    pending->notes = grown;
-    pending->note_capacity = capacity;
+    pending->notes = notes;
     return true;
 }
 

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <varve/grow.h>
 
 enum { BATCH_ENTRIES = 1024 };
 
@@ -50,14 +51,11 @@ take(struct recalls *recalls, struct batch *batch)
 static bool
 want(struct batch *batch, uint32_t index, uint64_t cluster, struct varve_error *err)
 {
-    if (batch->want_count == batch->want_capacity) {
-        size_t capacity = batch->want_capacity == 0 ? 1024 : batch->want_capacity * 2;
-        struct gather_want *wants = realloc(batch->wants, capacity * sizeof *wants);
-        if (wants == NULL)
-            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "degraded read");
-        batch->wants = wants;
-        batch->want_capacity = capacity;
-    }
+    struct gather_want *wants =
+        varve_grow(batch->wants, &batch->want_capacity, batch->want_count, sizeof *wants);
+    if (wants == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "degraded read");
+    batch->wants = wants;
     batch->wants[batch->want_count++] = (struct gather_want){index, cluster};
     return true;
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <varve/grow.h>
 
 #define CHUNK_NUMBERS 65536u
 #define LISTED_MAX 2048u /* from here on the bitmap is the smaller */
@@ -52,14 +53,11 @@ find_listed(const struct number_chunk *chunk, uint16_t low)
 static struct number_chunk *
 insert_chunk(struct number_set *set, size_t at, uint64_t key)
 {
-    if (set->count == set->capacity) {
-        size_t capacity = set->capacity == 0 ? 16 : set->capacity * 2;
-        struct number_chunk *chunks = realloc(set->chunks, capacity * sizeof *chunks);
-        if (chunks == NULL)
-            return NULL;
-        set->chunks = chunks;
-        set->capacity = capacity;
-    }
+    struct number_chunk *chunks =
+        varve_grow(set->chunks, &set->capacity, set->count, sizeof *chunks);
+    if (chunks == NULL)
+        return NULL;
+    set->chunks = chunks;
     memmove(&set->chunks[at + 1], &set->chunks[at], (set->count - at) * sizeof *set->chunks);
     set->chunks[at] = (struct number_chunk){.key = key};
     set->count++;

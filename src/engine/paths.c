@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <varve/grow.h>
 
 /* Directories still to be read: a stack, so that depth costs memory and not calls. */
 struct walk {
@@ -15,14 +16,10 @@ struct walk {
 static bool
 push(struct walk *walk, uint64_t ino, struct varve_error *err)
 {
-    if (walk->count == walk->capacity) {
-        size_t capacity = walk->capacity == 0 ? 64 : walk->capacity * 2;
-        uint64_t *inos = realloc(walk->inos, capacity * sizeof *inos);
-        if (inos == NULL)
-            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "walk a tree");
-        walk->inos = inos;
-        walk->capacity = capacity;
-    }
+    uint64_t *inos = varve_grow(walk->inos, &walk->capacity, walk->count, sizeof *inos);
+    if (inos == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "walk a tree");
+    walk->inos = inos;
     walk->inos[walk->count++] = ino;
     return true;
 }

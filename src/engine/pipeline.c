@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <varve/grow.h>
 
 /* --- sealing --- */
 
@@ -17,14 +18,11 @@ struct places {
 static bool
 places_add(struct places *places, struct varve_place place, struct varve_error *err)
 {
-    if (places->count == places->capacity) {
-        size_t capacity = places->capacity == 0 ? 256 : places->capacity * 2;
-        struct varve_place *rows = realloc(places->rows, capacity * sizeof *rows);
-        if (rows == NULL)
-            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "seal a set");
-        places->rows = rows;
-        places->capacity = capacity;
-    }
+    struct varve_place *rows =
+        varve_grow(places->rows, &places->capacity, places->count, sizeof *rows);
+    if (rows == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "seal a set");
+    places->rows = rows;
     places->rows[places->count++] = place;
     return true;
 }
@@ -129,14 +127,11 @@ struct contents {
 static bool
 contents_add(struct contents *contents, struct varve_content_id id, struct varve_error *err)
 {
-    if (contents->count == contents->capacity) {
-        size_t capacity = contents->capacity == 0 ? 256 : contents->capacity * 2;
-        struct varve_content_id *ids = realloc(contents->ids, capacity * sizeof *ids);
-        if (ids == NULL)
-            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "give up a plan");
-        contents->ids = ids;
-        contents->capacity = capacity;
-    }
+    struct varve_content_id *ids =
+        varve_grow(contents->ids, &contents->capacity, contents->count, sizeof *ids);
+    if (ids == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "give up a plan");
+    contents->ids = ids;
     contents->ids[contents->count++] = id;
     return true;
 }

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <varve/grow.h>
 
 struct planning {
     struct varve_engine *engine;
@@ -270,14 +271,10 @@ push_extra(struct planning *p, const struct varve_inode *inode, struct varve_buf
     if (!varve_catalog_path(p->engine->catalog, inode->ino, &path, err) ||
         !cost_extra(p, inode, varve_buffer_string(&path), varve_buffer_string(path_before), err))
         return false;
-    if (p->extra_count == p->extra_capacity) {
-        size_t capacity = p->extra_capacity == 0 ? 256 : p->extra_capacity * 2;
-        uint64_t *extras = realloc(p->extras, capacity * sizeof *extras);
-        if (extras == NULL)
-            return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "plan records");
-        p->extras = extras;
-        p->extra_capacity = capacity;
-    }
+    uint64_t *extras = varve_grow(p->extras, &p->extra_capacity, p->extra_count, sizeof *extras);
+    if (extras == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "plan records");
+    p->extras = extras;
     p->extras[p->extra_count++] = inode->ino;
     varve_buffer_clear(path_before);
     varve_buffer_text(path_before, varve_buffer_string(&path));

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <varve/file.h>
+#include <varve/grow.h>
 
 #define PERIOD_NS (VARVE_NS_PER_SECOND * 7 / 10) /* with the sync itself about a second */
 /* Up to so many files are synced one by one. More: the tiers' filesystems as a whole, which costs
@@ -32,14 +33,10 @@ static bool
 note(struct varve_vfs *vfs, const struct wet *wet)
 {
     VARVE_LOCKED(&vfs->flush_lock);
-    if (vfs->wet_count == vfs->wet_capacity) {
-        size_t capacity = vfs->wet_capacity == 0 ? 256 : vfs->wet_capacity * 2;
-        struct wet *grown = realloc(vfs->wet, capacity * sizeof *grown);
-        if (grown == NULL)
-            return false;
-        vfs->wet = grown;
-        vfs->wet_capacity = capacity;
-    }
+    struct wet *grown = varve_grow(vfs->wet, &vfs->wet_capacity, vfs->wet_count, sizeof *grown);
+    if (grown == NULL)
+        return false;
+    vfs->wet = grown;
     vfs->wet[vfs->wet_count++] = *wet;
     if (vfs->wet_count == 1 || vfs->wet_count == WET_SOON)
         (void)pthread_cond_signal(&vfs->flush_wake); /* cannot fail */

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <varve/grow.h>
 #include <varve/text.h>
 
 /* What JSON must not have inside a string is escaped. */
@@ -47,14 +48,11 @@ vfs_mark_origin(struct varve_vfs *vfs, uint64_t ino, uint32_t version, struct va
     bool full = false;
     {
         VARVE_LOCKED(&vfs->mark_lock);
-        if (vfs->mark_count == vfs->mark_capacity) {
-            size_t capacity = vfs->mark_capacity == 0 ? 256 : vfs->mark_capacity * 2;
-            struct origin_mark *grown = realloc(vfs->marks, capacity * sizeof *grown);
-            if (grown == NULL)
-                return; /* best effort: needed only when the catalog is lost too */
-            vfs->marks = grown;
-            vfs->mark_capacity = capacity;
-        }
+        struct origin_mark *marks =
+            varve_grow(vfs->marks, &vfs->mark_capacity, vfs->mark_count, sizeof *marks);
+        if (marks == NULL)
+            return; /* best effort: needed only when the catalog is lost too */
+        vfs->marks = marks;
         vfs->marks[vfs->mark_count++] = (struct origin_mark){
             ino, version, place, varve_clock_monotonic(varve_clock_system()) + MARK_AFTER_NS};
         full = vfs->mark_count >= MARKS_MAX;

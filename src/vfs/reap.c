@@ -2,20 +2,18 @@
 #include "vfs_internal.h"
 
 #include <time.h>
+#include <varve/grow.h>
 
 /* True if the list is so long that the caller should shorten it. */
 static bool
 push(struct varve_vfs *vfs, struct varve_place place)
 {
     VARVE_LOCKED(&vfs->reap_lock);
-    if (vfs->doomed_count == vfs->doomed_capacity) {
-        size_t capacity = vfs->doomed_capacity == 0 ? 256 : vfs->doomed_capacity * 2;
-        struct varve_place *grown = realloc(vfs->doomed, capacity * sizeof *grown);
-        if (grown == NULL)
-            return false; /* the file stays; `varve check` finds files that no row names */
-        vfs->doomed = grown;
-        vfs->doomed_capacity = capacity;
-    }
+    struct varve_place *doomed =
+        varve_grow(vfs->doomed, &vfs->doomed_capacity, vfs->doomed_count, sizeof *doomed);
+    if (doomed == NULL)
+        return false; /* the file stays; `varve check` finds files that no row names */
+    vfs->doomed = doomed;
     vfs->doomed[vfs->doomed_count++] = place;
     if (vfs->doomed_count == VFS_REAP_SOON)
         (void)pthread_cond_signal(&vfs->reap_wake);
