@@ -8,37 +8,17 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "tap.h"
+
 #define READERS 1000
 
-static unsigned tests, failures;
 static char mountpoint[64];
-
-__attribute__((format(printf, 2, 3))) static bool
-expect(bool ok, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    printf("%s %u - ", ok ? "ok" : "not ok", ++tests);
-    (void)vprintf(format, args);
-    printf("\n");
-    va_end(args);
-    (void)fflush(stdout);
-    failures += !ok;
-    return ok;
-}
-
-static void
-sleep_ms(long ms)
-{
-    (void)nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
-}
 
 static unsigned
 awaits_now(void)
@@ -326,6 +306,5 @@ main(void)
     expect(vfs.opens == 0, "no file is left open");
     expect(rmdir(mountpoint) == 0, "and nothing is left mounted");
     free(readers);
-    printf("1..%u\n", tests);
-    return failures == 0 ? 0 : 1;
+    return tap_end();
 }

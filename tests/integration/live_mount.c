@@ -3,31 +3,15 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 
-static unsigned tests, failures;
 static char root[64], mountpoint[80];
 struct live live;
 static unsigned device_minor;
 static pthread_t server;
-
-__attribute__((format(printf, 2, 3))) bool
-expect(bool ok, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    printf("%s %u - ", ok ? "ok" : "not ok", ++tests);
-    (void)vprintf(format, args);
-    printf("\n");
-    va_end(args);
-    (void)fflush(stdout);
-    failures += !ok;
-    return ok;
-}
 
 /* A thread of ours that waits for our own mount could not end with the process. */
 static void
@@ -61,12 +45,6 @@ at(const char *name)
     turn = !turn;
     (void)snprintf(path[turn], sizeof path[turn], "%s/%s", mountpoint, name);
     return path[turn];
-}
-
-void
-sleep_ms(long ms)
-{
-    (void)nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
 }
 
 int64_t
@@ -241,6 +219,5 @@ live_end(void)
     varve_catalog_close(live.catalog);
     (void)snprintf(command, sizeof command, "rm -rf '%s'", root);
     need(system(command) == 0, "rm"); /* of ours, made above */
-    printf("1..%u\n", tests);
-    return failures == 0 ? 0 : 1;
+    return tap_end();
 }

@@ -8,6 +8,8 @@
 #include <varve/file.h>
 #include <varve/fuse.h>
 
+#include "tap.h"
+
 struct live {
     struct varve_catalog *catalog;
     struct varve_store *store;
@@ -22,11 +24,8 @@ bool live_start(int count, char **words);
 /* Unmounts and removes it, prints the plan; what main() returns. */
 int live_end(void);
 
-/* One TAP line; returns `ok`. */
-__attribute__((format(printf, 2, 3))) bool expect(bool ok, const char *format, ...);
 /* For what must work for the test to go on; tells errno. */
 void need(bool ok, const char *what);
-void sleep_ms(long ms);
 int64_t now_ms(void);
 
 /* The path of a name in the mount; the last two of each thread are valid. */

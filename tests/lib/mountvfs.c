@@ -6,10 +6,11 @@
 #include <varve/fuse.h>
 
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+
+#include "serve_mount.h"
 
 static struct varve_uuid archive = {{0x76, 0x61, 0x72, 0x76, 0x65}}; /* all runs are one archive */
 
@@ -44,33 +45,13 @@ open_store(struct varve_catalog *catalog, const char *ssd, const char *hdd,
     return varve_store_open(paths, 2, &archive, ret, err);
 }
 
-static void *
-wait_for_signal(void *context)
-{
-    sigset_t signals;
-    int number = 0;
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGINT);
-    (void)sigwait(&signals, &number); /* cannot fail for these */
-    varve_mount_stop(context);
-    return NULL;
-}
-
 static bool
 serve(struct varve_vfs *vfs, const struct varve_mount_options *options, struct varve_error *err)
 {
     VARVE_CLEANUP(varve_mount_free) struct varve_mount *mount = NULL;
     if (!varve_mount_new(vfs, options, &mount, err))
         return false;
-    pthread_t waiter;
-    int sys = pthread_create(&waiter, NULL, wait_for_signal, mount);
-    if (sys != 0)
-        return varve_error_system(err, sys, "start a thread");
-    bool ok = varve_mount_serve(mount, err);
-    (void)pthread_kill(waiter, SIGTERM); /* unmounted from outside: it waits still */
-    (void)pthread_join(waiter, NULL);
-    return ok;
+    return serve_mount(mount, err);
 }
 
 static bool
@@ -115,11 +96,7 @@ main(int count, char **arguments)
         options.no_acls = options.no_acls || strcmp(arguments[i], "noacl") == 0;
     }
     (void)umask(022);
-    sigset_t signals; /* blocked in all threads: one of them waits for these */
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGINT);
-    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    serve_block_signals();
     struct varve_error err = {0};
     if (run(&options, &err))
         return 0;

@@ -9,10 +9,11 @@
 #include <varve/virtual.h>
 
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <varve/byteorder.h>
 #include <varve/file.h>
+
+#include "serve_mount.h"
 
 enum { READ_10 = 0x28, READ_12 = 0xA8, MOVE_MEDIUM = 0xA5, SECTORS = 32 };
 
@@ -100,18 +101,6 @@ open_library(void *context, const struct varve_config *config, size_t index,
     return true;
 }
 
-static void *
-wait_for_signal(void *context)
-{
-    sigset_t signals;
-    int number = 0;
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigwait(&signals, &number); /* cannot fail for this */
-    varve_mount_stop(context);
-    return NULL;
-}
-
 static bool
 serve(struct varve_engine *engine, const char *dir, const char *mountpoint, struct varve_error *err)
 {
@@ -121,14 +110,7 @@ serve(struct varve_engine *engine, const char *dir, const char *mountpoint, stru
     if (!varve_mount_new(varve_engine_vfs(engine), &options, &mount, err) ||
         !varve_engine_start(engine, err))
         return false;
-    pthread_t waiter;
-    int sys = pthread_create(&waiter, NULL, wait_for_signal, mount);
-    if (sys != 0)
-        return varve_error_system(err, sys, "start a thread");
-    bool ok = varve_mount_serve(mount, err);
-    (void)pthread_kill(waiter, SIGTERM); /* unmounted from outside: it waits still */
-    (void)pthread_join(waiter, NULL);
-    return ok;
+    return serve_mount(mount, err);
 }
 
 static bool
@@ -156,10 +138,7 @@ int
 main(int count, char **arguments)
 {
     struct varve_error err = {0};
-    sigset_t signals; /* blocked in all threads: one of them waits for it */
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    serve_block_signals();
     if (count != 5) {
         (void)fprintf(stderr, "usage: slowmount ARCHIVE MOUNTPOINT MOVE_MS READ_MS\n");
         return 2;
