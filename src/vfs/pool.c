@@ -23,7 +23,7 @@ struct place_batch {
 
 bool
 pool_take(struct varve_vfs *vfs, enum varve_tier tier, struct varve_place *ret, int *ret_fd,
-          int64_t *ret_made_ns)
+          int64_t *ret_mtime_ns)
 {
     struct file_pool *pool = &vfs->pool;
     if (!pool->started || tier != vfs->first_tier)
@@ -35,7 +35,7 @@ pool_take(struct varve_vfs *vfs, enum varve_tier tier, struct varve_place *ret, 
         pool->count--;
         *ret = pool->files[pool->count].place;
         *ret_fd = pool->files[pool->count].fd;
-        *ret_made_ns = pool->files[pool->count].made_ns;
+        *ret_mtime_ns = pool->files[pool->count].mtime_ns;
     } else if (pool->wanted < POOL_FILES_MAX) {
         pool->wanted = pool->wanted == 0 ? POOL_FIRST : 2 * pool->wanted;
     }
@@ -82,6 +82,19 @@ next_place(struct varve_vfs *vfs, struct place_batch *batch, struct varve_place 
     return true;
 }
 
+/* Having been asked for, Linux since 6.13 gives the first write a time of its own, later than this
+ * one: then the row need not differ from the file. */
+static int64_t
+mtime_of(struct varve_vfs *vfs, int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return INT64_MAX;
+    int64_t mtime_ns = vfs_ns(st.st_mtim);
+    vfs_note_stamp(vfs, mtime_ns);
+    return mtime_ns;
+}
+
 /* A number that a crash gave out again, and whose file is still there, is passed by. */
 static bool
 make_file(struct varve_vfs *vfs, struct place_batch *batch, struct pooled_file *ret)
@@ -91,7 +104,7 @@ make_file(struct varve_vfs *vfs, struct place_batch *batch, struct pooled_file *
         if (!next_place(vfs, batch, &ret->place))
             return false;
         if (varve_store_create(vfs->store, &ret->place, &ret->fd, &failure)) {
-            ret->made_ns = varve_clock_stamp(vfs->clock);
+            ret->mtime_ns = mtime_of(vfs, ret->fd);
             return true;
         }
     }

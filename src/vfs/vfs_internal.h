@@ -111,7 +111,7 @@ struct vnode {
 struct pooled_file {
     struct varve_place place;
     int fd;
-    int64_t made_ns; /* its mtime is not later */
+    int64_t mtime_ns;
 };
 
 struct file_pool {
@@ -439,9 +439,9 @@ int head_fd(struct varve_vfs *vfs, struct vnode *vnode, uint64_t *ret_bytes);
 /* --- pool.c --- */
 VARVE_MUST_CHECK bool pool_start(struct varve_vfs *vfs, struct varve_error *err);
 void pool_stop(struct varve_vfs *vfs);
-/* False: none is ready. The file's mtime is *ret_made_ns or before. */
+/* False: none is ready. */
 bool pool_take(struct varve_vfs *vfs, enum varve_tier tier, struct varve_place *ret, int *ret_fd,
-               int64_t *ret_made_ns);
+               int64_t *ret_mtime_ns);
 
 /* --- reap.c --- */
 VARVE_MUST_CHECK bool reap_start(struct varve_vfs *vfs, struct varve_error *err);

@@ -164,8 +164,8 @@ keep_mtime(int fd, int64_t mtime_ns)
 struct new_file {
     struct varve_place place;
     int fd;
-    bool unsynced;   /* neither its name nor its bytes are durable */
-    int64_t made_ns; /* its mtime is not later */
+    bool unsynced;    /* neither its name nor its bytes are durable */
+    int64_t mtime_ns; /* its mtime is not later */
 };
 
 /* Locked. A LIVE content in `file` with `size` bytes takes the place of the current one. */
@@ -185,7 +185,7 @@ install_version(struct varve_vfs *vfs, struct vnode *vnode, struct new_file file
     bool keep = insert_version(vfs, vnode, &fresh, &unwanted, err);
     if (!varve_catalog_end(vfs->catalog, keep, err))
         return varve_error_wrap(err, "new version of inode %" PRIu64, vnode->ino);
-    if (file.made_ns > fresh.mtime_ns)
+    if (file.mtime_ns > fresh.mtime_ns)
         keep_mtime(file.fd, fresh.mtime_ns);
     vnode->content = fresh;
     vnode_installed(vnode);
@@ -202,8 +202,8 @@ empty_file(struct varve_vfs *vfs, enum varve_tier tier, struct new_file *ret,
            struct varve_error *err)
 {
     ret->unsynced = true;
-    ret->made_ns = INT64_MAX;
-    return pool_take(vfs, tier, &ret->place, &ret->fd, &ret->made_ns) ||
+    ret->mtime_ns = INT64_MAX;
+    return pool_take(vfs, tier, &ret->place, &ret->fd, &ret->mtime_ns) ||
            version_new_file(vfs, tier, 0, &ret->place, &ret->fd, err);
 }
 
@@ -235,7 +235,7 @@ version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error
     row.synced_bytes = 0;
     if (!varve_catalog_content_update(vfs->catalog, &row, err))
         return undo_file(vfs, &file.place, file.fd);
-    if (file.made_ns > inode.mtime_ns)
+    if (file.mtime_ns > inode.mtime_ns)
         keep_mtime(file.fd, inode.mtime_ns);
     vnode->content = row;
     vnode_installed(vnode);
