@@ -34,7 +34,7 @@ is_unready(struct virtual_drive *drive, struct virtual_sense *ret)
         return true;
     }
     if (drive->closing > 0) {
-        ret->ascq = 0x07;
+        ret->ascq = drive->closing_ascq;
         ret->has_progress = true;
         ret->progress = (uint16_t)(65535 / drive->closing);
         drive->closing--;
@@ -49,8 +49,8 @@ quirky(const struct virtual_drive *drive, enum varve_virtual_quirk quirk)
     return virtual_has(&drive->device, quirk);
 }
 
-static bool
-refuse_unready(struct virtual_drive *drive, struct varve_scsi_command *command)
+bool
+virtual_drive_refuse_unready(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
     struct virtual_sense sense;
     if (!is_unready(drive, &sense))
@@ -66,13 +66,16 @@ refuse_unready(struct virtual_drive *drive, struct varve_scsi_command *command)
 bool
 virtual_drive_is_blank(const struct virtual_drive *drive)
 {
-    return !drive->disc.closed && drive->next == 0;
+    return !drive->disc.closed && drive->next == 0 &&
+           drive->disc.media->model != VARVE_MEDIA_OVERWRITE;
 }
 
 /* Sectors that were recorded. */
 uint32_t
 virtual_drive_recorded(const struct virtual_drive *drive)
 {
+    if (drive->disc.media->model == VARVE_MEDIA_OVERWRITE)
+        return virtual_disc_room(&drive->disc);
     return drive->disc.closed ? drive->disc.recorded : drive->next;
 }
 
@@ -149,7 +152,7 @@ inquiry(struct virtual_drive *drive, struct varve_scsi_command *command)
 static void
 execute_on_medium(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
-    if (refuse_unready(drive, command))
+    if (virtual_drive_refuse_unready(drive, command))
         return;
     switch (command->cdb[0]) {
     case 0x25:
@@ -218,6 +221,7 @@ virtual_drive_execute(struct virtual_drive *drive, unsigned nexus,
         execute_on_medium(drive, command);
         return;
     default:
-        virtual_refuse(command, 5, 0x20, 0x00);
+        if (!virtual_media_execute(drive, command))
+            virtual_refuse(command, 5, 0x20, 0x00);
     }
 }

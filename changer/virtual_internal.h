@@ -11,6 +11,7 @@
 #include <varve/library.h>
 #include <varve/virtual.h>
 
+#include "media.h"
 #include "virtual_script.h"
 
 #define VIRTUAL_TRANSPORT 1u
@@ -23,6 +24,8 @@
 #define VIRTUAL_RULES_MAX 256u
 #define VIRTUAL_MARKS_MAX 64u
 #define VIRTUAL_DEFECTS_MAX 64u
+/* Polls that closing and formatting take, so that hosts must wait for it. */
+#define VIRTUAL_CLOSING_COMMANDS 2
 #define VIRTUAL_JSON_MAX (UINT64_C(64) << 20)
 
 /* A disc's line in library.json. */
@@ -43,7 +46,10 @@ struct virtual_defect {
 
 /* discs/<barcode>.json */
 struct virtual_disc {
-    uint32_t capacity; /* sectors */
+    const struct varve_media *media; /* never NULL */
+    uint32_t capacity;               /* sectors, before formatting */
+    bool formatted;
+    uint32_t spares; /* sectors of it that are set aside for defects */
     bool closed;
     uint32_t recorded; /* sectors, once closed */
     enum virtual_trouble trouble;
@@ -80,6 +86,9 @@ struct virtual_drive {
     bool held;                        /* the medium does not come out */
     bool unseen;                      /* the disc lies badly: no medium */
     unsigned becoming_ready, closing; /* commands still answered "not ready" */
+    uint8_t closing_ascq;             /* 04h formatting, 07h closing */
+    bool in_one_go;                   /* mode page 05h: write type 2 */
+    uint32_t reserved;                /* sectors, by RESERVE TRACK */
     unsigned writes;                  /* for long-write */
     struct varve_barcode barcode;
     struct virtual_disc disc;
@@ -111,6 +120,7 @@ struct varve_virtual {
     unsigned slots, drive_count, mail_slots, magazine_slots;
     uint32_t next_number;
     char prefix[16];
+    const struct varve_media *media; /* of blanks to come */
     struct virtual_place *places;
     size_t place_count, place_capacity;
     int32_t *occupant;  /* by virtual_index(): index of places, or -1 */
@@ -245,6 +255,16 @@ void virtual_write_sectors(struct virtual_drive *drive, struct varve_scsi_comman
 /* SYNCHRONIZE CACHE; false: the command was refused. */
 bool virtual_flush(struct virtual_drive *drive, struct varve_scsi_command *command);
 void virtual_close_track_session(struct virtual_drive *drive, struct varve_scsi_command *command);
+/* Refuses a command that needs a usable medium while there is none; true if it did. */
+bool virtual_drive_refuse_unready(struct virtual_drive *drive, struct varve_scsi_command *command);
+/* Formatting, write parameters, speeds (virtual_media.c). Sectors that can hold data: 0 before a
+ * format that the medium needs. */
+uint32_t virtual_disc_room(const struct virtual_disc *disc);
+/* False: not a command of these. */
+bool virtual_media_execute(struct virtual_drive *drive, struct varve_scsi_command *command);
+/* Refuses a WRITE that the kind of medium and the parameters do not allow; true if it did. */
+bool virtual_media_refuse_write(struct virtual_drive *drive, struct varve_scsi_command *command,
+                                uint32_t lba, uint32_t count);
 /* READ ELEMENT STATUS (virtual_status.c) */
 void virtual_read_status(struct varve_virtual *library, struct varve_scsi_command *command);
 /* Forgets what is stale of `count` elements from `first` on: the machine looked. `lock` is held. */

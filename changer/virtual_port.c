@@ -405,6 +405,7 @@ open_port(struct varve_virtual *library, int drive, unsigned first, struct varve
                                drive, library->drive_count);
     port->port.execute = execute;
     port->port.close = close_port;
+    port->port.settle_ms = 20; /* it is never in doubt, and tests have no time */
     port->library = library;
     port->is_drive = drive >= 0;
     port->number = drive >= 0 ? (unsigned)drive : 0;

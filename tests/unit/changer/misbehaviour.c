@@ -17,6 +17,7 @@ struct fixture {
     struct test_answer answer;
     uint8_t data[65536];
 };
+static uint64_t quirks_seen;
 
 static uint32_t
 send(struct fixture *f, struct varve_scsi_port *port, const uint8_t *cdb)
@@ -80,6 +81,7 @@ static void
 quirk(struct fixture *f, enum varve_virtual_quirk which)
 {
     char line[100];
+    quirks_seen |= UINT64_C(1) << which;
     (void)snprintf(line, sizeof line, "quirk %s", varve_virtual_quirk_name(which));
     script(f, line);
 }
@@ -586,6 +588,26 @@ test_address_quirks(void **state)
 }
 
 static void
+test_missing_commands(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t structure[12] = {0xad, 1, 0, 0, 0, 0, 0, 0, 0, 116};
+    load(f);
+    assert_int_equal(send(f, f->drive, structure), 0);
+    assert_memory_equal(f->answer.data + 4, "DI", 2);
+    quirk(f, VARVE_VIRTUAL_NO_DI);
+    assert_int_equal(send(f, f->drive, structure), 0);
+    assert_memory_equal(f->answer.data + 4, "\0\0", 2);
+    assert_int_equal(send(f, f->drive, CDB(0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8)), 0);
+    assert_int_equal(f->answer.data[5], 0x02);
+    quirk(f, VARVE_VIRTUAL_NO_EVENTS);
+    assert_int_equal(send(f, f->drive, CDB(0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8)), 0x052000);
+    assert_int_equal(send(f, f->drive, CDB(0x53, 0, 0, 0, 0, 0, 0, 0, 32)), 0);
+    quirk(f, VARVE_VIRTUAL_NO_RESERVE);
+    assert_int_equal(send(f, f->drive, CDB(0x53, 0, 0, 0, 0, 0, 0, 0, 32)), 0x052000);
+}
+
+static void
 test_deferred(void **state)
 {
     struct fixture *f = *state;
@@ -604,17 +626,41 @@ test_deferred(void **state)
     assert_int_equal(send(f, f->drive, CDB(0x00)), 0);
 }
 
+static void
+test_every_quirk_was_shown(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < VARVE_VIRTUAL_QUIRK_COUNT; i++) {
+        if (!(quirks_seen >> i & 1))
+            fail_msg("quirk %s is not shown",
+                     varve_virtual_quirk_name((enum varve_virtual_quirk)i));
+    }
+}
+
 int
 main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_statuses),       CASE(test_lost_and_dead),      CASE(test_delay),
-        CASE(test_data),           CASE(test_stick_and_misplace), CASE(test_conditions),
-        CASE(test_counts),         CASE(test_seed_replays),       CASE(test_event_in_a_rule),
-        CASE(test_status_quirks),  CASE(test_descriptor_quirks),  CASE(test_changer_quirks),
-        CASE(test_exchange),       CASE(test_sense_quirks),       CASE(test_busy_quirks),
-        CASE(test_address_quirks), CASE(test_deferred),
+        CASE(test_statuses),
+        CASE(test_lost_and_dead),
+        CASE(test_delay),
+        CASE(test_data),
+        CASE(test_stick_and_misplace),
+        CASE(test_conditions),
+        CASE(test_counts),
+        CASE(test_seed_replays),
+        CASE(test_event_in_a_rule),
+        CASE(test_status_quirks),
+        CASE(test_descriptor_quirks),
+        CASE(test_changer_quirks),
+        CASE(test_exchange),
+        CASE(test_sense_quirks),
+        CASE(test_busy_quirks),
+        CASE(test_address_quirks),
+        CASE(test_missing_commands),
+        CASE(test_deferred),
+        cmocka_unit_test(test_every_quirk_was_shown),
     };
     return cmocka_run_group_tests_name("misbehaviour", tests, NULL, NULL);
 }
