@@ -274,6 +274,8 @@ VARVE_MUST_CHECK bool repairs_resume(struct varve_engine *engine, struct varve_e
 VARVE_MUST_CHECK bool
 disc_read_back(struct varve_engine *engine, struct drive *drive, struct job *job,
                const uint32_t *crcs, uint64_t clusters, uint64_t *ret_bad, struct varve_error *err);
+/* Warns of a disc whose reading since it was loaded took retries or much time (reading.c). */
+void reading_tell(struct drive *drive);
 /* Proves that the disc in the drive is image `uuid` (INV-5): by its anchor. */
 VARVE_MUST_CHECK bool
 disc_prove(struct drive *drive, const struct varve_uuid *uuid, struct varve_error *err);
