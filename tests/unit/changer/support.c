@@ -71,6 +71,7 @@ watch_execute(struct varve_scsi_port *base, struct varve_scsi_command *command,
     struct watch_port *port = (struct watch_port *)base;
     struct test_watch *watch = port->watch;
     unsigned nth = ++watch->commands;
+    watch->of[command->cdb[0]]++;
     unsigned last = watch->fail_nth + (watch->fail_count > 0 ? watch->fail_count : 1) - 1;
     bool due = watch->fail_nth > 0 && nth >= watch->fail_nth && nth <= last;
     bool after = watch->fault == TEST_FAULT_SENSE_AFTER || watch->fault == TEST_FAULT_LOST_AFTER;
@@ -135,11 +136,51 @@ journal_done(void *context, uint64_t id, struct varve_error *err)
     return true;
 }
 
+static void
+keep_record(struct test_journal *journal, const struct varve_element_record *record)
+{
+    size_t at = 0;
+    while (at < journal->record_count && journal->records[at].address != record->address)
+        at++;
+    assert_true(at < TEST_RECORDS_MAX);
+    journal->records[at] = *record;
+    if (at == journal->record_count)
+        journal->record_count++;
+}
+
+static bool
+journal_remember(void *context, const char *library, const struct varve_element_record *records,
+                 size_t count, struct varve_error *err)
+{
+    (void)err;
+    assert_string_equal(library, "lib");
+    for (size_t i = 0; i < count; i++)
+        keep_record(context, &records[i]);
+    return true;
+}
+
+static bool
+journal_records(void *context, const char *library, struct varve_element_record **ret,
+                size_t *ret_count, struct varve_error *err)
+{
+    struct test_journal *journal = context;
+    (void)library;
+    (void)err;
+    *ret = malloc(sizeof journal->records);
+    assert_non_null(*ret);
+    memcpy(*ret, journal->records, sizeof journal->records);
+    *ret_count = journal->record_count;
+    return true;
+}
+
 struct varve_move_journal
 test_journal_port(struct test_journal *journal)
 {
-    return (struct varve_move_journal){
-        .context = journal, .intend = journal_intend, .done = journal_done};
+    return (struct varve_move_journal){.context = journal,
+                                       .intend = journal_intend,
+                                       .done = journal_done,
+                                       .remember = journal_remember,
+                                       .records = journal_records};
 }
 
 void
@@ -159,16 +200,36 @@ test_bench_open(struct test_bench *bench)
     EXPECT_OK(varve_library_new(&ports, &journal, &bench->clock.clock, &bench->library, &err), err);
 }
 
-void
-test_bench_start(struct test_bench *bench)
+static void
+start_bench(struct test_bench *bench, unsigned magazine_slots)
 {
     struct varve_error err = {0};
     *bench = (struct test_bench){.dir = test_dir_new()};
     varve_clock_sim_init(&bench->clock, 1000 * VARVE_NS_PER_SECOND);
     struct varve_virtual_options options = {
         .slots = 6, .drives = 2, .mail_slots = 2, .disc_bytes = TEST_DISC_BYTES};
+    options.magazine_slots = magazine_slots;
     EXPECT_OK(varve_virtual_create(bench->dir, &options, &err), err);
     test_bench_open(bench);
+}
+
+void
+test_bench_start(struct test_bench *bench)
+{
+    start_bench(bench, 0);
+}
+
+void
+test_bench_start_magazines(struct test_bench *bench)
+{
+    start_bench(bench, 3);
+}
+
+void
+test_script(struct test_bench *bench, const char *text)
+{
+    struct varve_error err = {0};
+    EXPECT_OK(varve_virtual_script(bench->folder, text, &err), err);
 }
 
 void
