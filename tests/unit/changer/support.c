@@ -32,6 +32,8 @@ test_dir_done(char *dir)
     free(dir);
 }
 
+#define TEST_RECORDS_MAX 65536
+
 struct watch_port {
     struct varve_scsi_port port;
     struct varve_scsi_port *inner;
@@ -139,13 +141,10 @@ journal_done(void *context, uint64_t id, struct varve_error *err)
 static void
 keep_record(struct test_journal *journal, const struct varve_element_record *record)
 {
-    size_t at = 0;
-    while (at < journal->record_count && journal->records[at].address != record->address)
-        at++;
-    assert_true(at < TEST_RECORDS_MAX);
-    journal->records[at] = *record;
-    if (at == journal->record_count)
-        journal->record_count++;
+    if (journal->records == NULL)
+        journal->records = calloc(TEST_RECORDS_MAX, sizeof *journal->records);
+    assert_non_null(journal->records);
+    journal->records[record->address] = *record;
 }
 
 static bool
@@ -166,11 +165,21 @@ journal_records(void *context, const char *library, struct varve_element_record 
     struct test_journal *journal = context;
     (void)library;
     (void)err;
-    *ret = malloc(sizeof journal->records);
+    *ret = calloc(TEST_RECORDS_MAX, sizeof **ret);
     assert_non_null(*ret);
-    memcpy(*ret, journal->records, sizeof journal->records);
-    *ret_count = journal->record_count;
+    *ret_count = 0;
+    for (size_t i = 0; journal->records != NULL && i < TEST_RECORDS_MAX; i++) {
+        if (journal->records[i].address != 0)
+            (*ret)[(*ret_count)++] = journal->records[i];
+    }
     return true;
+}
+
+void
+test_journal_forget(struct test_journal *journal)
+{
+    free(journal->records);
+    journal->records = NULL;
 }
 
 struct varve_move_journal
@@ -245,6 +254,7 @@ void
 test_bench_done(struct test_bench *bench)
 {
     test_bench_close(bench);
+    test_journal_forget(&bench->journal);
     test_dir_done(bench->dir);
 }
 

@@ -39,15 +39,15 @@ struct test_watch {
 struct varve_scsi_port *test_watch_port(struct test_watch *watch, struct varve_scsi_port *inner);
 
 /* A journal that counts what is open, and remembers elements for as long as it lives. */
-#define TEST_RECORDS_MAX 64
 struct test_journal {
-    struct varve_element_record records[TEST_RECORDS_MAX];
-    size_t record_count;
+    struct varve_element_record *records; /* by address, 65,536 of them; NULL until the first */
     unsigned intents, done;
     uint64_t last_id;
     bool refuse;
 };
 struct varve_move_journal test_journal_port(struct test_journal *journal);
+/* What it remembers of elements; before it goes. */
+void test_journal_forget(struct test_journal *journal);
 
 struct test_bench {
     char *dir;
