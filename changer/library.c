@@ -360,6 +360,17 @@ varve_library_drive_count(const struct varve_library *library)
     return (unsigned)library->drive_count;
 }
 
+/* What is to be read in the drive: side B has a name of its own. */
+static struct varve_barcode
+side_name(const struct varve_library *library, const struct varve_element *at)
+{
+    char text[VARVE_BARCODE_BYTES + 2];
+    struct varve_barcode name;
+    (void)snprintf(text, sizeof text, "%s.B", at->barcode.text);
+    bool side_b = library->two_sided && at->inverted;
+    return side_b && varve_barcode_make(text, &name) ? name : at->barcode;
+}
+
 void
 varve_library_publish(struct varve_library *library)
 {
@@ -369,7 +380,7 @@ varve_library_publish(struct varve_library *library)
         const struct varve_element *at = varve_library_element(library, drive->drive.element);
         drive->shown_full = at != NULL && at->full;
         if (drive->shown_full)
-            drive->shown = at->barcode;
+            drive->shown = side_name(library, at);
     }
 }
 

@@ -76,7 +76,10 @@ varve_library_look_again(struct varve_library *library, const struct varve_chang
         varve_changer_look_again(&library->changer, sense->ascq == 0x0e ? move->from : move->to);
     if (sense->asc == 0x21)
         library->changer.device.reconfigured = true;
-    return varve_library_refresh(library, true, &ignored);
+    library->changer.distrusted = true;
+    bool ok = varve_library_refresh(library, true, &ignored);
+    library->changer.distrusted = false;
+    return ok;
 }
 
 /* The unit still calls it empty, and something is in it (fault 9): left alone until the next
