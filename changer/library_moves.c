@@ -45,7 +45,7 @@ varve_library_find_disc(struct varve_library *library, const struct varve_barcod
         if (!at->full || !varve_barcode_equal(&at->barcode, barcode))
             continue;
         if (found != NULL) {
-            varve_error_set(err, VARVE_ERROR_WRONG_DISC, 0,
+            varve_error_set(err, VARVE_ERROR_OFFLINE, 0,
                             "library '%s': two discs have the bar code '%s', in elements %u and %u",
                             library->name, barcode->text, found->address, at->address);
             return varve_error_hint(err, "take one of them out and relabel it");
