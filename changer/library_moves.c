@@ -7,6 +7,7 @@
 #define PLACES_MAX                                                                                 \
     3u /* tries of a disc that is not where the unit says, or of slots that are full */
 #define SIDE_B ".B"
+#define SEAT_TRIES 2
 
 static bool
 check_drive(struct varve_library *library, unsigned drive, struct varve_error *err)
@@ -363,14 +364,42 @@ begin_unload_locked(struct varve_library *library, void *context, struct varve_e
 
 /* A disc that the drive does not take would block every later job with something nobody asked for.
  */
-static void
+static bool
 take_back(struct varve_library *library, struct varve_library_drive *drive, struct varve_error *err)
 {
     VARVE_LOCKED(&library->arm);
     struct varve_error undo = {0};
-    if (unload_locked(library, drive, &undo))
-        return;
-    varve_error_wrap(err, "the disc stays in %s (%s)", drive->drive.name, undo.text);
+    return unload_locked(library, drive, &undo) ||
+           varve_error_wrap(err, "the disc stays in %s (%s)", drive->drive.name, undo.text);
+}
+
+/* It was empty before, and has a disc now. */
+static void
+note_proven(struct varve_library *library, struct varve_library_drive *drive)
+{
+    VARVE_LOCKED(&library->arm);
+    drive->proven = true;
+}
+
+/* A drive that sees nothing of the disc gets it a second time: it may have lain askew. */
+static bool
+seat(struct varve_library *library, struct placing *placing, struct varve_error *err)
+{
+    struct varve_library_drive *drive = placing->drive;
+    for (unsigned tries = 1;; tries++) {
+        struct varve_error why = {0};
+        bool missing;
+        if (!varve_library_when_movable(library, place_locked, placing, err))
+            return false;
+        if (varve_drive_wait_loaded(&drive->drive, &missing, &why)) {
+            note_proven(library, drive);
+            return true;
+        }
+        if (take_back(library, drive, &why) && missing && tries < SEAT_TRIES)
+            continue;
+        *err = why;
+        return false;
+    }
 }
 
 bool
@@ -380,15 +409,7 @@ varve_library_load(struct varve_library *library, const struct varve_barcode *ba
     if (!check_drive(library, drive, err))
         return false;
     struct placing placing = {barcode, &library->drives[drive]};
-    if (!varve_library_when_movable(library, place_locked, &placing, err))
-        return varve_error_wrap(err, "load disc '%s'", barcode->text);
-    if (varve_drive_wait_loaded(&placing.drive->drive, err)) {
-        VARVE_LOCKED(&library->arm);
-        placing.drive->proven = true; /* it was empty before, and has a disc now */
-        return true;
-    }
-    take_back(library, placing.drive, err);
-    return varve_error_wrap(err, "load disc '%s'", barcode->text);
+    return seat(library, &placing, err) || varve_error_wrap(err, "load disc '%s'", barcode->text);
 }
 
 bool

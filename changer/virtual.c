@@ -111,16 +111,29 @@ take_options(struct varve_virtual *library, const struct varve_virtual_options *
         !check_count("drives", options->drives, 1, VIRTUAL_DRIVE_MAX, err) ||
         !check_count("mail slots", options->mail_slots, 0, VIRTUAL_MAIL_MAX, err) ||
         !check_count("slots a magazine", options->magazine_slots, 0, options->slots, err) ||
-        !check_disc_bytes(options->disc_bytes, err))
+        (options->disc_bytes != 0 && !check_disc_bytes(options->disc_bytes, err)))
         return false;
     if (strlen(prefix) > PREFIX_CHARS_MAX || !varve_barcode_make(prefix, &checked))
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                "bar code prefix '%s': must be 1 to %u of A-Z a-z 0-9 _ - .", prefix,
                                PREFIX_CHARS_MAX);
+    library->media = varve_media_of_name(options->kind != NULL ? options->kind : "BD-R SRM");
+    if (library->media == NULL || library->media->sectors == 0)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "no kind of blank disc is '%s'\nhint: BD-R SRM, BD-RE, DVD+R, "
+                               "DVD+R DL, DVD-R, DVD-R DL",
+                               options->kind);
     library->slots = options->slots;
     library->drive_count = options->drives;
     library->mail_slots = options->mail_slots;
     library->magazine_slots = options->magazine_slots;
+    varve_virtual_timing_usual(&library->timing);
+    if (options->timing != NULL) {
+        if (!virtual_timing_check(options->timing, err))
+            return false;
+        library->timing = *options->timing;
+        library->has_timing = true;
+    }
     library->next_number = 1;
     (void)snprintf(library->prefix, sizeof library->prefix, "%s", prefix);
     /* Tells the drives of two libraries apart; nothing depends on its value. */
@@ -165,7 +178,10 @@ static bool
 fill_slots(struct varve_virtual *library, unsigned count, uint64_t disc_bytes,
            struct varve_error *err)
 {
-    struct virtual_disc blank = {.capacity = (uint32_t)(disc_bytes / VARVE_SECTOR_BYTES)};
+    struct virtual_disc blank = {.media = library->media,
+                                 .capacity = (uint32_t)(disc_bytes / VARVE_SECTOR_BYTES)};
+    if (disc_bytes == 0)
+        blank.capacity = library->media->sectors;
     unsigned done = 0;
     for (unsigned i = 0; i < virtual_element_count(library) && done < count; i++) {
         struct virtual_place place = {.element = virtual_address(library, i)};
@@ -256,7 +272,7 @@ bool
 varve_virtual_add_blanks(struct varve_virtual *library, unsigned count, uint64_t disc_bytes,
                          struct varve_error *err)
 {
-    if (!check_disc_bytes(disc_bytes, err))
+    if (disc_bytes != 0 && !check_disc_bytes(disc_bytes, err))
         return varve_error_wrap(err, "add blank discs to '%s'", library->dir);
     VARVE_LOCKED(&library->lock);
     unsigned room = 0;
@@ -307,8 +323,11 @@ take_image(struct varve_virtual *library, const char *image, const struct varve_
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                "'%s' is no disc image: not a file of whole 2048-byte sectors",
                                image);
-    *ret = (struct virtual_disc){
-        .capacity = (uint32_t)sectors, .closed = true, .recorded = (uint32_t)sectors};
+    *ret = (struct virtual_disc){.media = library->media,
+                                 .capacity = (uint32_t)sectors,
+                                 .formatted = library->media->must_format,
+                                 .closed = true,
+                                 .recorded = (uint32_t)sectors};
     if (is_same_file(&st, path))
         return true;
     if (unlink(path) != 0 && errno != ENOENT)

@@ -4,12 +4,10 @@
 #include "virtual_internal.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <varve/byteorder.h>
 #include <varve/file.h>
-
-/* Polls that closing takes, so that hosts must wait for it. */
-#define CLOSING_COMMANDS 2
 
 static bool
 quirky(const struct virtual_drive *drive, enum varve_virtual_quirk quirk)
@@ -93,6 +91,23 @@ tell_recovered(struct virtual_drive *drive, struct varve_scsi_command *command, 
     command->received_bytes = bytes;
 }
 
+/* What was never written reads as zeros once the disc is formatted. */
+static void
+read_rewritable(struct virtual_drive *drive, struct varve_scsi_command *command, uint32_t lba,
+                size_t bytes)
+{
+    ssize_t got = 0;
+    if (drive->image >= 0)
+        got = pread(drive->image, command->data, bytes, (off_t)lba * VARVE_SECTOR_BYTES);
+    if (got < 0) {
+        refuse_at(command, (struct virtual_sense){.key = 3, .asc = 0x11, .ascq = 0x00}, lba);
+        return;
+    }
+    memset(command->data + got, 0, bytes - (size_t)got);
+    command->received_bytes = (uint32_t)bytes;
+    virtual_good(command);
+}
+
 /* MMC-6, READ (10), (12) */
 void
 virtual_read_sectors(struct virtual_drive *drive, struct varve_scsi_command *command)
@@ -104,8 +119,14 @@ virtual_read_sectors(struct virtual_drive *drive, struct varve_scsi_command *com
         virtual_refuse(command, 5, 0x24, 0x00);
         return;
     }
+    virtual_spend_read(drive, lba, count); /* a failure takes as long */
     if (refuse_read(drive, command, lba, count))
         return;
+    if (drive->disc.media->model == VARVE_MEDIA_OVERWRITE) {
+        read_rewritable(drive, command, lba, (size_t)bytes);
+        tell_recovered(drive, command, lba, count);
+        return;
+    }
     struct varve_error failed = {0};
     if (count > 0 && !varve_file_pread(drive->image, command->data, (size_t)bytes,
                                        (uint64_t)lba * VARVE_SECTOR_BYTES, &failed)) {
@@ -139,7 +160,7 @@ begin_image(struct virtual_drive *drive)
     return true;
 }
 
-/* A drive fills the last cluster with zeros; what failed is cut off again, since nothing of it was
+/* A drive fills the last block with zeros; what failed is cut off again, since nothing of it was
  * acknowledged. */
 static bool
 append_sectors(struct virtual_drive *drive, const uint8_t *bytes, uint32_t count)
@@ -147,8 +168,8 @@ append_sectors(struct virtual_drive *drive, const uint8_t *bytes, uint32_t count
     static const uint8_t zeros[VARVE_CLUSTER_BYTES];
     struct varve_error failed = {0};
     uint64_t offset = (uint64_t)drive->next * VARVE_SECTOR_BYTES;
-    uint32_t padding =
-        (VARVE_CLUSTER_SECTORS - count % VARVE_CLUSTER_SECTORS) % VARVE_CLUSTER_SECTORS;
+    uint32_t block = drive->disc.media->block_sectors;
+    uint32_t padding = (block - count % block) % block;
     /* Also when a crash left an empty image behind before anything was said about it. */
     if (drive->next == 0 && !begin_image(drive))
         return false;
@@ -164,20 +185,25 @@ append_sectors(struct virtual_drive *drive, const uint8_t *bytes, uint32_t count
 }
 
 static bool
+overwrite_sectors(struct virtual_drive *drive, const uint8_t *bytes, uint32_t lba, uint32_t count)
+{
+    struct varve_error failed = {0};
+    if (drive->image < 0 && !begin_image(drive))
+        return false;
+    drive->next = lba + count;
+    return varve_file_pwrite(drive->image, bytes, (size_t)count * VARVE_SECTOR_BYTES,
+                             (uint64_t)lba * VARVE_SECTOR_BYTES, &failed);
+}
+
+static bool
 refuse_write(struct virtual_drive *drive, struct varve_scsi_command *command, uint32_t lba,
              uint32_t count)
 {
     uint32_t at;
-    bool mode = quirky(drive, VARVE_VIRTUAL_CLOSED_MODE);
-    bool range = quirky(drive, VARVE_VIRTUAL_FULL_RANGE);
     if ((uint64_t)count * VARVE_SECTOR_BYTES != command->data_bytes)
         virtual_refuse(command, 5, 0x24, 0x00);
-    else if (drive->disc.closed)
-        virtual_refuse(command, 5, mode ? 0x64 : 0x30, mode ? 0x00 : 0x05);
-    else if (lba != drive->next)
-        refuse_at(command, (struct virtual_sense){.key = 5, .asc = 0x21, .ascq = 0x02}, lba);
-    else if (count > drive->disc.capacity - drive->next)
-        virtual_refuse(command, 5, range ? 0x21 : 0x63, 0x00);
+    else if (virtual_media_refuse_write(drive, command, lba, count))
+        return true;
     else if (quirky(drive, VARVE_VIRTUAL_LONG_WRITE) && drive->writes++ % 4 == 3)
         virtual_refuse(command, 2, 0x04, 0x08);
     else if (find_defect(drive, VIRTUAL_DEFECT_WRITE, lba, count, &at))
@@ -187,7 +213,7 @@ refuse_write(struct virtual_drive *drive, struct varve_scsi_command *command, ui
     return true;
 }
 
-/* MMC-6, WRITE (10), (12) on BD-R: sequential, from the next writable address, never twice. */
+/* MMC-6, WRITE (10), (12): sequential media from the next writable address, never twice. */
 void
 virtual_write_sectors(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
@@ -196,7 +222,11 @@ virtual_write_sectors(struct virtual_drive *drive, struct varve_scsi_command *co
     if (refuse_write(drive, command, lba, count))
         return;
     drive->writes += quirky(drive, VARVE_VIRTUAL_LONG_WRITE) ? 0 : 1;
-    if (count > 0 && !append_sectors(drive, command->data, count))
+    virtual_spend_write(drive, lba, count);
+    bool anywhere = drive->disc.media->model == VARVE_MEDIA_OVERWRITE;
+    bool written = count == 0 || (anywhere ? overwrite_sectors(drive, command->data, lba, count)
+                                           : append_sectors(drive, command->data, count));
+    if (!written)
         refuse_at(command, (struct virtual_sense){.key = 3, .asc = 0x0c, .ascq = 0x00}, lba);
     else
         virtual_good(command);
@@ -227,8 +257,8 @@ finalise(struct virtual_drive *drive, struct varve_scsi_command *command)
     return false;
 }
 
-/* MMC-6, CLOSE TRACK/SESSION. Track and session end where the data ends; only "finalise" changes
- * what can be done with the disc. A blank one has nothing to close. */
+/* MMC-6, CLOSE TRACK/SESSION. Track and session end where the data ends; only the last step of the
+ * kind of disc changes what can be done with it. A blank one has nothing to close. */
 void
 virtual_close_track_session(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
@@ -246,13 +276,13 @@ virtual_close_track_session(struct virtual_drive *drive, struct varve_scsi_comma
         virtual_refuse(command, 5, 0x72, 0x03);
         return;
     }
-    if (!drive->disc.closed) {
+    const struct varve_media *media = drive->disc.media;
+    if (!drive->disc.closed && media->model == VARVE_MEDIA_SEQUENTIAL) {
         if (!virtual_flush(drive, command))
             return;
-        if (what == VARVE_MMC_FINALISE && !finalise(drive, command))
+        if (what == media->close[media->close_count - 1].what && !finalise(drive, command))
             return;
-        if (command->cdb[1] & 0x01)
-            drive->closing = CLOSING_COMMANDS;
+        virtual_spend_operation(drive, 0x07, command->cdb[1] & 0x01);
     }
     virtual_good(command);
 }

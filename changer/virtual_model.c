@@ -216,6 +216,8 @@ print_place(struct varve_buffer *out, const struct virtual_place *place, bool la
 static void
 print_state(struct varve_buffer *out, const struct varve_virtual *library)
 {
+    if (library->has_timing)
+        virtual_timing_print(out, &library->timing);
     if (library->door_open)
         varve_buffer_printf(out, "  \"door_open\": true,\n");
     if (library->magazine_slots == 0)
@@ -241,9 +243,10 @@ virtual_save(const struct varve_virtual *library, struct varve_error *err)
     varve_buffer_printf(&out,
                         "{\n  \"varve_virtual_library\": 1,\n  \"serial\": \"%s\",\n"
                         "  \"slots\": %u,\n  \"drives\": %u,\n  \"mail_slots\": %u,\n"
-                        "  \"barcode\": \"%s\",\n  \"next_number\": %" PRIu32 ",\n",
+                        "  \"barcode\": \"%s\",\n  \"kind\": \"%s\",\n"
+                        "  \"next_number\": %" PRIu32 ",\n",
                         library->serial, library->slots, library->drive_count, library->mail_slots,
-                        library->prefix, library->next_number);
+                        library->prefix, library->media->name, library->next_number);
     print_state(&out, library);
     varve_buffer_printf(&out, "  \"discs\": [\n");
     for (size_t i = 0; i < library->place_count; i++)
@@ -376,6 +379,10 @@ parse_machine(struct varve_virtual *library, const json_t *root, struct varve_er
     if (json_object_get(root, "magazine_slots") != NULL &&
         !take_number(root, "magazine_slots", VIRTUAL_SLOT_MAX, &number, err))
         return false;
+    if (!virtual_timing_parse(json_object_get(root, "timing"), &library->timing, err))
+        return false;
+    library->arm_at = VIRTUAL_TRANSPORT;
+    library->has_timing = json_object_get(root, "timing") != NULL;
     library->magazine_slots = (unsigned)number;
     library->door_open = json_is_true(json_object_get(root, "door_open"));
     return true;
@@ -413,6 +420,12 @@ parse_root(struct varve_virtual *library, const json_t *root, struct varve_error
         !take_text(root, "serial", library->serial, sizeof library->serial, err) ||
         !take_text(root, "barcode", library->prefix, sizeof library->prefix, err))
         return false;
+    /* Libraries of earlier versions do not say it. */
+    const char *kind = json_string_value(json_object_get(root, "kind"));
+    library->media = varve_media_of_name(kind != NULL ? kind : "BD-R SRM");
+    if (library->media == NULL)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "\"kind\": no kind of disc is '%s'",
+                               kind);
     library->slots = (unsigned)slots;
     library->drive_count = (unsigned)drives;
     library->mail_slots = (unsigned)mail;

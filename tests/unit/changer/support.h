@@ -62,6 +62,8 @@ struct test_bench {
 void test_bench_start(struct test_bench *bench);
 /* ... in magazines of three slots: 0 is 1024..1026, 1 is 1027..1029. */
 void test_bench_start_magazines(struct test_bench *bench);
+/* The same with discs of a kind (virtual.h). */
+void test_bench_start_kind(struct test_bench *bench, const char *kind);
 /* Opens folder and library again, as after a restart. */
 void test_bench_open(struct test_bench *bench);
 void test_bench_close(struct test_bench *bench);
