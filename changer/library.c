@@ -379,6 +379,7 @@ varve_library_publish(struct varve_library *library)
         struct varve_library_drive *drive = &library->drives[i];
         const struct varve_element *at = varve_library_element(library, drive->drive.element);
         drive->shown_full = at != NULL && at->full;
+        drive->shown_flags = at != NULL ? at->flags : 0;
         if (drive->shown_full)
             drive->shown = side_name(library, at);
     }
@@ -392,6 +393,13 @@ varve_library_drive_disc(struct varve_library *library, unsigned drive, struct v
         return false;
     *ret = library->drives[drive].shown;
     return true;
+}
+
+unsigned
+varve_library_drive_flags(struct varve_library *library, unsigned drive)
+{
+    VARVE_LOCKED(&library->view);
+    return drive < library->drive_count ? library->drives[drive].shown_flags : 0;
 }
 
 struct varve_drive *

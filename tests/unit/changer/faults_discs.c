@@ -154,7 +154,7 @@ fault_07_duplicate_label(void **state)
     assert_true(test_flags(bench, 1024) & VARVE_ELEMENT_DUPLICATE);
     assert_true(test_flags(bench, 1025) & VARVE_ELEMENT_DUPLICATE);
     unsigned moves = bench->watch.of[MOVE];
-    test_refused(bench, "VRV00001", VARVE_ERROR_WRONG_DISC,
+    test_refused(bench, "VRV00001", VARVE_ERROR_OFFLINE,
                  WORDS("library 'lib'", "'VRV00001'", "1024", "1025", "relabel"));
     assert_int_equal(bench->watch.of[MOVE], moves);
     test_forget_events(bench);
