@@ -218,6 +218,19 @@ words_of(const char *name, char (*begin)[128], int words)
     return 0;
 }
 
+/* How many words of the command line, but not all of the verb's name, the name begins with. */
+static int
+group_of(const char *name, char (*begin)[128], int words)
+{
+    int shared = 0;
+    for (int i = 1; i <= words; i++) {
+        size_t length = strlen(begin[i]);
+        if (strncmp(name, begin[i], length) == 0 && name[length] == ' ')
+            shared = i;
+    }
+    return shared;
+}
+
 bool
 verb_find(int argc, char *const *argv, const struct verb **ret, int *ret_taken,
           struct varve_error *err)
@@ -232,7 +245,7 @@ verb_find(int argc, char *const *argv, const struct verb **ret, int *ret_taken,
                        words > 0 ? " " : "", argv[words]);
         words++;
     }
-    bool is_group = false;
+    int group = 0; /* words that begin the names of several verbs */
     for (size_t i = 0; i < verb_count; i++) {
         int taken = words_of(verbs[i].name, begin, words);
         if (taken > 0) {
@@ -240,11 +253,9 @@ verb_find(int argc, char *const *argv, const struct verb **ret, int *ret_taken,
             *ret_taken = taken;
             return true;
         }
-        size_t first = strlen(argv[0]);
-        is_group = is_group ||
-                   (strncmp(verbs[i].name, argv[0], first) == 0 && verbs[i].name[first] == ' ');
+        int shared = group_of(verbs[i].name, begin, words);
+        group = shared > group ? shared : group;
     }
-    const char *two = begin[words < 2 ? words : 2];
-    bool has_second = argc > 1 && argv[1][0] != '-';
-    return refuse_verb(has_second && is_group ? two : argv[0], is_group && !has_second, err);
+    bool has_next = group == 0 || (group < words && argv[group][0] != '-');
+    return refuse_verb(begin[has_next ? group + 1 : group], group > 0 && !has_next, err);
 }
