@@ -102,6 +102,20 @@ check_count(const char *what, unsigned count, unsigned min, unsigned max, struct
 }
 
 static bool
+find_media(const char *kind, const struct varve_media **ret, struct varve_error *err)
+{
+    const struct varve_media *media = varve_media_of_name(kind);
+    if (media != NULL && media->sectors > 0) {
+        *ret = media;
+        return true;
+    }
+    return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                           "no kind of blank disc is '%s'\nhint: BD-R SRM, BD-RE, DVD+R, "
+                           "DVD+R DL, DVD-R, DVD-R DL",
+                           kind);
+}
+
+static bool
 take_options(struct varve_virtual *library, const struct varve_virtual_options *options,
              struct varve_error *err)
 {
@@ -117,12 +131,8 @@ take_options(struct varve_virtual *library, const struct varve_virtual_options *
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                "bar code prefix '%s': must be 1 to %u of A-Z a-z 0-9 _ - .", prefix,
                                PREFIX_CHARS_MAX);
-    library->media = varve_media_of_name(options->kind != NULL ? options->kind : "BD-R SRM");
-    if (library->media == NULL || library->media->sectors == 0)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
-                               "no kind of blank disc is '%s'\nhint: BD-R SRM, BD-RE, DVD+R, "
-                               "DVD+R DL, DVD-R, DVD-R DL",
-                               options->kind);
+    if (!find_media(options->kind != NULL ? options->kind : "BD-R SRM", &library->media, err))
+        return false;
     library->slots = options->slots;
     library->drive_count = options->drives;
     library->mail_slots = options->mail_slots;
@@ -175,13 +185,13 @@ sync_folder(const char *dir, struct varve_error *err)
 }
 
 static bool
-fill_slots(struct varve_virtual *library, unsigned count, uint64_t disc_bytes,
-           struct varve_error *err)
+fill_slots(struct varve_virtual *library, const struct varve_media *media, unsigned count,
+           uint64_t disc_bytes, struct varve_error *err)
 {
-    struct virtual_disc blank = {.media = library->media,
+    struct virtual_disc blank = {.media = media,
                                  .capacity = (uint32_t)(disc_bytes / VARVE_SECTOR_BYTES)};
     if (disc_bytes == 0)
-        blank.capacity = library->media->sectors;
+        blank.capacity = media->sectors;
     unsigned done = 0;
     for (unsigned i = 0; i < virtual_element_count(library) && done < count; i++) {
         struct virtual_place place = {.element = virtual_address(library, i)};
@@ -227,7 +237,7 @@ varve_virtual_create(const char *dir, const struct varve_virtual_options *option
     if (!take_options(library, options, err) || !refuse_existing(dir, err) ||
         !make_folder(dir, err) || !lock_folder(library, err) || !refuse_existing(dir, err) ||
         !virtual_allocate(library, err) ||
-        !fill_slots(library, library->slots, options->disc_bytes, err))
+        !fill_slots(library, library->media, library->slots, options->disc_bytes, err))
         return varve_error_wrap(err, "create virtual library '%s'", dir);
     return true;
 }
@@ -268,24 +278,38 @@ varve_virtual_drive_count(const struct varve_virtual *library)
     return library->drive_count;
 }
 
+static bool
+add_discs(struct varve_virtual *library, const char *kind, unsigned count, uint64_t disc_bytes,
+          struct varve_error *err)
+{
+    const struct varve_media *media = library->media;
+    unsigned room = 0;
+    if ((disc_bytes != 0 && !check_disc_bytes(disc_bytes, err)) ||
+        (kind != NULL && !find_media(kind, &media, err)))
+        return false;
+    for (unsigned i = 0; i < virtual_element_count(library); i++)
+        room += is_free_slot(library, i) ? 1 : 0;
+    if (room < count)
+        return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "only %u slots are free", room);
+    return fill_slots(library, media, count, disc_bytes, err);
+}
+
+bool
+varve_virtual_add_discs(struct varve_virtual *library, const char *kind, unsigned count,
+                        uint64_t disc_bytes, struct varve_error *err)
+{
+    VARVE_LOCKED(&library->lock);
+    if (!add_discs(library, kind, count, disc_bytes, err))
+        return varve_error_wrap(err, "add %u blank discs to '%s'", count, library->dir);
+    virtual_attend(&library->changer, 0x28, 0x00); /* the door was open */
+    return true;
+}
+
 bool
 varve_virtual_add_blanks(struct varve_virtual *library, unsigned count, uint64_t disc_bytes,
                          struct varve_error *err)
 {
-    if (disc_bytes != 0 && !check_disc_bytes(disc_bytes, err))
-        return varve_error_wrap(err, "add blank discs to '%s'", library->dir);
-    VARVE_LOCKED(&library->lock);
-    unsigned room = 0;
-    for (unsigned i = 0; i < virtual_element_count(library); i++)
-        room += is_free_slot(library, i) ? 1 : 0;
-    if (room < count)
-        return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0,
-                               "add %u blank discs to '%s': only %u slots are free", count,
-                               library->dir, room);
-    if (!fill_slots(library, count, disc_bytes, err))
-        return varve_error_wrap(err, "add blank discs to '%s'", library->dir);
-    virtual_attend(&library->changer, 0x28, 0x00); /* the door was open */
-    return true;
+    return varve_virtual_add_discs(library, NULL, count, disc_bytes, err);
 }
 
 static bool

@@ -410,19 +410,34 @@ settle_state(struct varve_virtual *library, const struct virtual_action *action)
     }
 }
 
+void
+virtual_stop(struct varve_virtual *library)
+{
+    for (unsigned i = 0; i < library->drive_count; i++)
+        (void)varve_lock_enter(&library->drives[i].lock);
+    (void)varve_lock_enter(&library->lock);
+}
+
+void
+virtual_go_on(struct varve_virtual *library)
+{
+    pthread_mutex_t *lock = &library->lock;
+    varve_lock_leave(&lock);
+    for (unsigned i = library->drive_count; i > 0; i--) {
+        lock = &library->drives[i - 1].lock;
+        varve_lock_leave(&lock);
+    }
+}
+
 bool
 virtual_happen(struct varve_virtual *library, const struct virtual_action *action,
                struct varve_error *err)
 {
     if (action->drive[0] >= library->drive_count || action->drive[1] >= library->drive_count)
         return impossible(err, "drive", action->drive[0], "does not exist");
-    for (unsigned i = 0; i < library->drive_count; i++)
-        (void)pthread_mutex_lock(&library->drives[i].lock); /* cannot fail: never recursive */
-    (void)pthread_mutex_lock(&library->lock);
+    virtual_stop(library);
     bool ok = happen_locked(library, action, err);
     settle_state(library, action);
-    (void)pthread_mutex_unlock(&library->lock);
-    for (unsigned i = library->drive_count; i > 0; i--)
-        (void)pthread_mutex_unlock(&library->drives[i - 1].lock);
+    virtual_go_on(library);
     return ok || varve_error_wrap(err, "%s", virtual_verb_word(action->verb));
 }

@@ -236,6 +236,9 @@ void virtual_rules_done(struct varve_virtual *library);
 /* Deterministic: a number for the nth call of a rule on a device. */
 uint64_t virtual_dice(const struct varve_virtual *library, const struct virtual_rule *rule,
                       unsigned device, uint32_t nth);
+/* Locks all drives and the model, in the order above. */
+void virtual_stop(struct varve_virtual *library);
+void virtual_go_on(struct varve_virtual *library);
 /* Makes happen what the action says (an event). No lock may be held. NOT_FOUND: the state does not
  * allow it (an empty element, ...). */
 VARVE_MUST_CHECK bool virtual_happen(struct varve_virtual *library,

@@ -291,15 +291,25 @@ take_line(struct words *words, struct virtual_line *ret, struct varve_error *err
     return take_actions(words, false, &ret->rule, err);
 }
 
+static void
+keep_text(const char *text, size_t length, struct virtual_line *ret)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < length && text[i] != '#' && used + 1 < sizeof ret->rule.text; i++)
+        ret->rule.text[used++] = text[i] >= ' ' && text[i] <= '~' ? text[i] : ' ';
+    while (used > 0 && ret->rule.text[used - 1] == ' ')
+        used--;
+    ret->rule.text[used] = 0;
+}
+
 static bool
-append_line(struct virtual_script *script, size_t *capacity, const struct virtual_line *line,
-            struct varve_error *err)
+append_line(struct virtual_script *script, const struct virtual_line *line, struct varve_error *err)
 {
     if (script->count == VIRTUAL_SCRIPT_LINES_MAX)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %u lines that say something",
                                VIRTUAL_SCRIPT_LINES_MAX);
     struct virtual_line *grown =
-        varve_grow(script->lines, capacity, script->count, sizeof *script->lines);
+        varve_grow(script->lines, &script->capacity, script->count, sizeof *script->lines);
     if (grown == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "fault script");
     script->lines = grown;
@@ -308,18 +318,29 @@ append_line(struct virtual_script *script, size_t *capacity, const struct virtua
 }
 
 static bool
+parse_line(const char *text, size_t length, unsigned number, struct virtual_script *script,
+           struct varve_error *err)
+{
+    struct words words;
+    struct virtual_line line;
+    if (!words_split(text, length, number, &words, err))
+        return false;
+    if (words.count == 0)
+        return true;
+    if (!take_line(&words, &line, err))
+        return false;
+    keep_text(text, length, &line);
+    return append_line(script, &line, err);
+}
+
+static bool
 parse_lines(const char *text, size_t size, struct virtual_script *script, struct varve_error *err)
 {
-    size_t capacity = 0, at = 0;
+    size_t at = 0;
     for (unsigned number = 1; at < size; number++) {
         const char *end = memchr(text + at, '\n', size - at);
         size_t length = end != NULL ? (size_t)(end - text) - at : size - at;
-        struct words words;
-        struct virtual_line line;
-        bool ok = words_split(text + at, length, number, &words, err) &&
-                  (words.count == 0 ||
-                   (take_line(&words, &line, err) && append_line(script, &capacity, &line, err)));
-        if (!ok)
+        if (!parse_line(text + at, length, number, script, err))
             return varve_error_wrap(err, "fault script, line %u", number);
         at += length + 1;
     }

@@ -10,6 +10,7 @@
 #ifndef VARVE_VIRTUAL_H
 #define VARVE_VIRTUAL_H
 
+#include <varve/buffer.h>
 #include <varve/clock.h>
 #include <varve/geometry.h>
 #include <varve/scsi.h>
@@ -91,6 +92,10 @@ varve_virtual_foreign_port(struct varve_virtual *library, int drive, struct varv
 /* Puts `count` fresh blanks into free slots. NO_SPACE if there are too few. */
 VARVE_MUST_CHECK bool varve_virtual_add_blanks(struct varve_virtual *library, unsigned count,
                                                uint64_t disc_bytes, struct varve_error *err);
+/* The same of another kind (as in the options); 0 bytes: the usual size. */
+VARVE_MUST_CHECK bool
+varve_virtual_add_discs(struct varve_virtual *library, const char *kind, unsigned count,
+                        uint64_t disc_bytes, struct varve_error *err);
 /* Puts an existing image file of a closed disc into a free mail slot or slot as `barcode` (hard
  * link or copy). */
 VARVE_MUST_CHECK bool
@@ -182,6 +187,9 @@ varve_virtual_script(struct varve_virtual *library, const char *text, struct var
 /* Parses only. */
 VARVE_MUST_CHECK bool
 varve_virtual_script_check(const char *text, size_t size, struct varve_error *err);
+/* Appends all that can be seen of it as a JSON object (docs/virtual-library.md, "Seeing"). */
+VARVE_MUST_CHECK bool varve_virtual_describe(struct varve_virtual *library,
+                                             struct varve_buffer *ret, struct varve_error *err);
 /* No rule waits any more; quirks are off. What happened stays. */
 void varve_virtual_calm(struct varve_virtual *library);
 
