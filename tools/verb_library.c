@@ -149,7 +149,7 @@ act_on(struct cli *cli, const struct args *args, const char *name, struct varve_
     VARVE_CLEANUP_JSON json_t *answer = NULL;
     char url[512];
     if (!session_open(cli, args, NULL, &client, err) ||
-        !make_url(client, args->count > 0 ? args->words[0] : NULL, name, url, err) ||
+        !library_url(client, args->count > 0 ? args->words[0] : NULL, name, url, err) ||
         !client_post(client, url, json_object(), &answer, err))
         return false;
     if (cli->json)
