@@ -280,14 +280,19 @@ choose_disc(struct burning *b, struct varve_error *err)
 static bool
 submit(struct burning *b, struct job *job, struct varve_error *err)
 {
+    const struct varve_set *set = b->set;
     if (!choose_disc(b, err))
         return varve_error_wrap(err, "disc %" PRIu32 " of %" PRIu32, b->index + 1, b->count);
     if (b->sealed) {
         job_add(job, 2 * b->clusters * VARVE_CLUSTER_BYTES, 0);
         return true;
     }
-    b->task = (struct task){
-        .class = TASK_BURN, .barcode = b->disc.barcode, .run = burn_task, .context = b, .job = job};
+    b->task = (struct task){.class = TASK_BURN,
+                            .barcode = b->disc.barcode,
+                            .group = set->id.value,
+                            .run = burn_task,
+                            .context = b,
+                            .job = job};
     if (!library_index(b->engine, b->disc.library, &b->task.library, err))
         return false;
     b->attempts++;

@@ -375,10 +375,14 @@ serve_batches(struct serving *serving, const struct varve_barcode *barcode)
         over = count == 0;
         for (size_t i = 0; i < count; i++) {
             over = over || turn_is_over(engine, serving->drive, barcode);
-            if (over)
+            if (over) {
                 entry_set_state(engine->recalls, batch[i], ENTRY_WAITING);
-            else
-                serve_one(serving, batch[i]);
+                continue;
+            }
+            bool reader = batch[i]->reader;
+            serve_one(serving, batch[i]);
+            if (reader)
+                serving->drive->served_ns = varve_clock_monotonic(engine->clock);
         }
     }
 }

@@ -164,7 +164,8 @@ with_disc(struct varve_engine *engine, size_t library, enum varve_library_action
     struct task task = {.class = TASK_RECALL,
                         .library = library,
                         .barcode = *barcode,
-                        .has_drive = action == VARVE_LIBRARY_LOAD,
+                        .has_drive = action != VARVE_LIBRARY_EXPORT,
+                        .reader = true,
                         .drive = drive,
                         .run = by_hand_task,
                         .context = &by_hand};
