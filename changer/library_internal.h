@@ -12,6 +12,7 @@ struct varve_library_drive {
     uint16_t home;              /* slot of the disc in the drive */
     struct varve_barcode shown; /* what is in it, "" if empty: under `view` */
     bool shown_full;
+    bool refused;                       /* the last disc brought was not taken: likewise */
     uint16_t shown_element, shown_home; /* likewise; 0: none */
 };
 
@@ -42,6 +43,8 @@ bool varve_library_move(struct varve_library *library, const struct varve_change
                         struct varve_error *err);
 /* Shows what the drives hold to varve_library_drive_disc(). */
 void varve_library_publish(struct varve_library *library);
+/* For varve_library_drive_refused(). */
+void varve_library_note_refusal(struct varve_library *library, unsigned drive, bool refused);
 /* The same for varve_library_element_of(); holding both locks (library_view.c). */
 void varve_library_view_positions(struct varve_library *library);
 bool varve_library_empty_gripper(struct varve_library *library, struct varve_error *err);

@@ -161,10 +161,12 @@ varve_library_load(struct varve_library *library, const struct varve_barcode *ba
     if (!check_drive(library, drive, err))
         return false;
     struct varve_library_drive *target = &library->drives[drive];
+    varve_library_note_refusal(library, drive, false);
     if (!place(library, barcode, target, err))
         return varve_error_wrap(err, "load disc '%s'", barcode->text);
     if (varve_drive_wait_loaded(&target->drive, err))
         return true;
+    varve_library_note_refusal(library, drive, true);
     take_back(library, target, err);
     return varve_error_wrap(err, "load disc '%s'", barcode->text);
 }

@@ -68,3 +68,17 @@ varve_library_move_ns(const struct varve_library *library, uint16_t from, uint16
      * between drives that are equal otherwise. */
     return VARVE_NS_PER_MS * (from > to ? from - to : to - from);
 }
+
+void
+varve_library_note_refusal(struct varve_library *library, unsigned drive, bool refused)
+{
+    VARVE_LOCKED(&library->view);
+    library->drives[drive].refused = refused;
+}
+
+bool
+varve_library_drive_refused(struct varve_library *library, unsigned drive)
+{
+    VARVE_LOCKED(&library->view);
+    return drive < library->drive_count && library->drives[drive].refused;
+}

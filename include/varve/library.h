@@ -80,6 +80,9 @@ int64_t varve_library_move_ns(const struct varve_library *library, uint16_t from
 VARVE_MUST_CHECK bool
 varve_library_load(struct varve_library *library, const struct varve_barcode *barcode,
                    unsigned drive, struct varve_error *err);
+/* The last varve_library_load() brought the disc into the drive, and the drive did not become ready
+ * with it: one of the two is to blame, not the arm. Does not wait for the arm. */
+bool varve_library_drive_refused(struct varve_library *library, unsigned drive);
 /* Brings the disc of the drive home (its old slot, else any free one). An empty drive is fine. */
 VARVE_MUST_CHECK bool
 varve_library_unload(struct varve_library *library, unsigned drive, struct varve_error *err);

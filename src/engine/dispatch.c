@@ -11,23 +11,11 @@ move_cost(const void *context, uint16_t from, uint16_t to)
     return (double)varve_library_move_ns(context, from, to);
 }
 
-static uint64_t
-usable_drives(const struct varve_engine *engine, size_t library)
-{
-    uint64_t usable = 0;
-    for (size_t i = 0; i < engine->drive_count; i++) {
-        const struct drive *drive = &engine->drives[i];
-        if (drive->library == library)
-            usable |= UINT64_C(1) << drive->number;
-    }
-    return usable;
-}
-
 static void
 describe_drive(const struct drive *drive, struct schedule_drive *ret)
 {
     struct varve_library *library = drive->engine->libraries[drive->library].library;
-    *ret = (struct schedule_drive){.usable = true,
+    *ret = (struct schedule_drive){.usable = drive->row.service == VARVE_SERVICE_IN,
                                    .busy = drive->busy,
                                    .class = drive->class,
                                    .working = drive->disc,
@@ -175,7 +163,7 @@ plan_one(struct varve_engine *engine, size_t index)
         if (engine->drives[i].library == index)
             describe_drive(&engine->drives[i], &drives[schedule.drive_count++]);
     }
-    schedule.task_count = describe_line(engine, index, usable_drives(engine, index));
+    schedule.task_count = describe_line(engine, index, drives_usable(engine, index));
     struct schedule_choice choice;
     bool found = schedule.task_count > 0 && schedule_next(&schedule, &choice);
     library->again_ns = schedule.task_count == 0 ? INT64_MAX : choice.again_ns;
@@ -185,6 +173,28 @@ plan_one(struct varve_engine *engine, size_t index)
     return found;
 }
 
+/* Nobody would ever do it. What was asked for by hand names its drive and is done. */
+static void
+end_hopeless(struct varve_engine *engine, size_t index)
+{
+    struct library *library = &engine->libraries[index];
+    struct varve_error why = {0};
+    varve_error_set(&why, VARVE_ERROR_NOT_READY, 0, "library '%s': no drive is in service",
+                    library->name);
+    varve_error_hint(&why, "'varve drive list' says why");
+    for (struct task **link = &library->tasks; *link != NULL;) {
+        struct task *task = *link;
+        if (task->has_drive) {
+            link = &task->next;
+            continue;
+        }
+        *link = task->next;
+        task_end(task, &why);
+    }
+    recalls_give_up_library(engine, index);
+    pthread_cond_broadcast(&engine->tasks_changed);
+}
+
 void
 dispatch(struct varve_engine *engine, size_t index)
 {
@@ -192,6 +202,8 @@ dispatch(struct varve_engine *engine, size_t index)
     if (!library->stale && varve_clock_monotonic(engine->clock) < library->again_ns)
         return;
     library->stale = false;
+    if (drives_usable(engine, index) == 0)
+        end_hopeless(engine, index);
     bool any = false;
     while (plan_one(engine, index))
         any = true;

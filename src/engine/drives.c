@@ -132,6 +132,10 @@ libraries_open(struct varve_engine *engine, const struct varve_engine_ports *por
             return false;
         free(elements);
     }
+    for (size_t i = 0; i < engine->drive_count; i++) {
+        if (!health_open(&engine->drives[i], err))
+            return false;
+    }
     return true;
 }
 
@@ -274,15 +278,51 @@ brought(struct varve_engine *engine, struct drive *holder)
     drives_wake_locked(engine);
 }
 
+/* The drive did not take the disc (dirty, upside down, or the drive): noted, with what they did
+ * until now. */
+static void
+note_refusal(struct drive *drive, const struct varve_error *why)
+{
+    if (varve_library_drive_refused(drive_library(drive), drive->number) &&
+        why->kind != VARVE_ERROR_CANCELLED)
+        (void)health_bad(drive, &drive->disc, VARVE_INCIDENT_LOAD, why->text);
+}
+
+/* Back into the line: another drive may take the disc (faults 18, 19). */
+static bool
+try_elsewhere(struct drive *drive, struct task *task)
+{
+    struct varve_engine *engine = drive->engine;
+    if (task->has_drive || !varve_library_drive_refused(drive_library(drive), drive->number))
+        return false;
+    VARVE_LOCKED(&engine->tasks_lock);
+    task->not_drives |= UINT64_C(1) << drive->number;
+    if (stopping(engine) || (drives_usable(engine, drive->library) & ~task->not_drives) == 0)
+        return false;
+    drive->busy = false;
+    task->state = TASK_WAITING;
+    task->next = engine->libraries[drive->library].tasks;
+    engine->libraries[drive->library].tasks = task;
+    drives_wake_locked(engine);
+    return true;
+}
+
 static void
 run_task(struct drive *drive)
 {
     struct varve_engine *engine = drive->engine;
     struct task *task = drive->task;
     struct varve_error err = {0};
+    struct varve_drive_health before;
+    varve_drive_health(drive_handle(drive), &before);
     bool arrived = bring(drive, drive->holder, &task->barcode, &err);
     brought(engine, drive->holder);
+    if (!arrived)
+        note_refusal(drive, &err);
+    if (!arrived && try_elsewhere(drive, task))
+        return;
     bool ok = arrived && task->run(engine, task, drive, &err);
+    health_count(drive, &before, arrived);
     VARVE_LOCKED(&engine->tasks_lock);
     task->disc_arrived = arrived;
     task->ok = ok;
@@ -298,12 +338,17 @@ run_recalls(struct drive *drive)
 {
     struct varve_engine *engine = drive->engine;
     struct varve_error err = {0};
+    struct varve_drive_health before;
+    varve_drive_health(drive_handle(drive), &before);
     bool arrived = bring(drive, drive->holder, &drive->disc, &err);
     brought(engine, drive->holder);
+    if (!arrived)
+        note_refusal(drive, &err);
     if (arrived && schedule_turn_is_over(drive->turn_ns, varve_clock_monotonic(engine->clock),
                                          engine->libraries[drive->library].load_ns))
         drive->turn_ns = varve_clock_monotonic(engine->clock); /* nobody else waits: another turn */
     recalls_serve(engine, drive, &drive->disc, arrived ? NULL : &err);
+    health_count(drive, &before, arrived);
     VARVE_LOCKED(&engine->tasks_lock);
     drive->busy = false;
     drives_wake_locked(engine);

@@ -12,6 +12,7 @@
 #include <varve/engine.h>
 #include <varve/erasure.h>
 #include <varve/file.h>
+#include <varve/health.h>
 #include <varve/log.h>
 #include <varve/policy.h>
 
@@ -93,10 +94,12 @@ struct drive {
     struct task *task;    /* NULL: recalls of the disc */
     struct drive *holder; /* the disc is taken out of this one first; NULL: of none */
 
-    int64_t turn_ns;      /* since when it reads the disc for recalls */
-    int64_t served_ns;    /* when that last gave a reader something; INT64_MIN: it did not */
-    uint64_t group;       /* the set of the disc burned last ... */
-    unsigned group_count; /* ... and how many of that set in a row */
+    int64_t turn_ns;            /* since when it reads the disc for recalls */
+    int64_t served_ns;          /* when that last gave a reader something; INT64_MIN: it did not */
+    uint64_t group;             /* the set of the disc burned last ... */
+    unsigned group_count;       /* ... and how many of that set in a row */
+    struct varve_drive_row row; /* under `tasks`, but for its id, which never changes */
+    unsigned good_works;        /* in a row: discs that did well in it; under `tasks` */
     pthread_t thread;
     bool running;
 };
@@ -134,6 +137,22 @@ void dispatch(struct varve_engine *engine, size_t library);
 /* Ends a task that nobody will run. */
 void task_end(struct task *task, const struct varve_error *why);
 void drive_load_took(struct drive *drive, int64_t ns);
+
+/* --- health (health.c) --- */
+/* What is known of the drive. */
+VARVE_MUST_CHECK bool health_open(struct drive *drive, struct varve_error *err);
+/* A piece of work is over: counters since `before` go to the drive and to the disc. */
+void health_count(struct drive *drive, const struct varve_drive_health *before, bool loaded);
+/* Something went wrong with the disc in the drive. True: the disc is to blame, as two drives agree;
+ * false: not known yet, or the drive is, which may be out of service now. */
+bool health_bad(struct drive *drive, const struct varve_barcode *disc, enum varve_incident_act act,
+                const char *text);
+/* The disc was read whole, or burned and read back, and is fine. */
+void health_good(struct drive *drive, const struct varve_barcode *disc);
+/* With `tasks` held: a bit for each drive of the library that is in service. */
+uint64_t drives_usable(const struct varve_engine *engine, size_t library);
+/* The library has a drive in service that is none of these. */
+bool health_others_usable(struct varve_engine *engine, size_t library, uint64_t not_drives);
 
 /* --- inventory (inventory.c) --- */
 /* Reads the inventory and brings the disc rows up to date: new discs, lost ones, those that came
@@ -302,11 +321,19 @@ VARVE_MUST_CHECK bool pipeline_thaw_stranded(struct varve_engine *engine, struct
 /* Goes on with repairs that the last run began: sealed sets with a disc half-way (repair.c). */
 VARVE_MUST_CHECK bool repairs_resume(struct varve_engine *engine, struct varve_error *err);
 
-/* Reads a disc back whole against its CRCs (verify.c). *ret_bad counts clusters; the disc is in the
- * drive. */
-VARVE_MUST_CHECK bool
-disc_read_back(struct varve_engine *engine, struct drive *drive, struct job *job,
-               const uint32_t *crcs, uint64_t clusters, uint64_t *ret_bad, struct varve_error *err);
+/* Clusters that did not match: how many, the first and the last. */
+struct bad_clusters {
+    uint64_t count, first, last;
+};
+/* Reads a disc back whole against its CRCs (verify.c); it is in the drive. */
+VARVE_MUST_CHECK bool disc_read_back(struct varve_engine *engine, struct drive *drive,
+                                     struct job *job, const uint32_t *crcs, uint64_t clusters,
+                                     struct bad_clusters *ret_bad, struct varve_error *err);
+/* "2 of 128 clusters do not match (LBA 320 to 383)"; returns `ret`. */
+const char *
+bad_clusters_text(const struct bad_clusters *bad, uint64_t clusters, char ret[VARVE_REASON_BYTES]);
+/* The disc or the drive is to blame for such an error; which of them is not said. */
+bool is_disc_or_drive(const struct varve_error *why);
 /* Proves that the disc in the drive is image `uuid` (INV-5): by its anchor. */
 VARVE_MUST_CHECK bool
 disc_prove(struct drive *drive, const struct varve_uuid *uuid, struct varve_error *err);
@@ -350,8 +377,13 @@ recalls_collect(struct varve_engine *engine, size_t library, struct schedule_tas
 void recalls_note_turn(struct varve_engine *engine, const struct schedule_task *task);
 /* No drive of the library is in service: the rest of the sets has to serve. */
 void recalls_give_up_library(struct varve_engine *engine, size_t library);
-/* A recall waits for the disc: whoever has it in a drive for long serves in between. */
-bool recalls_wait_for(struct varve_engine *engine, const struct varve_barcode *barcode);
+/* A recall waits for the disc that the drive works with: whoever has it there for long serves in
+ * between. */
+bool recalls_wait_for(struct varve_engine *engine, const struct drive *drive);
+/* The drive could not bring or read the disc: another shall try. False: there is none in service.
+ */
+bool recalls_try_elsewhere(struct varve_engine *engine, const struct drive *drive,
+                           const struct varve_barcode *barcode);
 /* Serves all that wait for the disc, which is in the drive (or could not be brought: `failure`). */
 void recalls_serve(struct varve_engine *engine, struct drive *drive,
                    const struct varve_barcode *barcode, const struct varve_error *failure);

@@ -238,6 +238,13 @@ entry_set_state(struct recalls *recalls, struct entry *entry, enum entry_state s
 
 /* --- what a disc serves --- */
 
+static uint64_t
+usable_of(const struct drive *drive)
+{
+    VARVE_LOCKED(&drive->engine->tasks_lock);
+    return drives_usable(drive->engine, drive->library);
+}
+
 static int
 compare_entries(const void *a, const void *b)
 {
@@ -246,15 +253,23 @@ compare_entries(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-size_t
-entries_take(struct recalls *recalls, const struct varve_barcode *barcode, struct entry **ret,
-             size_t max)
+static bool
+may_serve(const struct entry *entry, unsigned drive, uint64_t usable)
 {
+    return (entry->not_drives >> drive & 1) == 0 || (usable & ~entry->not_drives) == 0;
+}
+
+size_t
+entries_take(struct recalls *recalls, const struct drive *drive,
+             const struct varve_barcode *barcode, struct entry **ret, size_t max)
+{
+    uint64_t usable = usable_of(drive);
     VARVE_LOCKED(&recalls->lock);
     size_t count = 0;
     for (struct entry *entry = recalls->entries; entry != NULL && count < max;
          entry = entry->next) {
-        if (entry->state == ENTRY_WAITING && varve_barcode_equal(&entry->barcode, barcode)) {
+        if (entry->state == ENTRY_WAITING && varve_barcode_equal(&entry->barcode, barcode) &&
+            may_serve(entry, drive->number, usable)) {
             entry->state = ENTRY_SERVING;
             ret[count++] = entry;
         }
@@ -420,14 +435,32 @@ recalls_give_up_library(struct varve_engine *engine, size_t library)
 }
 
 bool
-recalls_wait_for(struct varve_engine *engine, const struct varve_barcode *barcode)
+recalls_wait_for(struct varve_engine *engine, const struct drive *drive)
 {
     VARVE_LOCKED(&engine->recalls->lock);
     for (const struct entry *entry = engine->recalls->entries; entry != NULL; entry = entry->next) {
-        if (entry->state == ENTRY_WAITING && varve_barcode_equal(&entry->barcode, barcode))
+        if (entry->state == ENTRY_WAITING && varve_barcode_equal(&entry->barcode, &drive->disc) &&
+            (entry->not_drives >> drive->number & 1) == 0)
             return true;
     }
     return false;
+}
+
+bool
+recalls_try_elsewhere(struct varve_engine *engine, const struct drive *drive,
+                      const struct varve_barcode *barcode)
+{
+    uint64_t own = UINT64_C(1) << drive->number;
+    uint64_t usable = usable_of(drive);
+    bool any = false;
+    VARVE_LOCKED(&engine->recalls->lock);
+    for (struct entry *entry = engine->recalls->entries; entry != NULL; entry = entry->next) {
+        if (entry->state != ENTRY_WAITING || !varve_barcode_equal(&entry->barcode, barcode))
+            continue;
+        entry->not_drives |= own;
+        any = any || (usable & ~entry->not_drives) != 0;
+    }
+    return any;
 }
 
 uint64_t
