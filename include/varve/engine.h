@@ -177,6 +177,7 @@ struct varve_engine_recall {
     const char *state;              /* "waiting", "reading", "decoding"; static */
     int64_t eta_s;
 };
+#define VARVE_STATUS_WARNINGS_MAX 24
 struct varve_engine_status {
     char name[64];
     struct varve_uuid archive;
@@ -187,8 +188,9 @@ struct varve_engine_status {
     uint64_t recalls_waiting;
     struct varve_engine_recall recalls[16]; /* those that asked first */
     size_t recall_count;
+    uint64_t drives_by_service[3]; /* by enum varve_service */
     unsigned warnings_count;
-    char warnings[8][200]; /* what an operator should look at */
+    char warnings[VARVE_STATUS_WARNINGS_MAX][320]; /* what an operator should look at */
 };
 VARVE_MUST_CHECK bool varve_engine_status(struct varve_engine *engine,
                                           struct varve_engine_status *ret, struct varve_error *err);

@@ -8,18 +8,6 @@
 
 #include <varve/catalog.h>
 
-/* Name in the catalog, in the API and on the command line. */
-#define VARVE_SERVICES(X)                                                                          \
-    X(IN, 0, "in service")                                                                         \
-    X(QUARANTINED, 1, "quarantined") /* by varve: gets no work until an operator clears it */      \
-    X(RETIRED, 2, "retired")         /* by an operator: likewise */
-enum varve_service {
-#define X(name, value, text) VARVE_SERVICE_##name = value,
-    VARVE_SERVICES(X)
-#undef X
-};
-const char *varve_service_name(enum varve_service service);
-
 /* Counters since the drive or disc is known. */
 struct varve_health_counters {
     uint64_t loads, works; /* discs brought; pieces of work done with them */
@@ -57,28 +45,6 @@ varve_catalog_disc_health_put(struct varve_catalog *catalog, const struct varve_
                               struct varve_error *err);
 
 /* Something went wrong with a disc in a drive. */
-#define VARVE_INCIDENT_ACTS(X)                                                                     \
-    X(LOAD, 0, "load")                                                                             \
-    X(BURN, 1, "burn")                                                                             \
-    X(READ, 2, "read")
-enum varve_incident_act {
-#define X(name, value, text) VARVE_INCIDENT_##name = value,
-    VARVE_INCIDENT_ACTS(X)
-#undef X
-};
-#define VARVE_VERDICTS(X)                                                                          \
-    X(OPEN, 0, "open")                                                                             \
-    X(DISC, 1, "disc")                                                                             \
-    X(DRIVE, 2, "drive")                                                                           \
-    X(CLEARED, 3, "cleared") /* by an operator */
-enum varve_verdict {
-#define X(name, value, text) VARVE_VERDICT_##name = value,
-    VARVE_VERDICTS(X)
-#undef X
-};
-const char *varve_incident_act_name(enum varve_incident_act act);
-const char *varve_verdict_name(enum varve_verdict verdict);
-
 struct varve_incident {
     uint64_t id;
     int64_t at_ns;

@@ -6,45 +6,6 @@
 /* Judged incidents kept for looking back. */
 #define INCIDENTS_KEPT 10000u
 
-const char *
-varve_service_name(enum varve_service service)
-{
-    switch (service) {
-#define X(name, value, text)                                                                       \
-    case VARVE_SERVICE_##name:                                                                     \
-        return text;
-        VARVE_SERVICES(X)
-#undef X
-    }
-    return "?";
-}
-
-const char *
-varve_incident_act_name(enum varve_incident_act act)
-{
-    switch (act) {
-#define X(name, value, text)                                                                       \
-    case VARVE_INCIDENT_##name:                                                                    \
-        return text;
-        VARVE_INCIDENT_ACTS(X)
-#undef X
-    }
-    return "?";
-}
-
-const char *
-varve_verdict_name(enum varve_verdict verdict)
-{
-    switch (verdict) {
-#define X(name, value, text)                                                                       \
-    case VARVE_VERDICT_##name:                                                                     \
-        return text;
-        VARVE_VERDICTS(X)
-#undef X
-    }
-    return "?";
-}
-
 /* Seven columns. */
 static void
 counters_from_row(sqlite3_stmt *statement, int first, struct varve_health_counters *ret)

@@ -109,7 +109,8 @@ library_attach(struct varve_engine *engine, const struct varve_engine_ports *por
     }
     free(scsi.drives); /* the ports are the library's now, the array is ours */
     (void)snprintf(library->name, sizeof library->name, "%s", name);
-    library->recall_drives = 1; /* so that a reader waits for no burn */
+    library->recall_drives = engine->config->libraries[index].recall_drives;
+    library->no_burning = engine->config->libraries[index].no_burning;
     library->again_ns = INT64_MAX;
     library->load_ns = LOAD_GUESS_NS;
     for (int class = 0; class < TASK_CLASSES; class ++)

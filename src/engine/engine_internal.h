@@ -106,7 +106,8 @@ struct drive {
 struct library {
     struct varve_library *library;
     char name[64];
-    unsigned recall_drives; /* kept for recalls */
+    unsigned recall_drives; /* kept for recalls, so that a reader waits for no burn */
+    bool no_burning;
     /* Under `tasks`: */
     struct task *tasks;             /* that wait, in order of arrival */
     bool stale;                     /* something changed since it was planned for last */
@@ -162,9 +163,8 @@ inventory_update(struct varve_engine *engine, size_t library, bool refresh,
                  struct varve_element **ret, size_t *ret_count, struct varve_error *err);
 bool library_index(const struct varve_engine *engine, const char *name, size_t *ret,
                    struct varve_error *err);
-/* A blank disc, not in use, of any library with drives; NO_SPACE says what there is. `avoid` counts
- * the discs of the set by library (may be NULL). Marks it as BURNING for (set, index), durable,
- * before it returns. */
+/* A blank disc, not in use, of any library with drives; NO_SPACE says what there is. placement.h
+ * says of which. Marks it as BURNING for (set, index), durable, before it returns. */
 VARVE_MUST_CHECK bool
 blank_take(struct varve_engine *engine, const struct varve_set *set, uint32_t index,
            struct varve_disc_row *ret, struct varve_error *err);
