@@ -409,6 +409,7 @@ seat(struct varve_library *library, struct placing *placing, struct varve_error 
         }
         if (take_back(library, drive, &why) && missing && tries < SEAT_TRIES)
             continue;
+        varve_library_note_refusal(library, (unsigned)(drive - library->drives), true);
         *err = why;
         return false;
     }
@@ -420,6 +421,7 @@ varve_library_load(struct varve_library *library, const struct varve_barcode *ba
 {
     if (!check_drive(library, drive, err))
         return false;
+    varve_library_note_refusal(library, drive, false);
     struct placing placing = {barcode, &library->drives[drive]};
     return seat(library, &placing, err) || varve_error_wrap(err, "load disc '%s'", barcode->text);
 }
