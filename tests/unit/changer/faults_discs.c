@@ -105,6 +105,39 @@ fault_05_crash_is_no_swap(void **state)
     assert_string_equal(test_element(bench, 1024).barcode.text, "VRV00001");
 }
 
+/* Records are written behind an exchange; the journal, before it, tells whose deed it was. */
+static void
+fault_05_crash_after_exchange_is_no_swap(void **state)
+{
+    struct test_bench *bench = *state;
+    test_load(bench, "VRV00001", 0);
+    bench->journal.forgetful = true;
+    test_load(bench, "VRV00002", 0);
+    test_forget_events(bench);
+    bench->journal.forgetful = false;
+    test_restart(bench);
+    test_told_nothing(bench);
+    assert_string_equal(test_element(bench, 256).barcode.text, "VRV00002");
+    assert_int_equal(test_flags(bench, 256), 0);
+    assert_int_equal(test_flags(bench, 1024), 0);
+}
+
+/* ... but a disc that was set aside stays so. */
+static void
+fault_05_crash_after_exchange_frees_nothing(void **state)
+{
+    struct test_bench *bench = *state;
+    test_script(bench, "now swap 1024 1025");
+    test_refresh(bench);
+    test_load(bench, "VRV00003", 0);
+    bench->journal.forgetful = true;
+    test_load(bench, "VRV00001", 0);
+    bench->journal.forgetful = false;
+    test_restart(bench);
+    assert_string_equal(test_element(bench, 256).barcode.text, "VRV00001");
+    assert_int_equal(test_flags(bench, 256), VARVE_ELEMENT_QUARANTINED);
+}
+
 /* --- 6: no label --- */
 
 static void
@@ -270,11 +303,18 @@ main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define MAGAZINES(name) cmocka_unit_test_setup_teardown(name, setup_magazines, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(fault_05_swapped_discs),        CASE(fault_05_put_back),
-        CASE(fault_05_crash_is_no_swap),     CASE(fault_06_unreadable_label),
-        CASE(fault_07_duplicate_label),      CASE(fault_14_sources_lost),
-        CASE(fault_14_homes_over_a_restart), MAGAZINES(fault_15_magazine_removed),
-        MAGAZINES(fault_15_count_shrinks),   MAGAZINES(fault_15_slot_out_of_use),
+        CASE(fault_05_swapped_discs),
+        CASE(fault_05_put_back),
+        CASE(fault_05_crash_is_no_swap),
+        CASE(fault_05_crash_after_exchange_is_no_swap),
+        CASE(fault_05_crash_after_exchange_frees_nothing),
+        CASE(fault_06_unreadable_label),
+        CASE(fault_07_duplicate_label),
+        CASE(fault_14_sources_lost),
+        CASE(fault_14_homes_over_a_restart),
+        MAGAZINES(fault_15_magazine_removed),
+        MAGAZINES(fault_15_count_shrinks),
+        MAGAZINES(fault_15_slot_out_of_use),
     };
     return cmocka_run_group_tests_name("faults of discs in the changer", tests, NULL, NULL);
 }
