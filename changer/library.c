@@ -186,9 +186,8 @@ varve_library_refresh(struct varve_library *library, bool always, struct varve_e
     return varve_library_empty_gripper(library, err);
 }
 
-/* The drive element whose identifier contains the serial number of the drive, -1 if none does. */
-static int32_t
-find_by_serial(struct varve_library *library, const char *serial)
+int32_t
+varve_library_find_serial(struct varve_library *library, const char *serial)
 {
     int32_t found = -1;
     for (size_t i = 0; i < library->list.count && serial[0] != 0; i++) {
@@ -232,7 +231,7 @@ map_drives(struct varve_library *library, struct varve_error *err)
                                library->name, library->drive_count, range->count);
     for (size_t i = 0; i < library->drive_count; i++) {
         struct varve_drive *drive = &library->drives[i].drive;
-        int32_t proven = find_by_serial(library, drive->identity.serial);
+        int32_t proven = varve_library_find_serial(library, drive->identity.serial);
         drive->element = proven >= 0 ? (uint16_t)proven : (uint16_t)(range->first + i);
         (void)snprintf(drive->name, sizeof drive->name, "library '%s', drive %zu (element %u)",
                        library->name, i, drive->element);

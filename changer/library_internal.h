@@ -69,6 +69,9 @@ void varve_library_note_refusal(struct varve_library *library, unsigned drive, b
 void varve_library_view_positions(struct varve_library *library);
 bool varve_library_empty_gripper(struct varve_library *library, struct varve_error *err);
 
+/* The drive element whose identifier contains the serial number of a drive, -1 if none does. */
+int32_t varve_library_find_serial(struct varve_library *library, const char *serial);
+
 /* --- library_moves.c --- */
 
 /* OFFLINE: not in the library, or in a magazine that is out, or two discs have this bar code. */
@@ -78,6 +81,22 @@ bool varve_library_find_disc(struct varve_library *library, const struct varve_b
  * again by looking, may tell another way. */
 bool varve_library_look_again(struct varve_library *library, const struct varve_changer_move *move,
                               const struct varve_scsi_sense *sense);
+
+/* Brings the disc of the drive home, holding the arm. */
+bool varve_library_unload_locked(struct varve_library *library, struct varve_library_drive *drive,
+                                 struct varve_error *err);
+
+/* --- library_learn.c --- */
+
+/* The device behind the drive is the one it was, or another drive of the library, whose place it
+ * takes then. Without the arm. */
+bool varve_library_check_device(struct varve_library *library, struct varve_library_drive *drive,
+                                struct varve_error *err);
+/* The disc was put into the drive's element, and the drive saw none. True: another drive that
+ * should be empty sees one; they changed places, and the disc went home, if it would. Without the
+ * arm. */
+bool varve_library_learn_by_look(struct varve_library *library, struct varve_library_drive *drive,
+                                 const struct varve_barcode *barcode);
 
 /* --- library_people.c --- */
 

@@ -154,9 +154,9 @@ fail_no_slot(struct varve_library *library, const struct varve_library_drive *dr
     return varve_error_hint(err, "export a disc");
 }
 
-static bool
-unload_locked(struct varve_library *library, struct varve_library_drive *drive,
-              struct varve_error *err)
+bool
+varve_library_unload_locked(struct varve_library *library, struct varve_library_drive *drive,
+                            struct varve_error *err)
 {
     for (unsigned tries = 1;; tries++) {
         const struct varve_element *at = varve_library_element(library, drive->drive.element);
@@ -247,8 +247,9 @@ try_exchange(struct varve_library *library, const struct varve_element *at,
 {
     const struct varve_element *old = varve_library_element(library, drive->drive.element);
     const struct varve_element *home = find_home(library, drive);
-    if (!drive->proven || old == NULL || !old->full || home == NULL ||
-        at->type != VARVE_ELEMENT_SLOT)
+    /* A device that does not say who it is may be another one by now. */
+    if (!drive->proven || drive->drive.identity.serial[0] == 0 || old == NULL || !old->full ||
+        home == NULL || at->type != VARVE_ELEMENT_SLOT)
         return false;
     struct varve_changer_exchange exchange = {
         .in = {at->barcode, at->address, old->address, at->inverted},
@@ -310,7 +311,7 @@ place_once(struct varve_library *library, const struct placing *placing,
     }
     if (!here && at->inverted == side_b && try_exchange(library, at, drive))
         return PLACED;
-    if (!unload_locked(library, drive, err)) {
+    if (!varve_library_unload_locked(library, drive, err)) {
         (void)varve_error_wrap(err, "empty the drive first");
         return PLACE_FAILED;
     }
@@ -371,7 +372,8 @@ static bool
 begin_unload_locked(struct varve_library *library, void *context, struct varve_error *err)
 {
     const struct unloading *unloading = context;
-    return varve_library_begin(library, err) && unload_locked(library, unloading->drive, err);
+    return varve_library_begin(library, err) &&
+           varve_library_unload_locked(library, unloading->drive, err);
 }
 
 /* A disc that the drive does not take would block every later job with something nobody asked for.
@@ -381,7 +383,7 @@ take_back(struct varve_library *library, struct varve_library_drive *drive, stru
 {
     VARVE_LOCKED(&library->arm);
     struct varve_error undo = {0};
-    return unload_locked(library, drive, &undo) ||
+    return varve_library_unload_locked(library, drive, &undo) ||
            varve_error_wrap(err, "the disc stays in %s (%s)", drive->drive.name, undo.text);
 }
 
@@ -398,6 +400,7 @@ static bool
 seat(struct varve_library *library, struct placing *placing, struct varve_error *err)
 {
     struct varve_library_drive *drive = placing->drive;
+    bool learned = false;
     for (unsigned tries = 1;; tries++) {
         struct varve_error why = {0};
         bool missing;
@@ -406,6 +409,10 @@ seat(struct varve_library *library, struct placing *placing, struct varve_error 
         if (varve_drive_wait_loaded(&drive->drive, &missing, &why)) {
             note_proven(library, drive);
             return true;
+        }
+        if (missing && !learned && varve_library_learn_by_look(library, drive, placing->barcode)) {
+            learned = true;
+            continue;
         }
         if (take_back(library, drive, &why) && missing && tries < SEAT_TRIES)
             continue;
@@ -423,7 +430,9 @@ varve_library_load(struct varve_library *library, const struct varve_barcode *ba
         return false;
     varve_library_note_refusal(library, drive, false);
     struct placing placing = {barcode, &library->drives[drive]};
-    return seat(library, &placing, err) || varve_error_wrap(err, "load disc '%s'", barcode->text);
+    return (varve_library_check_device(library, placing.drive, err) &&
+            seat(library, &placing, err)) ||
+           varve_error_wrap(err, "load disc '%s'", barcode->text);
 }
 
 bool
