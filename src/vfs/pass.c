@@ -293,13 +293,17 @@ account(struct varve_open *open, struct varve_pass *pass)
 }
 
 static bool
-pass_locked(struct varve_open *open, bool forced, struct varve_pass *ret, struct varve_error *err)
+pass_locked(struct varve_open *open, const struct varve_pass_wish *wish, struct varve_pass *ret,
+            struct varve_error *err)
 {
     struct vnode *vnode = open->vnode;
     /* Looked up here: who gives privileges after this finds the file with the kernel. */
-    bool through_us = open->writing && must_strip(open->vfs, vnode->ino);
-    *ret = (struct varve_pass){.how = vnode->mapped ? VARVE_PASS_DIRECT : VARVE_PASS_NO, .fd = -1};
-    if (through_us && !forced)
+    bool through_us = wish->mappings_only || (open->writing && must_strip(open->vfs, vnode->ino));
+    /* Through a mapping that is left only what is LIVE is written: freezing is BUSY until then. */
+    bool left = vnode->mapped && vnode_live_file(vnode) && vnode->fd >= 0;
+    bool forced = wish->forced || left;
+    *ret = (struct varve_pass){.how = VARVE_PASS_NO, .fd = -1, .forced = forced};
+    if ((through_us || wish->unwanted) && !forced)
         return true;
     if (!prepare(open, forced, err))
         return false;
@@ -313,12 +317,12 @@ pass_locked(struct varve_open *open, bool forced, struct varve_pass *ret, struct
 }
 
 bool
-varve_open_pass(struct varve_open *open, bool forced, struct varve_pass *ret,
+varve_open_pass(struct varve_open *open, const struct varve_pass_wish *wish, struct varve_pass *ret,
                 struct varve_error *err)
 {
     if (!vnode_enter(open->vnode, err))
         return false;
-    bool ok = pass_locked(open, forced, ret, err);
+    bool ok = pass_locked(open, wish, ret, err);
     vnode_unlock(open->vfs, open->vnode);
     return ok;
 }

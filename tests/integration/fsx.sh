@@ -80,8 +80,7 @@ for ((seed = first; seed < first + rounds; seed++)); do
     ok "seed $seed: begin to move files about" start_churn
     ok "seed $seed: several at once, each with files of its own" checker "$mnt/churn/own" --ops 1500 --workers 3
     ok "seed $seed: appending to one file loses and mixes nothing" checker "$mnt/churn/append" --append 500 --rest "$archive.rest"
-    # Not with mappings here: docs/architecture.md, known gaps.
-    ok "seed $seed: each has its pieces of shared pages" checker "$mnt/churn/share" --share 5000 --rest "$archive.rest" --without map
+    ok "seed $seed: each has its pieces of shared pages, with mappings" checker "$mnt/churn/share" --share 5000 --rest "$archive.rest"
     ok "seed $seed: end of moving" stop_churn
     ok "seed $seed: check finds nothing" clean_check
 done

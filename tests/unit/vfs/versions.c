@@ -246,7 +246,7 @@ static enum varve_pass_how
 pass(struct fixture *f, struct varve_open *open)
 {
     struct varve_pass pass;
-    OK(varve_open_pass(open, false, &pass, &f->err));
+    OK(varve_open_pass(open, &(struct varve_pass_wish){0}, &pass, &f->err));
     return pass.how;
 }
 
@@ -402,7 +402,7 @@ test_kernel_writes_past_us(void **state)
     struct varve_open *open = open_file(f, ino, O_RDWR);
     assert_int_equal(varve_open_backing_fd(open), -1); /* asking makes no file */
     assert_int_equal(count_files(f), 0);
-    OK(varve_open_pass(open, false, &pass, &f->err));
+    OK(varve_open_pass(open, &(struct varve_pass_wish){0}, &pass, &f->err));
     assert_int_equal(pass.how, VARVE_PASS_ALL);
     assert_true(pass.unsteady); /* a mapping could change times */
     assert_int_equal(pwrite(pass.fd, "kernel", 6, 0), 6);
