@@ -173,6 +173,23 @@ test_write_is_interrupted(void)
     expect(has("signal", 0, 'm'), "... nor later");
 }
 
+/* Nobody could have a page of it mapped: then a signal ends it. */
+static void
+test_lone_write_is_interrupted(void)
+{
+    struct migrated file;
+    make_dots("alone");
+    migrate("alone", &file);
+    int writer = open_again("alone", O_WRONLY);
+    pid_t child = write_in_child(writer, 1000, 'w');
+    until_asked(&file);
+    need(kill(child, SIGUSR1) == 0, "kill");
+    expect(!ended_well(child), "a signal ends a write that waits, if nothing is mapped");
+    bring_back(&file);
+    expect(has("alone", 1000, '.'), "... and it is not done later");
+    need(close(writer) == 0, "close");
+}
+
 /* Pages that were changed while the file was on discs, and go on being changed when it is back. */
 static void
 test_recall_below_mapping(void)
@@ -345,6 +362,7 @@ main(int count, char **arguments)
     test_write_waits_beside_mapping();
     test_write_waits_beside_open();
     test_write_is_interrupted();
+    test_lone_write_is_interrupted();
     test_recall_below_mapping();
     test_copy_waits_beside_mapping();
     test_left_mapping();
