@@ -352,6 +352,8 @@ bool pass_unsteady(const struct vnode *vnode);
 /* Locked, if there is a vnode, and nobody has it open through us: is the backing file at `place`
  * mapped or open elsewhere? */
 bool pass_in_use(struct varve_vfs *vfs, const struct vnode *vnode, const struct varve_place *place);
+/* The same for the engine, which waits until the flusher has synced the file. */
+bool pass_stays_in_use(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_place *place);
 /* Forgets the files that are no longer mapped; at_end: all. */
 void pass_sweep(struct varve_vfs *vfs, bool at_end);
 
