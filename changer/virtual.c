@@ -22,8 +22,8 @@ init_locks(struct varve_virtual *library)
     (void)pthread_mutex_init(&library->changer.nexus_lock, NULL);
 }
 
-static struct varve_virtual *
-new_library(const char *dir)
+struct varve_virtual *
+virtual_new(const char *dir)
 {
     struct varve_virtual *library = calloc(1, sizeof *library);
     if (library == NULL)
@@ -231,7 +231,7 @@ bool
 varve_virtual_create(const char *dir, const struct varve_virtual_options *options,
                      struct varve_error *err)
 {
-    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *library = new_library(dir);
+    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *library = virtual_new(dir);
     if (library == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "create virtual library '%s'", dir);
     if (!take_options(library, options, err) || !refuse_existing(dir, err) ||
@@ -259,7 +259,7 @@ bool
 varve_virtual_open(const char *dir, struct varve_clock *clock, struct varve_virtual **ret,
                    struct varve_error *err)
 {
-    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *library = new_library(dir);
+    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *library = virtual_new(dir);
     if (library == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open virtual library '%s'", dir);
     library->clock = clock;

@@ -93,6 +93,21 @@ parse_disc(const json_t *root, struct virtual_disc *ret, struct varve_error *err
 }
 
 bool
+virtual_disc_parse(const char *text, size_t size, struct virtual_disc *ret, struct varve_error *err)
+{
+    json_error_t why;
+    struct virtual_disc disc = {0};
+    json_t *root = json_loadb(text, size, 0, &why);
+    if (root == NULL)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "line %d: %s", why.line, why.text);
+    bool ok = parse_disc(root, &disc, err);
+    json_decref(root);
+    if (ok)
+        *ret = disc;
+    return ok;
+}
+
+bool
 virtual_disc_read(const char *dir, const struct varve_barcode *barcode, struct virtual_disc *ret,
                   struct varve_error *err)
 {
@@ -102,18 +117,8 @@ virtual_disc_read(const char *dir, const struct varve_barcode *barcode, struct v
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "disc '%s'", barcode->text);
     if (!varve_file_read(path, 65536, &text, err))
         return false;
-    json_error_t why;
-    json_t *root = json_loadb(varve_buffer_string(&text), text.size, 0, &why);
-    if (root == NULL)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' line %d: %s", path, why.line,
-                               why.text);
-    struct virtual_disc disc = {0};
-    bool ok = parse_disc(root, &disc, err);
-    json_decref(root);
-    if (!ok)
-        return varve_error_wrap(err, "'%s'", path);
-    *ret = disc;
-    return true;
+    return virtual_disc_parse(varve_buffer_string(&text), text.size, ret, err) ||
+           varve_error_wrap(err, "'%s'", path);
 }
 
 static bool

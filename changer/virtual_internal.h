@@ -179,6 +179,11 @@ virtual_find(struct varve_virtual *library, const struct varve_barcode *barcode)
 /* library.json */
 bool virtual_save(const struct varve_virtual *library, struct varve_error *err);
 bool virtual_parse(struct varve_virtual *library, struct varve_error *err);
+/* Of any bytes: INVALID, or a model that is whole. Once a library. */
+bool virtual_parse_text(struct varve_virtual *library, const char *text, size_t size,
+                        struct varve_error *err);
+/* A library of which nothing is known yet; NULL when out of memory. */
+struct varve_virtual *virtual_new(const char *dir);
 bool virtual_allocate(struct varve_virtual *library, struct varve_error *err);
 
 /* --- discs (virtual_disc.c) --- */
@@ -186,6 +191,9 @@ bool virtual_allocate(struct varve_virtual *library, struct varve_error *err);
 char *virtual_disc_path(const char *dir, const struct varve_barcode *barcode, const char *suffix);
 bool virtual_disc_read(const char *dir, const struct varve_barcode *barcode,
                        struct virtual_disc *ret, struct varve_error *err);
+/* Of any bytes: INVALID, or a disc within all limits. */
+bool virtual_disc_parse(const char *text, size_t size, struct virtual_disc *ret,
+                        struct varve_error *err);
 /* `durable`: else the caller syncs the filesystem later. */
 bool virtual_disc_write(const char *dir, const struct varve_barcode *barcode,
                         const struct virtual_disc *disc, bool durable, struct varve_error *err);

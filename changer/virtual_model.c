@@ -446,6 +446,19 @@ parse_root(struct varve_virtual *library, const json_t *root, struct varve_error
 }
 
 bool
+virtual_parse_text(struct varve_virtual *library, const char *text, size_t size,
+                   struct varve_error *err)
+{
+    json_error_t why;
+    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+    if (root == NULL)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "line %d: %s", why.line, why.text);
+    bool ok = parse_root(library, root, err);
+    json_decref(root);
+    return ok;
+}
+
+bool
 virtual_parse(struct varve_virtual *library, struct varve_error *err)
 {
     VARVE_CLEANUP_FREE char *path = varve_file_join(library->dir, "library.json");
@@ -454,12 +467,6 @@ virtual_parse(struct varve_virtual *library, struct varve_error *err)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open library.json");
     if (!varve_file_read(path, VIRTUAL_JSON_MAX, &text, err))
         return false;
-    json_error_t why;
-    json_t *root = json_loadb(varve_buffer_string(&text), text.size, JSON_REJECT_DUPLICATES, &why);
-    if (root == NULL)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' line %d: %s", path, why.line,
-                               why.text);
-    bool ok = parse_root(library, root, err);
-    json_decref(root);
-    return ok || varve_error_wrap(err, "'%s'", path);
+    return virtual_parse_text(library, varve_buffer_string(&text), text.size, err) ||
+           varve_error_wrap(err, "'%s'", path);
 }
