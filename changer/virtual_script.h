@@ -43,6 +43,7 @@ struct virtual_sense {
     X(MAGAZINE_IN, "magazine-in", "n")                                                             \
     X(SWAP, "swap", "ee")                                                                          \
     X(TAKE, "take", "e")                                                                           \
+    X(FLIP, "flip", "e")                                                                           \
     X(PUT, "put", "be")                                                                            \
     X(LABEL, "label", "bl")                                                                        \
     X(STALE, "stale", "e")                                                                         \

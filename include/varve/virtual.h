@@ -59,6 +59,7 @@ struct varve_virtual_options {
     const char *barcode;                       /* prefix, "VRV" if NULL: blanks are VRV00001, ... */
     const struct varve_virtual_timing *timing; /* NULL: varve_virtual_timing_usual() */
     unsigned magazine_slots;                   /* slots of each magazine; 0: they are fixed */
+    bool two_sided;                            /* blanks; and the gripper can turn them over */
     /* Of all blanks: "BD-R SRM" (if NULL), "BD-RE", "DVD+R", "DVD+R DL", "DVD-R", "DVD-R DL". */
     const char *kind;
 };
