@@ -234,9 +234,9 @@ map_drives(struct varve_library *library, struct varve_error *err)
         struct varve_drive *drive = &library->drives[i].drive;
         int32_t proven = find_by_serial(library, drive->identity.serial);
         drive->element = proven >= 0 ? (uint16_t)proven : (uint16_t)(range->first + i);
-        library->drives[i].proven = proven >= 0;
         (void)snprintf(drive->name, sizeof drive->name, "library '%s', drive %zu (element %u)",
                        library->name, i, drive->element);
+        library->drives[i].proven = proven >= 0;
     }
     return check_mapping(library, err);
 }
@@ -267,6 +267,7 @@ dismantle(struct varve_library *library)
     varve_smc_list_done(&library->list);
     free(library->records);
     free(library->drives);
+    free(library->positions);
     (void)pthread_mutex_destroy(&library->arm);
     (void)pthread_mutex_destroy(&library->view);
     free(library);
@@ -309,6 +310,9 @@ varve_library_new(const struct varve_library_ports *ports, const struct varve_mo
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "new library");
     (void)snprintf(library->name, sizeof library->name, "%s", ports->name);
     library->clock = clock;
+    library->has_geometry = ports->geometry != NULL;
+    if (library->has_geometry)
+        library->geometry = *ports->geometry;
     library->two_sided = ports->two_sided;
     (void)pthread_mutex_init(&library->arm, NULL); /* cannot fail on Linux */
     (void)pthread_mutex_init(&library->view, NULL);
@@ -382,7 +386,10 @@ varve_library_publish(struct varve_library *library)
         drive->shown_flags = at != NULL ? at->flags : 0;
         if (drive->shown_full)
             drive->shown = side_name(library, at);
+        drive->shown_element = drive->drive.element;
+        drive->shown_home = drive->has_home ? drive->home : 0;
     }
+    varve_library_view_positions(library);
 }
 
 bool

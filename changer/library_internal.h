@@ -15,6 +15,8 @@ struct varve_library_drive {
     uint16_t home;              /* slot of the disc in the drive */
     struct varve_barcode shown; /* what is in it, "" if empty: under `view` */
     bool shown_full;
+    bool refused;                       /* the last disc brought was not taken: likewise */
+    uint16_t shown_element, shown_home; /* likewise; 0: none */
     unsigned shown_flags;
 };
 
@@ -28,6 +30,10 @@ struct varve_library {
     struct varve_smc_list list; /* as last seen */
     struct varve_library_drive *drives;
     size_t drive_count;
+    bool has_geometry;
+    struct varve_geometry geometry;
+    struct varve_library_position *positions; /* by bar code: under `view` */
+    size_t position_count;
     struct varve_element_record *records; /* by address */
     size_t record_count, record_capacity;
     bool unlocked, maintenance;
@@ -57,6 +63,10 @@ bool varve_library_exchange(struct varve_library *library,
                             const struct varve_changer_exchange *exchange, struct varve_error *err);
 /* Shows what the drives hold to varve_library_drive_disc(). */
 void varve_library_publish(struct varve_library *library);
+/* For varve_library_drive_refused(). */
+void varve_library_note_refusal(struct varve_library *library, unsigned drive, bool refused);
+/* The same for varve_library_element_of(); holding both locks (library_view.c). */
+void varve_library_view_positions(struct varve_library *library);
 bool varve_library_empty_gripper(struct varve_library *library, struct varve_error *err);
 
 /* --- library_moves.c --- */

@@ -285,6 +285,12 @@ varve_virtual_open(const char *dir, struct varve_clock *clock, struct varve_virt
     return true;
 }
 
+bool
+varve_virtual_is_two_sided(const struct varve_virtual *library)
+{
+    return library->two_sided;
+}
+
 unsigned
 varve_virtual_drive_count(const struct varve_virtual *library)
 {

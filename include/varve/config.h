@@ -30,6 +30,10 @@ struct varve_config_library {
     enum varve_library_kind kind;
     char *path;           /* of a virtual library: its folder, absolute */
     uint64_t media_bytes; /* capacity of its discs; 0: by what is in them */
+    /* `recall_drives`: so many drives do nothing but recalls, but one is left for the rest. Default
+     * 1 */
+    unsigned recall_drives;
+    bool no_burning; /* `burn = no`: no new discs are made there; recalls and checks only */
     unsigned line;
 };
 

@@ -365,11 +365,36 @@ library_media(const struct scope *scope, void *object, const char *value, struct
     return varve_text_parse_bytes(value, &library->media_bytes, err);
 }
 
+static bool
+library_recall_drives(const struct scope *scope, void *object, const char *value,
+                      struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    uint64_t drives;
+    if (!varve_text_parse_number(value, 64, &drives, err))
+        return false;
+    library->recall_drives = (unsigned)drives;
+    return true;
+}
+
+static bool
+library_burn(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    library->no_burning = strcmp(value, "no") == 0;
+    return library->no_burning || strcmp(value, "yes") == 0 ||
+           varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' is neither yes nor no", value);
+}
+
 static const struct field library_fields[] = {
     {"kind", true, library_kind},
     {"path", true, library_path},
     {"device", false, library_device},
     {"media", false, library_media},
+    {"recall_drives", false, library_recall_drives},
+    {"burn", false, library_burn},
 };
 
 static bool
@@ -381,6 +406,7 @@ read_library(const struct scope *scope, const char *name, struct varve_config *c
     if (library == NULL)
         return false;
     library->line = scope->section->line;
+    library->recall_drives = 1;
     if (!check_name(name, err) || !config_set_text(&library->name, name, err))
         return wrap_section(scope, err);
     /* The kind first: it decides what the other keys mean and which are missing. */
