@@ -22,8 +22,8 @@ init_locks(struct varve_virtual *library)
     (void)pthread_mutex_init(&library->changer.nexus_lock, NULL);
 }
 
-static struct varve_virtual *
-new_library(const char *dir)
+struct varve_virtual *
+virtual_new(const char *dir)
 {
     struct varve_virtual *library = calloc(1, sizeof *library);
     if (library == NULL)
@@ -137,6 +137,7 @@ take_options(struct varve_virtual *library, const struct varve_virtual_options *
     library->drive_count = options->drives;
     library->mail_slots = options->mail_slots;
     library->magazine_slots = options->magazine_slots;
+    library->two_sided = options->two_sided;
     varve_virtual_timing_usual(&library->timing);
     if (options->timing != NULL) {
         if (!virtual_timing_check(options->timing, err))
@@ -185,6 +186,18 @@ sync_folder(const char *dir, struct varve_error *err)
 }
 
 static bool
+write_sides(const struct varve_virtual *library, const struct varve_barcode *barcode,
+            const struct virtual_disc *blank, struct varve_error *err)
+{
+    for (unsigned side = 0; side < (library->two_sided ? 2 : 1); side++) {
+        struct virtual_name name = virtual_name_of(barcode, side == 1);
+        if (!virtual_disc_write(library->dir, &name, blank, false, err))
+            return false;
+    }
+    return true;
+}
+
+static bool
 fill_slots(struct varve_virtual *library, const struct varve_media *media, unsigned count,
            uint64_t disc_bytes, struct varve_error *err)
 {
@@ -198,7 +211,7 @@ fill_slots(struct varve_virtual *library, const struct varve_media *media, unsig
         if (!is_free_slot(library, i))
             continue;
         if (!next_barcode(library, &place.barcode, err) ||
-            !virtual_disc_write(library->dir, &place.barcode, &blank, false, err) ||
+            !write_sides(library, &place.barcode, &blank, err) ||
             !virtual_put(library, &place, err))
             return false;
         done++;
@@ -231,7 +244,7 @@ bool
 varve_virtual_create(const char *dir, const struct varve_virtual_options *options,
                      struct varve_error *err)
 {
-    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *library = new_library(dir);
+    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *library = virtual_new(dir);
     if (library == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "create virtual library '%s'", dir);
     if (!take_options(library, options, err) || !refuse_existing(dir, err) ||
@@ -251,7 +264,7 @@ load_drives(struct varve_virtual *library)
             virtual_at(library, (uint16_t)(VIRTUAL_DRIVE_FIRST + i));
         if (place == NULL)
             continue;
-        virtual_drive_insert(&library->drives[i], &place->barcode);
+        virtual_drive_insert(&library->drives[i], &place->barcode, place->inverted);
     }
 }
 
@@ -259,7 +272,7 @@ bool
 varve_virtual_open(const char *dir, struct varve_clock *clock, struct varve_virtual **ret,
                    struct varve_error *err)
 {
-    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *library = new_library(dir);
+    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *library = virtual_new(dir);
     if (library == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open virtual library '%s'", dir);
     library->clock = clock;
@@ -270,6 +283,12 @@ varve_virtual_open(const char *dir, struct varve_clock *clock, struct varve_virt
         return varve_error_wrap(err, "open virtual library '%s'", dir);
     *ret = VARVE_TAKE(library);
     return true;
+}
+
+bool
+varve_virtual_is_two_sided(const struct varve_virtual *library)
+{
+    return library->two_sided;
 }
 
 unsigned
@@ -334,7 +353,8 @@ static bool
 take_image(struct varve_virtual *library, const char *image, const struct varve_barcode *barcode,
            struct virtual_disc *ret, struct varve_error *err)
 {
-    VARVE_CLEANUP_FREE char *path = virtual_disc_path(library->dir, barcode, ".img");
+    struct virtual_name name = virtual_name_of(barcode, false);
+    VARVE_CLEANUP_FREE char *path = virtual_disc_path(library->dir, &name, ".img");
     VARVE_CLEANUP_FD int fd = open(image, O_RDONLY | O_CLOEXEC);
     struct stat st;
     if (path == NULL)
@@ -379,6 +399,7 @@ insert_locked(struct varve_virtual *library, const char *image, const struct var
               struct varve_error *err)
 {
     struct virtual_place place = {.barcode = *barcode, .imported = true, .written = true};
+    struct virtual_name name = virtual_name_of(barcode, false);
     struct virtual_place *known = virtual_find(library, barcode);
     struct virtual_disc disc;
     if (known != NULL && !virtual_is_gone(library, known))
@@ -387,7 +408,7 @@ insert_locked(struct varve_virtual *library, const char *image, const struct var
     if (!find_place_for_insert(library, &place.element))
         return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no mail slot and no slot is free");
     if (!take_image(library, image, barcode, &disc, err) ||
-        !virtual_disc_write(library->dir, barcode, &disc, true, err))
+        !virtual_disc_write(library->dir, &name, &disc, true, err))
         return false;
     if (known != NULL)
         virtual_drop(library, known);

@@ -50,7 +50,10 @@ describe_disc(struct varve_virtual *library, const struct virtual_place *place)
                             (int)place->written, "gone", (int)virtual_is_gone(library, place));
     if (place->has_source)
         set(&ret, "source", json_integer(place->source));
-    if (!virtual_disc_read(library->dir, &place->barcode, &disc, &why)) {
+    if (library->two_sided)
+        set(&ret, "inverted", json_boolean(place->inverted));
+    struct virtual_name name = virtual_name_of(&place->barcode, place->inverted);
+    if (!virtual_disc_read(library->dir, &name, &disc, &why)) {
         set(&ret, "problem", json_string(why.text));
         return ret;
     }
@@ -165,9 +168,10 @@ static json_t *
 describe_locked(struct varve_virtual *library)
 {
     json_t *ret = json_pack(
-        "{s:s, s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:s, s:b}", "folder", library->dir, "serial",
+        "{s:s, s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:i, s:s, s:b}", "folder", library->dir, "serial",
         library->serial, "slots", (int)library->slots, "drives", (int)library->drive_count,
-        "mail_slots", (int)library->mail_slots, "kind", library->media->name, "arm",
+        "mail_slots", (int)library->mail_slots, "sides", library->two_sided ? 2 : 1, "kind",
+        library->media->name, "arm",
         library->timing.geometry == VARVE_GEOMETRY_GANTRY ? "gantry" : "carousel", "speedup",
         (int)library->timing.speedup, "door", library->door_open ? "open" : "closed", "door_locked",
         (int)virtual_is_prevented(&library->changer));

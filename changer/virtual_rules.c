@@ -84,8 +84,10 @@ uint64_t
 virtual_dice(const struct varve_virtual *library, const struct virtual_rule *rule, unsigned device,
              uint32_t nth)
 {
-    uint64_t z = library->seed + ((uint64_t)rule->line << 44 ^ (uint64_t)device << 32 ^ nth) +
-                 0x9e3779b97f4a7c15u;
+    uint64_t z =
+        library->seed +
+        ((uint64_t)rule->line << 44 ^ (uint64_t)rule->part << 56 ^ (uint64_t)device << 32 ^ nth) +
+        0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);

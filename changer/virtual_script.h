@@ -43,6 +43,7 @@ struct virtual_sense {
     X(MAGAZINE_IN, "magazine-in", "n")                                                             \
     X(SWAP, "swap", "ee")                                                                          \
     X(TAKE, "take", "e")                                                                           \
+    X(FLIP, "flip", "e")                                                                           \
     X(PUT, "put", "be")                                                                            \
     X(LABEL, "label", "bl")                                                                        \
     X(STALE, "stale", "e")                                                                         \
@@ -121,7 +122,7 @@ enum virtual_end { VIRTUAL_EITHER_END, VIRTUAL_FROM, VIRTUAL_TO };
 #define VIRTUAL_OPCODES_MAX 3u
 #define VIRTUAL_RULE_TEXT_BYTES 200u
 struct virtual_rule {
-    unsigned line;
+    unsigned line, part;                /* part of a "random" line, from 1 */
     char text[VIRTUAL_RULE_TEXT_BYTES]; /* as written, maybe cut; to be shown */
     unsigned device; /* VIRTUAL_DEVICE_CHANGER, 1 + drive, or VIRTUAL_DEVICE_ANY_DRIVE */
     uint8_t opcodes[VIRTUAL_OPCODES_MAX];

@@ -56,6 +56,9 @@ open_virtual(struct ports *ports, const struct varve_config_library *config,
     if (!open_virtual_ports(library, ret, err))
         return false;
     ret->name = config->name;
+    ret->two_sided = varve_virtual_is_two_sided(library);
+    varve_virtual_geometry(library, &ports->virtuals[ports->count].geometry);
+    ret->geometry = &ports->virtuals[ports->count].geometry;
     ports->virtuals[ports->count].name = VARVE_TAKE(name);
     ports->virtuals[ports->count].library = VARVE_TAKE(library);
     ports->virtuals[ports->count].media_bytes = config->media_bytes;

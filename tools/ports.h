@@ -15,6 +15,7 @@ struct ports {
         char *name;
         struct varve_virtual *library;
         uint64_t media_bytes;
+        struct varve_geometry geometry; /* the library's arm, until it copied that */
     } virtuals[PORTS_LIBRARIES_MAX];
     size_t count;
 };

@@ -272,6 +272,7 @@ verb_virtual_create(struct cli *cli, const struct args *args, struct varve_error
     struct varve_virtual_options options = {
         .kind = args_value(args, "kind"),
         .barcode = args_value(args, "barcode"),
+        .two_sided = args_flag(args, "two-sided"),
     };
     VARVE_CLEANUP_JSON json_t *state = NULL;
     if (!take_counts(cli, args, &options, err) ||

@@ -142,6 +142,7 @@ const struct verb verbs[] = {
              {"kind", "NAME", "BD-R SRM, BD-RE, DVD+R, ... (default: BD-R SRM)", 0},
              {"media", "SIZE", "capacity of a disc (default: the usual of its kind)", 0},
              {"barcode", "PREFIX", "of the bar codes (default: VRV)", 0},
+             {"two-sided", NULL, "discs of two sides, and a gripper that turns them", 0},
              {"speedup", "K", "times: 1 as hardware, 1000 faster (default: 0, none)", 0},
              {"arm", "SHAPE", "carousel or gantry (default: carousel)", 0},
              {"column", "K", "slots above each other of a gantry (default: 20)", 0},

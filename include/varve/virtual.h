@@ -59,6 +59,7 @@ struct varve_virtual_options {
     const char *barcode;                       /* prefix, "VRV" if NULL: blanks are VRV00001, ... */
     const struct varve_virtual_timing *timing; /* NULL: varve_virtual_timing_usual() */
     unsigned magazine_slots;                   /* slots of each magazine; 0: they are fixed */
+    bool two_sided;                            /* blanks; and the gripper can turn them over */
     /* Of all blanks: "BD-R SRM" (if NULL), "BD-RE", "DVD+R", "DVD+R DL", "DVD-R", "DVD-R DL". */
     const char *kind;
 };
@@ -77,6 +78,7 @@ VARVE_DEFINE_CLEANUP(struct varve_virtual, varve_virtual_close)
 
 /* Of the arm, for a scheduler: the ways that moves here take. */
 void varve_virtual_geometry(const struct varve_virtual *library, struct varve_geometry *ret);
+bool varve_virtual_is_two_sided(const struct varve_virtual *library);
 unsigned varve_virtual_drive_count(const struct varve_virtual *library);
 VARVE_MUST_CHECK bool
 varve_virtual_changer_port(struct varve_virtual *library, struct varve_scsi_port **ret,

@@ -89,6 +89,15 @@ if [ -w /dev/fuse ]; then
     check "insert" virtual insert image OLD-2 --archive a
     check "the engine sees it" bash -c "'$varve' library inventory --archive a | grep -q OLD-2"
     check "umount" "$varve" umount mnt
+
+    rm -rf a/library
+    check "a library of two-sided discs" virtual create a/library --slots 3 --drives 2 --media 4MiB --two-sided
+    check "mount" "$varve" mount a mnt
+    check "side B of a disc is loaded" "$varve" library load VRV00002.B 1 --archive a
+    check "by turning it over" says "[d['inverted'] for d in s['discs'] if d['barcode'] == 'VRV00002'] == [True]" --archive a
+    check "it goes home" "$varve" library unload 1 --archive a
+    check "as it was" says "not any(d['inverted'] for d in s['discs'])" --archive a
+    check "umount" "$varve" umount mnt
 fi
 echo "1..$count"
 exit $failed

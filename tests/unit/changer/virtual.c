@@ -127,8 +127,8 @@ test_open_refuses_broken_lists(void **state)
     static const struct {
         const char *json, *text;
     } cases[] = {
-        {"", "library.json' line 1"},
-        {"{\n\"slots\": \n", "library.json' line 3"},
+        {"", "library.json': line 1"},
+        {"{\n\"slots\": \n", "library.json': line 3"},
         {"{}", "\"varve_virtual_library\" must be a number from 0 to 1"},
         {"{\"varve_virtual_library\": 2}",
          "\"varve_virtual_library\" must be a number from 0 to 1"},
