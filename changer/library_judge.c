@@ -182,31 +182,6 @@ judge_unlabelled(struct judging *judging, struct varve_element *at,
                        library->name, at->address, had_name ? " any more" : "", at->barcode.text);
 }
 
-/* The record was written after the move, and a crash came between. */
-static bool
-was_brought(const struct varve_library *library, const struct varve_element *at)
-{
-    const struct varve_move_journal *journal = &library->changer.journal;
-    uint16_t target = 0;
-    return journal->last_target != NULL &&
-           journal->last_target(journal->context, library->name, &at->barcode, &target) &&
-           target == at->address;
-}
-
-/* What is known of the disc where it was before. */
-static void
-bring_flags(const struct judging *judging, struct varve_element *at,
-            struct varve_element_record *next)
-{
-    for (size_t i = 0; i < judging->before_count; i++) {
-        const struct varve_element_record *before = &judging->before[i];
-        if (!varve_barcode_equal(&before->barcode, &at->barcode))
-            continue;
-        at->flags |= before->flags & LIBRARY_DISC_FLAGS;
-        next->expected = before->expected;
-    }
-}
-
 /* Another disc than the one that lies here by the record, and the arm did not bring it (fault 5).
  */
 static void
@@ -229,10 +204,6 @@ judge_labelled(struct judging *judging, struct varve_element *at,
                            "library '%s': disc '%s' is back in element %u, which is in "
                            "use again",
                            library->name, at->barcode.text, at->address);
-        return;
-    }
-    if (was_brought(library, at)) {
-        bring_flags(judging, at, next);
         return;
     }
     at->flags |= VARVE_ELEMENT_QUARANTINED;
@@ -406,9 +377,7 @@ tell_departures(struct judging *judging)
             continue;
         }
         const struct varve_element_record *there = record_before(judging, now->address);
-        bool ours = was_brought(library, now) ||
-                    (there != NULL && varve_barcode_equal(&there->barcode, &old->barcode));
-        if (!ours)
+        if (there == NULL || !varve_barcode_equal(&there->barcode, &old->barcode))
             varve_library_tell(library,
                                "library '%s': disc '%s' was moved by hand from element %u to %u",
                                library->name, old->barcode.text, old->address, now->address);

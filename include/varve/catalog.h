@@ -342,12 +342,6 @@ VARVE_MUST_CHECK bool
 varve_catalog_moves_open(struct varve_catalog *catalog, const char *library, struct varve_move *ret,
                          size_t max, size_t *ret_count, struct varve_error *err);
 
-/* The last one of this disc, among those that are kept. */
-VARVE_MUST_CHECK bool
-varve_catalog_move_last(struct varve_catalog *catalog, const char *library,
-                        const struct varve_barcode *barcode, struct varve_move *ret,
-                        bool *ret_found, struct varve_error *err);
-
 /* --- what libraries remember of their elements (library.h, struct varve_element_record) --- */
 struct varve_element_row {
     char library[64];

@@ -34,10 +34,6 @@ struct varve_move_journal {
     bool (*intend)(void *context, const char *library, const struct varve_barcode *barcode,
                    uint16_t from, uint16_t to, uint64_t *ret_id, struct varve_error *err);
     bool (*done)(void *context, uint64_t id, struct varve_error *err);
-    /* Element that this disc was last to be brought to, as intended: a crash leaves the records
-     * below behind what the arm did. May be NULL; false: not known. */
-    bool (*last_target)(void *context, const char *library, const struct varve_barcode *barcode,
-                        uint16_t *ret);
     /* Both or neither may be NULL; the library then remembers while it is open. `records` gives all
      * of the library, malloc'd. */
     bool (*remember)(void *context, const char *library, const struct varve_element_record *records,

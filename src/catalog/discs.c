@@ -187,19 +187,3 @@ varve_catalog_moves_open(struct varve_catalog *catalog, const char *library, str
     return catalog_collect(catalog, statement, move_from_row,
                            &(struct catalog_page){ret, sizeof *ret, max, ret_count}, err);
 }
-
-bool
-varve_catalog_move_last(struct varve_catalog *catalog, const char *library,
-                        const struct varve_barcode *barcode, struct varve_move *ret,
-                        bool *ret_found, struct varve_error *err)
-{
-    VARVE_LOCKED(&catalog->lock);
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_reader(catalog, SQL_MOVE_LAST, err);
-    if (statement == NULL)
-        return false;
-    bind_text(statement, 1, library);
-    bind_text(statement, 2, barcode->text);
-    return catalog_step(catalog, statement, ret_found, err) &&
-           (!*ret_found || move_from_row(statement, ret, err));
-}

@@ -103,7 +103,6 @@ need_of(enum catalog_sql sql)
     case SQL_MOVE_DONE:
     case SQL_MOVE_FORGET:
     case SQL_MOVES_OPEN:
-    case SQL_MOVE_LAST:
     case SQL_DRIVE_PUT:
     case SQL_DRIVE_GET:
     case SQL_DISC_HEALTH_PUT:

@@ -111,8 +111,6 @@
     X(MOVE_FORGET, "DELETE FROM move WHERE id <= ?1 AND done = 1")                                 \
     X(MOVES_OPEN, "SELECT id, library, barcode, from_element, to_element, started_ns, done"        \
                   " FROM move WHERE library = ?1 AND done = 0 ORDER BY id")                        \
-    X(MOVE_LAST, "SELECT id, library, barcode, from_element, to_element, started_ns, done"         \
-                 " FROM move WHERE library = ?1 AND barcode = ?2 ORDER BY id DESC")                \
     X(ELEMENT_PUT, "INSERT OR REPLACE INTO element (library, address, barcode, home, flags,"       \
                    " expected, inverted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                     \
     X(ELEMENTS, "SELECT library, address, barcode, home, flags, expected, inverted FROM element"   \

@@ -41,21 +41,6 @@ journal_done(void *context, uint64_t id, struct varve_error *err)
     return varve_catalog_move_done(engine->catalog, id, err);
 }
 
-static bool
-journal_last_target(void *context, const char *library, const struct varve_barcode *barcode,
-                    uint16_t *ret)
-{
-    struct varve_engine *engine = context;
-    struct varve_move move;
-    struct varve_error unused; /* then it is not known: a disc more is looked at by a person */
-    bool found = false;
-    if (!varve_catalog_move_last(engine->catalog, library, barcode, &move, &found, &unused))
-        return false;
-    if (found)
-        *ret = move.to;
-    return found;
-}
-
 static void
 ports_done(struct varve_library_ports *ports)
 {
@@ -141,7 +126,6 @@ libraries_open(struct varve_engine *engine, const struct varve_engine_ports *por
     const struct varve_move_journal journal = {.context = engine,
                                                .intend = journal_intend,
                                                .done = journal_done,
-                                               .last_target = journal_last_target,
                                                .remember = elements_remember,
                                                .records = elements_records};
     for (size_t i = 0; i < engine->config->library_count; i++) {

@@ -118,30 +118,14 @@ journal_intend(void *context, const char *library, const struct varve_barcode *b
                uint16_t from, uint16_t to, uint64_t *ret_id, struct varve_error *err)
 {
     struct test_journal *journal = context;
+    (void)barcode;
     assert_string_equal(library, "lib");
     assert_int_not_equal(from, to);
     if (journal->refuse)
         return varve_error_set(err, VARVE_ERROR_SYSTEM, 0, "journal is full");
-    journal->targets[journal->intents % TEST_TARGETS] = (struct test_target){*barcode, to};
     journal->intents++;
     *ret_id = ++journal->last_id;
     return true;
-}
-
-static bool
-journal_last_target(void *context, const char *library, const struct varve_barcode *barcode,
-                    uint16_t *ret)
-{
-    const struct test_journal *journal = context;
-    (void)library;
-    for (unsigned i = journal->intents; i > 0 && journal->intents - i < TEST_TARGETS; i--) {
-        const struct test_target *target = &journal->targets[(i - 1) % TEST_TARGETS];
-        if (varve_barcode_equal(&target->barcode, barcode)) {
-            *ret = target->element;
-            return true;
-        }
-    }
-    return false;
 }
 
 static bool
@@ -169,8 +153,7 @@ journal_remember(void *context, const char *library, const struct varve_element_
 {
     (void)err;
     assert_string_equal(library, "lib");
-    const struct test_journal *journal = context;
-    for (size_t i = 0; !journal->forgetful && i < count; i++)
+    for (size_t i = 0; i < count; i++)
         keep_record(context, &records[i]);
     return true;
 }
@@ -205,7 +188,6 @@ test_journal_port(struct test_journal *journal)
     return (struct varve_move_journal){.context = journal,
                                        .intend = journal_intend,
                                        .done = journal_done,
-                                       .last_target = journal_last_target,
                                        .remember = journal_remember,
                                        .records = journal_records};
 }

@@ -39,18 +39,11 @@ struct test_watch {
 struct varve_scsi_port *test_watch_port(struct test_watch *watch, struct varve_scsi_port *inner);
 
 /* A journal that counts what is open, and remembers elements for as long as it lives. */
-#define TEST_TARGETS 64u
-struct test_target {
-    struct varve_barcode barcode;
-    uint16_t element;
-};
 struct test_journal {
     struct varve_element_record *records; /* by address, 65,536 of them; NULL until the first */
     unsigned intents, done;
     uint64_t last_id;
     bool refuse;
-    bool forgetful;                           /* records do not become durable, as before a crash */
-    struct test_target targets[TEST_TARGETS]; /* a ring */
 };
 struct varve_move_journal test_journal_port(struct test_journal *journal);
 /* What it remembers of elements; before it goes. */
