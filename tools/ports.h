@@ -14,6 +14,7 @@ struct ports {
     struct {
         char *name;
         struct varve_virtual *library;
+        struct varve_geometry geometry;
         uint64_t media_bytes;
     } virtuals[PORTS_LIBRARIES_MAX];
     size_t count;
