@@ -254,6 +254,7 @@ start_drives(struct varve_library *library, const struct varve_library_ports *po
                        i);
         if (!varve_drive_init(drive, ports->drives[i], library->clock, err))
             return false;
+        varve_scsi_set_timeouts(&drive->device, &ports->timeouts);
     }
     return true;
 }
@@ -289,6 +290,7 @@ bring_up(struct varve_library *library, const struct varve_library_ports *ports,
         .journal = *journal,
         .clock = library->clock,
         .observer = {library, varve_library_note, is_stopping},
+        .timeouts = ports->timeouts,
     };
     if (!varve_changer_init(&library->changer, &setup, err) ||
         !varve_library_records_load(library, err))

@@ -11,6 +11,7 @@
 #include <varve/clock.h>
 #include <varve/geometry.h>
 #include <varve/scsi.h>
+#include <varve/timeouts.h>
 
 struct varve_library;
 
@@ -49,6 +50,7 @@ struct varve_library_ports {
     struct varve_scsi_port **drives; /* in the order of the changer's data transfer elements */
     size_t drive_count;
     const struct varve_geometry *geometry; /* NULL: not known; copied */
+    struct varve_timeouts timeouts;
     /* Discs have two sides. Side B of disc X is called X.B; in slots side A is up. */
     bool two_sided;
 };

@@ -102,6 +102,7 @@ library_attach(struct varve_engine *engine, const struct varve_engine_ports *por
     if (!ports->open_library(ports->context, engine->config, index, &scsi, err))
         return varve_error_wrap(err, "library '%s'", name);
     scsi.name = name;
+    scsi.timeouts = engine->config->libraries[index].timeouts;
     struct library *library = &engine->libraries[engine->library_count];
     if (!varve_library_new(&scsi, journal, engine->clock, &library->library, err)) {
         ports_done(&scsi);
@@ -240,7 +241,8 @@ bring_disc(struct drive *drive, struct drive *holder, const struct varve_barcode
         return false;
     if (varve_library_load(drive_library(drive), barcode, drive->number, err))
         return true;
-    if (err->kind == VARVE_ERROR_OFFLINE || stopping(drive->engine))
+    if (err->kind == VARVE_ERROR_OFFLINE || stopping(drive->engine) ||
+        varve_library_drive_refused(drive_library(drive), drive->number))
         return false;
     /* The failure may be another disc's: one that was to leave the drive and is gone. The library
      * has looked since. */
@@ -249,7 +251,7 @@ bring_disc(struct drive *drive, struct drive *holder, const struct varve_barcode
     return varve_library_load(drive_library(drive), barcode, drive->number, err);
 }
 
-/* *ret_moved: it was not there already. */
+/* What was there already says nothing of how long loads take. */
 static bool
 bring(struct drive *drive, struct drive *holder, const struct varve_barcode *barcode,
       struct varve_error *err)
@@ -338,6 +340,17 @@ run_task(struct drive *drive)
     drives_wake_locked(engine);
 }
 
+/* Nobody else was waiting: a disc whose turn is over has another one. */
+static void
+take_turn(struct drive *drive)
+{
+    struct varve_engine *engine = drive->engine;
+    int64_t now = varve_clock_monotonic(engine->clock);
+    VARVE_LOCKED(&engine->tasks_lock);
+    if (schedule_turn_is_over(drive->turn_ns, now, engine->libraries[drive->library].load_ns))
+        drive->turn_ns = now;
+}
+
 static void
 run_recalls(struct drive *drive)
 {
@@ -349,9 +362,8 @@ run_recalls(struct drive *drive)
     brought(engine, drive->holder);
     if (!arrived)
         note_refusal(drive, &err);
-    if (arrived && schedule_turn_is_over(drive->turn_ns, varve_clock_monotonic(engine->clock),
-                                         engine->libraries[drive->library].load_ns))
-        drive->turn_ns = varve_clock_monotonic(engine->clock); /* nobody else waits: another turn */
+    if (arrived)
+        take_turn(drive);
     recalls_serve(engine, drive, &drive->disc, arrived ? NULL : &err);
     health_count(drive, &before, arrived);
     VARVE_LOCKED(&engine->tasks_lock);

@@ -29,6 +29,8 @@ entry_locate(struct varve_engine *engine, struct entry *entry)
     if (!piece_reach(engine, entry_piece(entry), &reach, &ignored) || reach.degraded)
         return ENTRY_DEGRADED;
     VARVE_LOCKED(&engine->recalls->lock); /* others list entries that are being served */
+    if (!varve_barcode_equal(&entry->barcode, &reach.barcode))
+        entry->not_drives = 0;
     entry->library = reach.library;
     entry->barcode = reach.barcode;
     entry->since_ns = varve_clock_monotonic(engine->clock);
