@@ -152,13 +152,14 @@ struct varve_virtual {
     uint16_t arm_at; /* element */
     struct virtual_mark marks[VIRTUAL_MARKS_MAX];
     unsigned mark_count;
-    unsigned *cable; /* by drive port: which drive it reaches */
+    _Atomic unsigned *cable; /* by drive port: which drive it reaches */
     struct virtual_device changer;
     struct virtual_drive *drives;
     pthread_mutex_t rules_lock;
     uint64_t seed;
     struct virtual_waiting *rules[VIRTUAL_RULES_MAX];
-    unsigned rule_count;
+    _Atomic unsigned rule_count;
+    _Atomic bool names_discs; /* some rule does or did: looking for the disc costs a stat(2) */
 };
 
 /* --- model (virtual_model.c); callers hold `lock` --- */
