@@ -280,6 +280,8 @@ virtual_take_attention(struct virtual_device *device, unsigned nexus, struct vir
 /* PREVENT ALLOW of one host; whether any host prevents. */
 void virtual_prevent(struct virtual_device *device, unsigned nexus, bool prevents);
 bool virtual_is_prevented(struct virtual_device *device);
+/* The hosts of two devices change places. */
+void virtual_swap_hosts(struct virtual_device *a, struct virtual_device *b);
 /* Power was off: attentions and locks of before are gone, all hosts are told. */
 void virtual_power_cycle(struct virtual_device *device);
 /* All of these fill the answer of `command`. */
