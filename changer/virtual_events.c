@@ -254,13 +254,11 @@ swap_cables(struct varve_virtual *library, unsigned a, unsigned b)
 {
     struct virtual_device *first = &library->drives[library->cable[a]].device;
     struct virtual_device *second = &library->drives[library->cable[b]].device;
-    struct virtual_nexus held[VIRTUAL_NEXUS_MAX];
     unsigned was = library->cable[a];
     library->cable[a] = library->cable[b];
     library->cable[b] = was;
-    memcpy(held, first->nexus, sizeof held);
-    memcpy(first->nexus, second->nexus, sizeof held);
-    memcpy(second->nexus, held, sizeof held);
+    if (first != second)
+        virtual_swap_hosts(first, second);
     virtual_power_cycle(first);
     virtual_power_cycle(second);
 }

@@ -152,13 +152,14 @@ struct varve_virtual {
     uint16_t arm_at; /* element */
     struct virtual_mark marks[VIRTUAL_MARKS_MAX];
     unsigned mark_count;
-    unsigned *cable; /* by drive port: which drive it reaches */
+    _Atomic unsigned *cable; /* by drive port: which drive it reaches */
     struct virtual_device changer;
     struct virtual_drive *drives;
     pthread_mutex_t rules_lock;
     uint64_t seed;
     struct virtual_waiting *rules[VIRTUAL_RULES_MAX];
-    unsigned rule_count;
+    _Atomic unsigned rule_count;
+    _Atomic bool names_discs; /* some rule does or did: looking for the disc costs a stat(2) */
 };
 
 /* --- model (virtual_model.c); callers hold `lock` --- */
@@ -279,6 +280,8 @@ virtual_take_attention(struct virtual_device *device, unsigned nexus, struct vir
 /* PREVENT ALLOW of one host; whether any host prevents. */
 void virtual_prevent(struct virtual_device *device, unsigned nexus, bool prevents);
 bool virtual_is_prevented(struct virtual_device *device);
+/* The hosts of two devices change places. */
+void virtual_swap_hosts(struct virtual_device *a, struct virtual_device *b);
 /* Power was off: attentions and locks of before are gone, all hosts are told. */
 void virtual_power_cycle(struct virtual_device *device);
 /* All of these fill the answer of `command`. */
