@@ -318,13 +318,15 @@ pass_locked(struct varve_open *open, const struct varve_pass_wish *wish, struct 
             struct varve_error *err)
 {
     struct vnode *vnode = open->vnode;
-    /* Looked up here: who gives privileges after this finds the file with the kernel. */
-    bool through_us = wish->mappings_only || (open->writing && must_strip(open->vfs, vnode->ino));
     /* Through a mapping that is left only what is LIVE is written: freezing is BUSY until then. */
     bool left = vnode->mapped && vnode_live_file(vnode) && vnode->fd >= 0;
     bool forced = wish->forced || left;
     *ret = (struct varve_pass){.how = VARVE_PASS_NO, .fd = -1, .forced = forced};
-    if ((through_us || wish->unwanted) && !forced)
+    if (wish->unwanted && !forced)
+        return true;
+    /* Looked up here: who gives privileges after this finds the file with the kernel. */
+    bool through_us = wish->mappings_only || (open->writing && must_strip(open->vfs, vnode->ino));
+    if (through_us && !forced)
         return true;
     if (!prepare(open, forced, err))
         return false;
