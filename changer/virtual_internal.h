@@ -130,6 +130,8 @@ bool virtual_disc_write(const char *dir, const struct varve_barcode *barcode,
 /* Drive lock held: takes the disc in; the drive says what it finds later, through sense. */
 void virtual_drive_insert(struct virtual_drive *drive, const struct varve_barcode *barcode);
 void virtual_drive_remove(struct virtual_drive *drive);
+/* Drive lock held: does what `hands-N` says a person does at the drive (virtual_hands.c). */
+void virtual_hands(struct virtual_drive *drive);
 
 /* --- commands (virtual_port.c) --- */
 void virtual_attend(struct virtual_device *device, uint8_t asc, uint8_t ascq);

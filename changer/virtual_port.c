@@ -272,6 +272,8 @@ execute_drive(struct varve_scsi_port *base, struct varve_scsi_command *command,
 {
     struct virtual_port *port = (struct virtual_port *)base;
     VARVE_LOCKED(&port->drive->lock);
+    if (command->cdb[0] == 0x00) /* TEST UNIT READY: who polls finds what a person did */
+        virtual_hands(port->drive);
     return execute(port, &port->drive->device, command, err);
 }
 

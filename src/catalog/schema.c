@@ -125,4 +125,16 @@ static const char to_schema_2[] =
     "    bytes = bytes + (NEW.head_tier <> 0) * NEW.head_bytes"
     "      - (OLD.head_tier <> 0) * OLD.head_bytes WHERE kind = 3; END;";
 
-const char *const catalog_steps[VARVE_CATALOG_SCHEMA] = {first_schema, to_schema_2};
+/* To schema 3: where people keep discs, and what they did with them. Beside `disc`, not in it:
+ * engines write that row whole, and never know of shelves. */
+static const char to_schema_3[] =
+    "CREATE TABLE disc_place (barcode TEXT PRIMARY KEY, shelf TEXT NOT NULL,"
+    "  magazine TEXT NOT NULL, site TEXT NOT NULL, who TEXT NOT NULL, since_ns INTEGER NOT NULL)"
+    "  STRICT, WITHOUT ROWID;"
+    "CREATE INDEX disc_place_magazine ON disc_place (magazine, barcode) WHERE magazine <> '';"
+    "CREATE TABLE disc_event (id INTEGER PRIMARY KEY AUTOINCREMENT, barcode TEXT NOT NULL,"
+    "  at_ns INTEGER NOT NULL, deed INTEGER NOT NULL CHECK (deed BETWEEN 0 AND 5),"
+    "  who TEXT NOT NULL, text TEXT NOT NULL) STRICT;"
+    "CREATE INDEX disc_event_barcode ON disc_event (barcode, id);";
+
+const char *const catalog_steps[VARVE_CATALOG_SCHEMA] = {first_schema, to_schema_2, to_schema_3};
