@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "library_internal.h"
+#include "manual.h"
 
 #include <assert.h>
 #include <string.h>
@@ -233,6 +234,10 @@ varve_library_free(struct varve_library *library)
 {
     if (library == NULL)
         return;
+    if (library->manual != NULL) {
+        varve_manual_free(library);
+        return;
+    }
     for (size_t i = 0; i < library->drive_count; i++) {
         struct varve_scsi_port *port = library->drives[i].drive.device.port;
         port->close(port);
@@ -245,6 +250,8 @@ bool
 varve_library_inventory(struct varve_library *library, bool refresh, struct varve_element **ret,
                         size_t *ret_count, struct varve_error *err)
 {
+    if (library->manual != NULL)
+        return varve_manual_inventory(library, ret, ret_count, err);
     VARVE_LOCKED(&library->arm);
     if (refresh && !varve_library_refresh(library, true, err))
         return false;

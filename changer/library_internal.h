@@ -23,6 +23,7 @@ struct varve_library {
     struct varve_smc_list list; /* as last seen */
     struct varve_library_drive *drives;
     size_t drive_count;
+    struct varve_manual *manual; /* NULL: there is a robot. Else no changer, no list (manual.c) */
 };
 
 /* Reads the inventory if the changer says that something may have changed, and empties the gripper.

@@ -2,6 +2,7 @@
 /* Bringing discs to drives, home, and through the mail slots. Functions named *_locked hold the
  * arm. */
 #include "library_internal.h"
+#include "manual.h"
 
 static bool
 check_drive(struct varve_library *library, unsigned drive, struct varve_error *err)
@@ -158,6 +159,8 @@ bool
 varve_library_load(struct varve_library *library, const struct varve_barcode *barcode,
                    unsigned drive, struct varve_error *err)
 {
+    if (library->manual != NULL)
+        return varve_manual_load(library, barcode, drive, err);
     if (!check_drive(library, drive, err))
         return false;
     struct varve_library_drive *target = &library->drives[drive];
@@ -172,6 +175,8 @@ varve_library_load(struct varve_library *library, const struct varve_barcode *ba
 bool
 varve_library_unload(struct varve_library *library, unsigned drive, struct varve_error *err)
 {
+    if (library->manual != NULL)
+        return varve_manual_unload(library, drive, err);
     if (!check_drive(library, drive, err))
         return false;
     VARVE_LOCKED(&library->arm);
@@ -226,6 +231,8 @@ bool
 varve_library_export(struct varve_library *library, const struct varve_barcode *barcode,
                      struct varve_error *err)
 {
+    if (library->manual != NULL)
+        return varve_manual_refuse_mail(library, err);
     VARVE_LOCKED(&library->arm);
     if (!export_locked(library, barcode, err))
         return varve_error_wrap(err, "export disc '%s'", barcode->text);
@@ -247,6 +254,8 @@ import_one(struct varve_library *library, const struct varve_element *mail, stru
 bool
 varve_library_import(struct varve_library *library, unsigned *ret_count, struct varve_error *err)
 {
+    if (library->manual != NULL)
+        return varve_manual_refuse_mail(library, err);
     VARVE_LOCKED(&library->arm);
     /* Operators open mail slots without every unit telling: always look. */
     if (!varve_library_refresh(library, true, err))

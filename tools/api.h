@@ -38,6 +38,7 @@ enum field_type {
     FIELD_FLAG,   /* true, false */
     FIELD_NUMBER, /* 0 .. 2^63-1 */
     FIELD_PATHS,  /* array of at least one absolute path, each as FIELD_BYTES */
+    FIELD_TEXTS,  /* array of strings */
 };
 struct field {
     const char *name; /* NULL ends a table */
@@ -97,5 +98,7 @@ api_handler api_get_sets, api_get_set, api_post_set_repair, api_get_discs, api_g
     api_post_disc_verify, api_post_disc_retire, api_post_scrub; /* api_discs.c */
 api_handler api_get_libraries, api_get_inventory, api_post_load, api_post_unload, api_post_import,
     api_post_export, api_post_blanks; /* api_libraries.c */
+api_handler api_get_requests, api_post_inserted, api_post_refuse, api_post_places, api_get_history,
+    api_get_magazines; /* api_places.c */
 
 #endif

@@ -9,9 +9,12 @@ api_get_libraries(const struct api_request *request, json_t **ret, struct varve_
     struct varve_engine *engine = request->options->engine;
     json_t *list = json_array();
     size_t count = varve_engine_library_count(engine);
-    for (size_t i = 0; i < count; i++)
-        json_add(&list,
-                 json_pack("{s:o}", "name", json_bytes(varve_engine_library_name(engine, i))));
+    for (size_t i = 0; i < count; i++) {
+        const char *name = varve_engine_library_name(engine, i);
+        bool manual = varve_engine_library_is_manual(engine, name);
+        json_add(&list, json_pack("{s:o, s:s}", "name", json_bytes(name), "kind",
+                                  manual ? "manual" : "virtual"));
+    }
     return answer(json_pack("{s:o}", "libraries", list), ret, err);
 }
 
@@ -78,6 +81,28 @@ api_post_export(const struct api_request *request, json_t **ret, struct varve_er
     return act(request, VARVE_LIBRARY_EXPORT, ret, err);
 }
 
+/* A person has them: they get labels. */
+static bool
+register_blanks(const struct api_request *request, unsigned count, json_t **ret,
+                struct varve_error *err)
+{
+    const char *who = request_text(request, "who");
+    const struct varve_new_blanks blanks = {.library = request->word,
+                                            .count = count,
+                                            .bytes = request_number(request, "bytes", 0),
+                                            .shelf = request_text(request, "shelf"),
+                                            .who = who != NULL ? who : ""};
+    VARVE_CLEANUP_FREE struct varve_barcode *labels = NULL;
+    if (!varve_engine_register_blanks(request->options->engine, &blanks, &labels, err) ||
+        !answer_inventory(request, false, ret, err))
+        return false;
+    json_t *list = json_array();
+    for (unsigned i = 0; i < count; i++)
+        json_add(&list, json_string(labels[i].text));
+    return json_object_set_new(*ret, "labels", list) == 0 || list != NULL ||
+           varve_error_set(err, VARVE_ERROR_NOMEM, 0, "list labels");
+}
+
 bool
 api_post_blanks(const struct api_request *request, json_t **ret, struct varve_error *err)
 {
@@ -85,6 +110,8 @@ api_post_blanks(const struct api_request *request, json_t **ret, struct varve_er
     if (count < 1 || count > USHRT_MAX)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'count': 1 to %d is wanted",
                                USHRT_MAX);
+    if (varve_engine_library_is_manual(request->options->engine, request->word))
+        return register_blanks(request, (unsigned)count, ret, err);
     return ports_add_blanks(request->options->ports, request->word, (unsigned)count,
                             request_number(request, "bytes", 0), err) &&
            answer_inventory(request, true, ret, err);

@@ -2,6 +2,8 @@
 #include "ports.h"
 
 #include <string.h>
+#include <varve/file.h>
+#include <varve/text.h>
 
 static void
 close_port(struct varve_scsi_port *port)
@@ -63,6 +65,97 @@ open_virtual(struct ports *ports, const struct varve_config_library *config,
     return true;
 }
 
+/* --- drives of manual libraries --- */
+
+/* "virtual:FOLDER#N": drive N of a virtual library whose folder is the shelf. */
+static bool
+split_virtual(const struct varve_config *config, const char *place, char **ret_dir,
+              unsigned *ret_drive, struct varve_error *err)
+{
+    const char *folder = place + strlen("virtual:");
+    const char *hash = strrchr(folder, '#');
+    uint64_t number = 0;
+    if (hash == folder || folder[0] == 0)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "drive '%s': no folder", place);
+    if (hash != NULL && !varve_text_parse_number(hash + 1, 767, &number, err))
+        return varve_error_wrap(err, "drive '%s'", place);
+    VARVE_CLEANUP_FREE char *name =
+        hash != NULL ? strndup(folder, (size_t)(hash - folder)) : strdup(folder);
+    char *dir =
+        name == NULL || name[0] == '/' ? VARVE_TAKE(name) : varve_file_join(config->dir, name);
+    if (dir == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open a drive");
+    *ret_dir = dir;
+    *ret_drive = (unsigned)number;
+    return true;
+}
+
+/* One folder may have several drives of the same library. */
+static bool
+share_virtual(struct ports *ports, const char *library, const char *dir, struct varve_virtual **ret,
+              struct varve_error *err)
+{
+    for (size_t i = 0; i < ports->count; i++) {
+        if (strcmp(ports->virtuals[i].name, library) == 0 && ports->virtuals[i].dir != NULL &&
+            strcmp(ports->virtuals[i].dir, dir) == 0) {
+            *ret = ports->virtuals[i].library;
+            return true;
+        }
+    }
+    if (ports->count == PORTS_LIBRARIES_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %u libraries",
+                               PORTS_LIBRARIES_MAX);
+    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *opened = NULL;
+    VARVE_CLEANUP_FREE char *name = strdup(library);
+    VARVE_CLEANUP_FREE char *folder = strdup(dir);
+    if (name == NULL || folder == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open a drive");
+    if (!varve_virtual_open(dir, varve_clock_system(), &opened, err))
+        return false;
+    *ret = opened;
+    ports->virtuals[ports->count].name = VARVE_TAKE(name);
+    ports->virtuals[ports->count].dir = VARVE_TAKE(folder);
+    ports->virtuals[ports->count++].library = VARVE_TAKE(opened);
+    return true;
+}
+
+static bool
+open_drive(struct ports *ports, const struct varve_config *config,
+           const struct varve_config_library *library, const char *place,
+           struct varve_scsi_port **ret, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE char *dir = NULL;
+    struct varve_virtual *folder = NULL;
+    unsigned drive = 0;
+    if (strncmp(place, "virtual:", strlen("virtual:")) != 0)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "drive '%s': this version opens 'virtual:FOLDER#N' only", place);
+    return split_virtual(config, place, &dir, &drive, err) &&
+           share_virtual(ports, library->name, dir, &folder, err) &&
+           varve_virtual_drive_port(folder, drive, ret, err);
+}
+
+static bool
+open_manual(struct ports *ports, const struct varve_config *config,
+            const struct varve_config_library *library, struct varve_library_ports *ret,
+            struct varve_error *err)
+{
+    VARVE_LOCKED(&ports->lock);
+    struct varve_library_ports made = {.name = library->name};
+    made.drives = calloc(library->drive_count + 1, sizeof(struct varve_scsi_port *));
+    if (made.drives == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open the drives");
+    for (size_t i = 0; i < library->drive_count; i++) {
+        if (!open_drive(ports, config, library, library->drives[i], &made.drives[i], err)) {
+            close_ports(&made);
+            return false;
+        }
+        made.drive_count++;
+    }
+    *ret = made;
+    return true;
+}
+
 static bool
 open_library(void *context, const struct varve_config *config, size_t library_index,
              struct varve_library_ports *ret, struct varve_error *err)
@@ -71,6 +164,10 @@ open_library(void *context, const struct varve_config *config, size_t library_in
     switch (library->kind) {
     case VARVE_LIBRARY_VIRTUAL:
         if (open_virtual(context, library, ret, err))
+            return true;
+        break;
+    case VARVE_LIBRARY_MANUAL:
+        if (open_manual(context, config, library, ret, err))
             return true;
         break;
     }
@@ -96,6 +193,7 @@ ports_done(struct ports *ports)
     for (size_t i = 0; i < ports->count; i++) {
         varve_virtual_close(ports->virtuals[i].library);
         free(ports->virtuals[i].name);
+        free(ports->virtuals[i].dir);
     }
     (void)pthread_mutex_destroy(&ports->lock);
     *ports = (struct ports){0};
@@ -107,7 +205,8 @@ ports_add_blanks(struct ports *ports, const char *name, unsigned count, uint64_t
 {
     VARVE_LOCKED(&ports->lock);
     for (size_t i = 0; i < ports->count; i++) {
-        if (name != NULL && strcmp(ports->virtuals[i].name, name) != 0)
+        if (ports->virtuals[i].dir != NULL ||
+            (name != NULL && strcmp(ports->virtuals[i].name, name) != 0))
             continue;
         uint64_t bytes = disc_bytes != 0 ? disc_bytes : ports->virtuals[i].media_bytes;
         if (bytes == 0)

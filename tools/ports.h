@@ -13,6 +13,7 @@ struct ports {
     pthread_mutex_t lock;             /* over what follows */
     struct {
         char *name;
+        char *dir; /* of the drives of a manual library; NULL: a whole virtual library */
         struct varve_virtual *library;
         uint64_t media_bytes;
     } virtuals[PORTS_LIBRARIES_MAX];

@@ -13,6 +13,11 @@
         "wait", NULL, "follow the work to its end; fail if it fails", 0                            \
     }
 
+#define WHO                                                                                        \
+    {                                                                                              \
+        "who", "NAME", "who does it (default: the user)", 0                                        \
+    }
+
 static const char which[] =
     "Without DIR (the archive's directory, or any path in its mount) the archive is the one that\n"
     "the current directory lies in.";
@@ -80,6 +85,30 @@ const struct verb verbs[] = {
      verb_disc_verify},
     {"disc retire", "BARCODE", 1, 1, "never use a disc again", NULL, OPTIONS(ARCHIVE),
      verb_disc_retire},
+    {"disc place", "[LABEL...] PLACE", 1, WORDS_MANY, "note the shelf or box where discs belong",
+     "A lost disc of which the place is told is lost no more.",
+     OPTIONS({"magazine", "NAME", "all discs of this magazine, too", 0}, WHO, ARCHIVE),
+     verb_disc_place},
+    {"disc magazine", "NAME [LABEL...]", 1, WORDS_MANY, "discs that go in and out together",
+     "Puts discs into the magazine NAME, a group that other verbs take as a whole; - as NAME "
+     "takes\n"
+     "them out of theirs.",
+     OPTIONS({"magazine", "NAME", "all discs of this magazine, too", 0}, WHO, ARCHIVE),
+     verb_disc_magazine},
+    {"disc checkout", "[LABEL...]", 0, WORDS_MANY, "discs are taken to a place elsewhere",
+     "Notes where to, by whom and when. Nobody is asked for them any more; who needs one is told\n"
+     "where it is. What is in a changer must be exported first.",
+     OPTIONS({"to", "PLACE", "where to", 0},
+             {"magazine", "NAME", "all discs of this magazine, too", 0}, WHO, ARCHIVE),
+     verb_disc_checkout},
+    {"disc checkin", "[LABEL...]", 0, WORDS_MANY, "discs are back",
+     "They are at hand again for a manual library; a changer says itself when they are in it.",
+     OPTIONS({"magazine", "NAME", "all discs of this magazine, too", 0}, WHO, ARCHIVE),
+     verb_disc_checkin},
+    {"disc history", "LABEL", 1, 1, "where a disc was taken, by whom and when", NULL,
+     OPTIONS(ARCHIVE), verb_disc_history},
+    {"magazine list", "[DIR]", 0, 1, "magazines and the discs in them", which, OPTIONS(ARCHIVE),
+     verb_magazine_list},
     {"library list", "[DIR]", 0, 1, "the libraries of the archive", which, OPTIONS(ARCHIVE),
      verb_library_list},
     {"library inventory", "[LIBRARY]", 0, 1, "which disc is where", NULL,
@@ -96,10 +125,26 @@ const struct verb verbs[] = {
     {"library export", "BARCODE", 1, 1, "bring a disc to a mail slot", NULL,
      OPTIONS({"library", "NAME", "which library (default: the first)", 0}, ARCHIVE),
      verb_library_export},
-    {"library add-blanks", "COUNT", 1, 1, "put fresh blanks into a virtual library", NULL,
+    {"library add-blanks", "COUNT", 1, 1, "fresh blanks for a virtual or manual library",
+     "Puts them into free slots of a virtual library. For a manual one it says that so many are "
+     "at\n"
+     "hand, and prints the labels that they will get.",
      OPTIONS({"library", "NAME", "which library (default: the first)", 0},
-             {"media", "SIZE", "capacity (default: as varve.conf says)", 0}, ARCHIVE),
+             {"media", "SIZE", "capacity (default: as varve.conf says)", 0},
+             {"place", "PLACE", "where they lie (manual libraries)", 0}, ARCHIVE),
      verb_library_add_blanks},
+    {"library requests", "[LIBRARY]", 0, 1, "discs that a person is asked for, as one walk",
+     "What manual libraries wait for, in the order of the shelves. Insert a disc: the drive finds\n"
+     "out which it is.",
+     OPTIONS(ARCHIVE), verb_library_requests},
+    {"library insert", "DRIVE", 1, 1, "a disc lies in the tray of a drive: look at it",
+     "Pulls the tray in. A drive that waits for a disc looks at once; else it is told which disc\n"
+     "it is, and one that was away is back.",
+     OPTIONS({"library", "NAME", "which library (default: the first manual one)", 0}, ARCHIVE),
+     verb_library_insert},
+    {"library refuse", "LABEL [WHY]", 1, 2, "a disc that is asked for cannot be brought",
+     "It counts as lost, and the rest of its set serves.", OPTIONS(WHO, ARCHIVE),
+     verb_library_refuse},
     {"scrub", "[DIR]", 0, 1, "read all sealed discs and compare", which, OPTIONS(WAIT, ARCHIVE),
      verb_scrub},
     {"check", "[DIR]", 0, 1, "cross-check catalog, tiers and libraries",

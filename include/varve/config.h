@@ -24,12 +24,21 @@ struct varve_config_tier {
     unsigned line;
 };
 
-enum varve_library_kind { VARVE_LIBRARY_VIRTUAL };
+enum varve_library_kind { VARVE_LIBRARY_VIRTUAL, VARVE_LIBRARY_MANUAL };
+/* `drive =` lines of one library. */
+#define VARVE_CONFIG_DRIVES_MAX 16u
 struct varve_config_library {
     char *name;
     enum varve_library_kind kind;
     char *path;           /* of a virtual library: its folder, absolute */
     uint64_t media_bytes; /* capacity of its discs; 0: by what is in them */
+    char **drives;        /* manual: one `drive` line each, as written */
+    size_t drive_count;
+    /* Manual: how the person is asked. */
+    char *ask_command;       /* for sh -c, NULL: none */
+    int64_t ask_timeout_ns;  /* default 1d */
+    int64_t ask_reminder_ns; /* default 1h */
+    char *labels;            /* what new labels begin with, default "VRV" */
     unsigned line;
 };
 

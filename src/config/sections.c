@@ -12,6 +12,10 @@
 /* Of one section. */
 #define FIELDS_MAX 32
 
+/* A person is asked for a disc so long, and reminded so often. */
+#define ASK_TIMEOUT_NS (INT64_C(86400) * 1000000000)
+#define ASK_REMINDER_NS (INT64_C(3600) * 1000000000)
+
 /* One key that a section knows. `object` is what the section becomes. */
 struct field {
     const char *key;
@@ -53,7 +57,8 @@ static bool
 check_length(const struct varve_config_key *key, struct varve_error *err)
 {
     bool list = strncmp(key->key, "recall_", 7) == 0 || strncmp(key->key, "scan_", 5) == 0;
-    size_t max = strcmp(key->key, "path") == 0 ? VARVE_PATH_BYTES_MAX - 1 : list ? 1000 : 100;
+    bool long_one = list || strcmp(key->key, "drive") == 0 || strcmp(key->key, "ask_command") == 0;
+    size_t max = strcmp(key->key, "path") == 0 ? VARVE_PATH_BYTES_MAX - 1 : long_one ? 1000 : 100;
     if (strlen(key->value) > max)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "longer than %zu bytes", max);
     return true;
@@ -324,13 +329,14 @@ static bool
 library_kind(const struct scope *scope, void *object, const char *value, struct varve_error *err)
 {
     (void)scope;
-    static const char *const kinds[] = {"virtual", "sg", "iscsi", "manual"};
+    static const char *const kinds[] = {"virtual", "manual", "sg", "iscsi"};
     struct varve_config_library *library = object;
-    if (strcmp(value, "virtual") == 0) {
-        library->kind = VARVE_LIBRARY_VIRTUAL;
+    bool manual = strcmp(value, "manual") == 0;
+    if (manual || strcmp(value, "virtual") == 0) {
+        library->kind = manual ? VARVE_LIBRARY_MANUAL : VARVE_LIBRARY_VIRTUAL;
         return true;
     }
-    for (size_t i = 1; i < COUNT(kinds); i++) {
+    for (size_t i = 2; i < COUNT(kinds); i++) {
         if (strcmp(value, kinds[i]) == 0)
             return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                    "kind '%s' is not supported by this version", value);
@@ -346,6 +352,64 @@ library_path(const struct scope *scope, void *object, const char *value, struct 
 {
     struct varve_config_library *library = object;
     return set_path(scope, &library->path, value, err);
+}
+
+/* A line for each drive: 0, 1, ... */
+static bool
+library_drive(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    if (library->drive_count == VARVE_CONFIG_DRIVES_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %u drives",
+                               VARVE_CONFIG_DRIVES_MAX);
+    char **grown = reallocarray(library->drives, library->drive_count + 1, sizeof *library->drives);
+    if (grown == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "drives of a library");
+    library->drives = grown;
+    library->drives[library->drive_count] = NULL;
+    return config_set_text(&library->drives[library->drive_count], value, err) &&
+           ++library->drive_count > 0;
+}
+
+static bool
+library_ask_command(const struct scope *scope, void *object, const char *value,
+                    struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    return config_set_text(&library->ask_command, value, err);
+}
+
+static bool
+library_ask_timeout(const struct scope *scope, void *object, const char *value,
+                    struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    return parse_positive_duration(value, &library->ask_timeout_ns, err);
+}
+
+static bool
+library_ask_reminder(const struct scope *scope, void *object, const char *value,
+                     struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    return parse_positive_duration(value, &library->ask_reminder_ns, err);
+}
+
+/* Numbers of five digits follow. */
+static bool
+library_labels(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    struct varve_barcode checked;
+    if (strlen(value) > 15 || !varve_barcode_make(value, &checked))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "'%.40s' begins no label: 1 to 15 of A-Z a-z 0-9 _ - .", value);
+    return config_set_text(&library->labels, value, err);
 }
 
 static bool
@@ -367,10 +431,63 @@ library_media(const struct scope *scope, void *object, const char *value, struct
 
 static const struct field library_fields[] = {
     {"kind", true, library_kind},
-    {"path", true, library_path},
+    {"path", false, library_path},
     {"device", false, library_device},
+    {"drive", false, library_drive},
     {"media", false, library_media},
+    {"ask_command", false, library_ask_command},
+    {"ask_timeout", false, library_ask_timeout},
+    {"ask_reminder", false, library_ask_reminder},
+    {"labels", false, library_labels},
 };
+
+static bool
+refuse_key(const struct scope *scope, const char *key, const char *kind, struct varve_error *err)
+{
+    for (size_t i = 0; i < scope->section->key_count; i++) {
+        if (strcmp(scope->section->keys[i].key, key) != 0)
+            continue;
+        varve_error_set(err, VARVE_ERROR_INVALID, 0, "a %s library has none", kind);
+        return wrap_key(scope, &scope->section->keys[i], err);
+    }
+    return true;
+}
+
+/* What goes with the kind is there, and nothing else. */
+static bool
+check_library(const struct scope *scope, const struct varve_config_library *library,
+              struct varve_error *err)
+{
+    static const char *const manual_keys[] = {"drive", "ask_command", "ask_timeout", "ask_reminder",
+                                              "labels"};
+    const char *missing = NULL;
+    switch (library->kind) {
+    case VARVE_LIBRARY_VIRTUAL:
+        for (size_t i = 0; i < COUNT(manual_keys); i++) {
+            if (!refuse_key(scope, manual_keys[i], "virtual", err))
+                return false;
+        }
+        missing = library->path == NULL ? "path" : NULL;
+        break;
+    case VARVE_LIBRARY_MANUAL:
+        if (!refuse_key(scope, "path", "manual", err))
+            return false;
+        missing = library->drive_count == 0 ? "drive" : NULL;
+        break;
+    }
+    if (missing == NULL)
+        return true;
+    varve_error_set(err, VARVE_ERROR_INVALID, 0, "key '%s' is missing", missing);
+    return wrap_section(scope, err);
+}
+
+static bool
+set_library_defaults(struct varve_config_library *library, struct varve_error *err)
+{
+    library->ask_timeout_ns = ASK_TIMEOUT_NS;
+    library->ask_reminder_ns = ASK_REMINDER_NS;
+    return config_set_text(&library->labels, "VRV", err);
+}
 
 static bool
 read_library(const struct scope *scope, const char *name, struct varve_config *config,
@@ -381,7 +498,8 @@ read_library(const struct scope *scope, const char *name, struct varve_config *c
     if (library == NULL)
         return false;
     library->line = scope->section->line;
-    if (!check_name(name, err) || !config_set_text(&library->name, name, err))
+    if (!check_name(name, err) || !config_set_text(&library->name, name, err) ||
+        !set_library_defaults(library, err))
         return wrap_section(scope, err);
     /* The kind first: it decides what the other keys mean and which are missing. */
     for (size_t i = 0; i < scope->section->key_count; i++) {
@@ -390,7 +508,8 @@ read_library(const struct scope *scope, const char *name, struct varve_config *c
             (!check_length(key, err) || !library_kind(scope, library, key->value, err)))
             return wrap_key(scope, key, err);
     }
-    return read_section(scope, library_fields, COUNT(library_fields), library, err);
+    return read_section(scope, library_fields, COUNT(library_fields), library, err) &&
+           check_library(scope, library, err);
 }
 
 /* --- [rule NAME] --- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One thread per drive takes the most urgent work that its drive may do: recalls, then burns, then
  * checks. */
-#include "engine_internal.h"
+#include "manual.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -100,7 +100,10 @@ library_attach(struct varve_engine *engine, const struct varve_engine_ports *por
         return varve_error_wrap(err, "library '%s'", name);
     scsi.name = name;
     struct library *library = &engine->libraries[engine->library_count];
-    if (!varve_library_new(&scsi, journal, engine->clock, &library->library, err)) {
+    bool opened = engine->config->libraries[index].kind == VARVE_LIBRARY_MANUAL
+                      ? manual_attach(engine, &scsi, index, library, err)
+                      : varve_library_new(&scsi, journal, engine->clock, &library->library, err);
+    if (!opened) {
         ports_done(&scsi);
         return varve_error_wrap(err, "library '%s'", name);
     }
@@ -130,8 +133,10 @@ libraries_open(struct varve_engine *engine, const struct varve_engine_ports *por
 void
 libraries_close(struct varve_engine *engine)
 {
-    for (size_t i = 0; i < engine->library_count; i++)
+    for (size_t i = 0; i < engine->library_count; i++) {
         varve_library_free(engine->libraries[i].library);
+        manual_free(engine->libraries[i].manual);
+    }
     engine->library_count = 0;
 }
 
@@ -150,6 +155,8 @@ task_submit(struct varve_engine *engine, struct task *task)
 {
     task->state = TASK_WAITING;
     task->next = NULL;
+    if (is_manual(engine, task->library))
+        disc_shelf(engine, &task->barcode, task->shelf);
     VARVE_LOCKED(&engine->tasks_lock);
     if (stopping(engine)) { /* the drives may have looked for the last time */
         cancel(task);
@@ -229,7 +236,16 @@ may_take(const struct drive *drive, const struct task *task, const struct discs_
         return false;
     if (drive->recalls_only && task->class != TASK_RECALL)
         return false;
-    return (!task->has_drive || task->drive == drive->number) && !is_taken(taken, &task->barcode);
+    return (!task->has_drive || task->drive == drive->number) &&
+           (task->no_disc || !is_taken(taken, &task->barcode));
+}
+
+/* A person walks along the shelves, from where the last disc came. */
+static bool
+is_nearer(const struct drive *drive, const struct task *task, const struct task *than)
+{
+    return is_manual(drive->engine, drive->library) && !task->no_disc && !than->no_disc &&
+           walk_is_nearer(drive->walk, task->shelf, than->shelf);
 }
 
 /* Most urgent first; among equals a disc that is in this drive already, then who came first. Lock
@@ -244,7 +260,8 @@ pick(struct drive *drive, const struct varve_barcode *loaded, const struct discs
             continue;
         bool here = varve_barcode_equal(&task->barcode, loaded);
         if (best == NULL || task->class < best->class ||
-            (task->class == best->class && here && !best_here)) {
+            (task->class == best->class && here && !best_here) ||
+            (task->class == best->class && here == best_here && is_nearer(drive, task, best))) {
             best = task;
             best_here = here;
         }
@@ -269,12 +286,15 @@ static bool
 bring_disc(struct drive *drive, struct drive *holder, const struct varve_barcode *barcode,
            struct varve_error *err)
 {
+    bool manual = is_manual(drive->engine, drive->library);
+    if (manual && !manual_may_ask(drive->engine, barcode, err))
+        return false;
     if (holder != NULL && holder != drive &&
         !varve_library_unload(drive_library(drive), holder->number, err))
         return false;
     if (varve_library_load(drive_library(drive), barcode, drive->number, err))
         return true;
-    if (err->kind == VARVE_ERROR_OFFLINE || stopping(drive->engine))
+    if (manual || err->kind == VARVE_ERROR_OFFLINE || stopping(drive->engine))
         return false;
     /* The failure may be another disc's: one that was to leave the drive and is gone. The library
      * has looked since. */
@@ -291,6 +311,8 @@ bring(struct drive *drive, struct drive *holder, const struct varve_barcode *bar
     if (holder != NULL)
         recalls_note_drive(holder, NULL);
     recalls_note_drive(drive, ok ? barcode : NULL);
+    if (ok && is_manual(drive->engine, drive->library))
+        disc_shelf(drive->engine, barcode, drive->walk);
     return ok;
 }
 
@@ -298,7 +320,8 @@ bring(struct drive *drive, struct drive *holder, const struct varve_barcode *bar
 static struct drive *
 claim(struct drive *drive, const struct varve_barcode *barcode)
 {
-    struct drive *holder = holder_of(drive->engine, drive->library, barcode);
+    struct drive *holder =
+        barcode->text[0] != 0 ? holder_of(drive->engine, drive->library, barcode) : NULL;
     if (holder == drive)
         holder = NULL;
     if (holder != NULL) {
@@ -321,15 +344,33 @@ brought(struct varve_engine *engine, struct drive *holder)
     pthread_cond_broadcast(&engine->tasks_changed);
 }
 
+/* Lock held. A drive without a robot does something else first: the task waits on. */
+static bool
+put_back(struct drive *drive, struct task *task, const struct varve_error *why)
+{
+    struct varve_engine *engine = drive->engine;
+    if (why->kind != VARVE_ERROR_WAIT || stopping(engine))
+        return false;
+    task->state = TASK_WAITING;
+    task->next = engine->tasks;
+    engine->tasks = task;
+    drive->busy = false;
+    drive->turn_ns = varve_clock_monotonic(engine->clock);
+    pthread_cond_broadcast(&engine->tasks_changed);
+    return true;
+}
+
 static void
 run_task(struct drive *drive, struct task *task, struct drive *holder)
 {
     struct varve_engine *engine = drive->engine;
     struct varve_error err = {0};
-    bool arrived = bring(drive, holder, &task->barcode, &err);
+    bool arrived = task->no_disc || bring(drive, holder, &task->barcode, &err);
     brought(engine, holder);
     bool ok = arrived && task->run(engine, task, drive, &err);
     VARVE_LOCKED(&engine->tasks_lock);
+    if (!arrived && put_back(drive, task, &err))
+        return;
     task->disc_arrived = arrived;
     task->ok = ok;
     if (!ok)
@@ -352,9 +393,13 @@ run_recalls(struct drive *drive, const struct varve_barcode *barcode, struct dri
     bool arrived = bring(drive, holder, barcode, &err);
     brought(engine, holder);
     drive->turn_ns = varve_clock_monotonic(engine->clock);
-    if (arrived && !there)
+    bool manual = is_manual(engine, drive->library);
+    if (arrived && !there && !manual) /* how long a person takes says nothing of changers */
         recalls_note_load(engine, drive->turn_ns - begun);
-    recalls_serve(engine, drive, barcode, arrived ? NULL : &err);
+    if (!arrived && manual && err.kind == VARVE_ERROR_NOT_READY)
+        recalls_turn_away(engine, barcode, &err);
+    else if (arrived || err.kind != VARVE_ERROR_WAIT)
+        recalls_serve(engine, drive, barcode, arrived ? NULL : &err);
     VARVE_LOCKED(&engine->tasks_lock);
     drive->busy = false;
     pthread_cond_broadcast(&engine->tasks_changed);
@@ -374,6 +419,8 @@ choose_work(struct drive *drive, struct task **ret_task, struct varve_barcode *r
     if ((task == NULL || task->class != TASK_RECALL) &&
         recalls_next_disc(engine, drive, &loaded, &taken, ret_recall)) {
         *ret_task = NULL;
+        drive->class = TASK_RECALL;
+        drive->for_recalls = true;
         *ret_holder = claim(drive, ret_recall);
         return true;
     }
@@ -382,6 +429,8 @@ choose_work(struct drive *drive, struct task **ret_task, struct varve_barcode *r
     task->state = TASK_RUNNING;
     unlink_task(engine, task);
     *ret_task = task;
+    drive->class = task->class;
+    drive->for_recalls = false;
     *ret_holder = claim(drive, &task->barcode);
     return true;
 }

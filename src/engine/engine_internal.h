@@ -59,6 +59,8 @@ struct task {
     size_t library;
     struct varve_barcode barcode;
     bool has_drive; /* only this drive will do */
+    bool no_disc;   /* ... whatever is in it; `barcode` is "" */
+    char shelf[96]; /* of a manual library's disc, for the order of the walk */
     unsigned drive;
     /* The disc is in the drive and ready. */
     bool (*run)(struct varve_engine *engine, struct task *task, struct drive *drive,
@@ -80,12 +82,18 @@ struct drive {
     struct varve_barcode
         disc;        /* while busy: what it works with, in it, on its way or out for a reload */
     int64_t turn_ns; /* since when it reads the disc for recalls; its own thread's */
+    enum task_class class; /* while busy */
+    bool for_recalls;      /* while busy: it serves the recall line */
+    int64_t yielded_ns;    /* manual libraries: when it last made way for a recall */
+    char walk[96];         /* ... where the last disc came from */
     pthread_t thread;
     bool running;
 };
+struct manual;
 struct library {
     struct varve_library *library;
     char name[64];
+    struct manual *manual; /* it has no robot (manual.h); else NULL */
 };
 VARVE_MUST_CHECK bool
 libraries_open(struct varve_engine *engine, const struct varve_engine_ports *ports,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the libraries hold against what the catalog knows of discs. */
-#include "engine_internal.h"
+#include "manual.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -112,7 +112,7 @@ set_regrade(struct varve_engine *engine, struct varve_set_id id, struct varve_er
 /* --- discs --- */
 
 /* Everything read from it is checked, so it may serve again; a scrub tells how good it is. */
-static enum varve_disc_state
+enum varve_disc_state
 state_on_return(const struct varve_disc_row *disc)
 {
     if (disc->set.value == 0)
@@ -152,7 +152,8 @@ note_present(struct varve_engine *engine, const char *library, const struct varv
                   library);
     }
     return varve_catalog_disc_put(engine->catalog, &disc, err) &&
-           (!back || set_regrade(engine, disc.set, err));
+           (!back || (set_regrade(engine, disc.set, err) &&
+                      places_came_back(engine, barcode, library, err)));
 }
 
 static bool
@@ -218,7 +219,9 @@ inventory_update(struct varve_engine *engine, size_t library, bool refresh,
             !note_present(engine, row->name, &elements[i], err))
             return false;
     }
-    if (!note_all_missing(engine, row->name, elements, count, err))
+    /* Without a robot nobody can see what is on the shelves: discs there are at hand until somebody
+     * says that they are not. */
+    if (row->manual == NULL && !note_all_missing(engine, row->name, elements, count, err))
         return false;
     *ret = VARVE_TAKE(elements);
     *ret_count = count;
@@ -235,6 +238,7 @@ each_blank(struct varve_engine *engine, struct varve_disc_row *ret_first, uint64
     VARVE_CLEANUP_FREE struct varve_disc_row *page = calloc(PAGE_ROWS, sizeof *page);
     struct varve_barcode after = {{0}};
     size_t count = PAGE_ROWS;
+    bool first_by_hand = false;
     *ret_count = 0;
     if (page == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "list discs");
@@ -249,8 +253,11 @@ each_blank(struct varve_engine *engine, struct varve_disc_row *ret_first, uint64
                 page[i].state == VARVE_DISC_BLANK &&
                 library_index(engine, page[i].library, &library, &ignored) &&
                 (page[i].capacity_clusters == 0 || page[i].capacity_clusters >= capacity_min);
-            if (usable && (*ret_count)++ == 0)
-                *ret_first = page[i];
+            bool by_hand = usable && is_manual(engine, library);
+            if (usable && ((*ret_count)++ == 0 || (first_by_hand && !by_hand))) {
+                *ret_first = page[i]; /* a robot's blanks before a person's */
+                first_by_hand = by_hand;
+            }
         }
     }
     return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The line of contents that are to come back, and which disc is next. */
 #include "recall.h"
-#include "engine_internal.h"
+#include "manual.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -10,7 +10,9 @@
 #define LOAD_GUESS_NS (60.0 * (double)VARVE_NS_PER_SECOND)
 #define BYTES_PER_NS_GUESS 0.018
 /* The shortest turn of a disc in a drive. */
-#define TURN_MIN_NS VARVE_NS_PER_SECOND
+#define TURN_MIN_NS ((double)VARVE_NS_PER_SECOND)
+/* A person is not sent for the next disc before who reads this one had time to go on. */
+#define MANUAL_TURN_NS (600 * (double)VARVE_NS_PER_SECOND)
 
 /* --- entries --- */
 
@@ -31,7 +33,11 @@ entry_locate(struct varve_engine *engine, struct entry *entry)
     struct varve_error ignored = {0}; /* not at hand, for whatever reason: the set has to serve */
     if (!piece_reach(engine, entry_piece(entry), &reach, &ignored) || reach.degraded)
         return ENTRY_DEGRADED;
+    char shelf[sizeof entry->shelf] = "";
+    if (is_manual(engine, reach.library))
+        disc_shelf(engine, &reach.barcode, shelf);
     VARVE_LOCKED(&engine->recalls->lock); /* others list entries that are being served */
+    (void)snprintf(entry->shelf, sizeof entry->shelf, "%s", shelf);
     entry->library = reach.library;
     entry->barcode = reach.barcode;
     entry->since_ns = varve_clock_monotonic(engine->clock);
@@ -275,7 +281,9 @@ recalls_give_up_disc(struct varve_engine *engine, const struct varve_barcode *ba
     struct varve_error ignored = {0}; /* the note helps operators; the recall goes on without it */
     varve_log(VARVE_LOG_WARNING, "recall: disc '%s': %s; reading from the rest of its set",
               barcode->text, why->text);
-    if (why->kind == VARVE_ERROR_OFFLINE)
+    bool away = varve_catalog_disc_get(engine->catalog, barcode, &disc, &ignored) &&
+                disc.state == VARVE_DISC_OFFLINE; /* noted already, with its place */
+    if (why->kind == VARVE_ERROR_OFFLINE && !away)
         VARVE_IGNORE(disc_mark(engine, barcode, VARVE_DISC_LOST, why->text, &ignored));
     else if (why->kind == VARVE_ERROR_WRONG_DISC || why->kind == VARVE_ERROR_MEDIUM ||
              why->kind == VARVE_ERROR_CORRUPT)
@@ -297,7 +305,8 @@ static bool
 turn_has_passed(const struct recalls *recalls, const struct drive *drive)
 {
     int64_t now = varve_clock_monotonic(recalls->engine->clock);
-    return (double)(now - drive->turn_ns) > 2 * recalls->pace.load_ns + (double)TURN_MIN_NS;
+    double least = is_manual(recalls->engine, drive->library) ? MANUAL_TURN_NS : TURN_MIN_NS;
+    return (double)(now - drive->turn_ns) > 2 * recalls->pace.load_ns + least;
 }
 
 bool
@@ -351,6 +360,14 @@ rank(struct recalls *recalls, const struct entry *entry, bool loaded, bool stay)
     return recall_rank(&input);
 }
 
+/* In a library without a robot: readers before jobs, then along the shelves. */
+static bool
+comes_first(const struct drive *drive, const struct entry *entry, const struct entry *than)
+{
+    return entry->reader != than->reader ? entry->reader
+                                         : walk_is_nearer(drive->walk, entry->shelf, than->shelf);
+}
+
 bool
 recalls_next_disc(struct varve_engine *engine, const struct drive *drive,
                   const struct varve_barcode *loaded, const struct discs_taken *taken,
@@ -361,12 +378,17 @@ recalls_next_disc(struct varve_engine *engine, const struct drive *drive,
     double best_rank = 0;
     VARVE_LOCKED(&recalls->lock);
     bool stay = !turn_has_passed(recalls, drive);
+    bool manual = is_manual(engine, drive->library);
     for (const struct entry *entry = recalls->entries; entry != NULL; entry = entry->next) {
         if (entry->state != ENTRY_WAITING || entry->library != drive->library ||
             is_taken(taken, &entry->barcode))
             continue;
-        double own = rank(recalls, entry, varve_barcode_equal(&entry->barcode, loaded), stay);
-        if (best == NULL || own < best_rank) {
+        bool here = varve_barcode_equal(&entry->barcode, loaded);
+        double own = rank(recalls, entry, here, stay);
+        bool first = best == NULL || own < best_rank;
+        if (best != NULL && manual && !here && !varve_barcode_equal(&best->barcode, loaded))
+            first = comes_first(drive, entry, best);
+        if (first) {
             best = entry;
             best_rank = own;
         }
@@ -387,6 +409,35 @@ recalls_wait_for(struct varve_engine *engine, const struct varve_barcode *barcod
             return true;
     }
     return false;
+}
+
+size_t
+recalls_wanted(struct varve_engine *engine, size_t library, struct varve_barcode *ret, size_t max)
+{
+    size_t count = 0;
+    VARVE_LOCKED(&engine->recalls->lock);
+    for (const struct entry *entry = engine->recalls->entries; entry != NULL && count < max;
+         entry = entry->next) {
+        bool seen = entry->state != ENTRY_WAITING || entry->library != library;
+        for (size_t i = 0; i < count && !seen; i++)
+            seen = varve_barcode_equal(&ret[i], &entry->barcode);
+        if (!seen)
+            ret[count++] = entry->barcode;
+    }
+    return count;
+}
+
+void
+recalls_turn_away(struct varve_engine *engine, const struct varve_barcode *barcode,
+                  const struct varve_error *why)
+{
+    enum { BATCH = 256 };
+    struct entry *batch[BATCH];
+    size_t count;
+    while ((count = entries_take(engine->recalls, barcode, batch, BATCH)) > 0) {
+        for (size_t i = 0; i < count; i++)
+            entry_fail(engine, batch[i], why);
+    }
 }
 
 uint64_t
