@@ -160,7 +160,8 @@ examine(struct asking *a, bool *ret_fits, struct varve_error *err)
     const struct varve_manual_port *port = &a->manual->port;
     struct varve_manual_sight sight = {.fits = false};
     struct varve_error why = {0};
-    if (!varve_drive_wait_loaded(&a->target->drive, &why) ||
+    bool missing;
+    if (!varve_drive_wait_loaded(&a->target->drive, &missing, &why) ||
         !port->look(port->context, a->request.drive, &a->request.barcode, &sight, &why)) {
         if (why.kind == VARVE_ERROR_CANCELLED || why.kind == VARVE_ERROR_NOMEM) {
             *err = why;
@@ -358,6 +359,7 @@ varve_library_look(struct varve_library *library, unsigned drive, struct varve_m
     struct varve_library_drive *target = &library->drives[drive];
     const struct varve_manual_port *port = &library->manual->port;
     bool present;
+    bool missing;
     pull_in(target);
     if (!varve_drive_has_medium(&target->drive, &present, err))
         return false;
@@ -365,7 +367,7 @@ varve_library_look(struct varve_library *library, unsigned drive, struct varve_m
     if (!present)
         return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0,
                                "library '%s': there is no disc in drive %u", library->name, drive);
-    if (!varve_drive_wait_loaded(&target->drive, err) ||
+    if (!varve_drive_wait_loaded(&target->drive, &missing, err) ||
         !port->look(port->context, drive, &nothing, ret, err))
         return varve_error_wrap(err, "library '%s', drive %u", library->name, drive);
     library->manual->drives[drive].out = nothing;

@@ -67,7 +67,8 @@ take(struct virtual_drive *drive, struct varve_error *err)
     uint16_t slot;
     if (place == NULL)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "there is no disc in the drive");
-    if (drive->prevented && !drive->tray_open)
+    bool locked = drive->locked || virtual_is_prevented(&drive->device);
+    if (locked && !drive->tray_open)
         return varve_error_set(err, VARVE_ERROR_BUSY, 0, "the tray is locked");
     if (!find_free_slot(library, place, &slot))
         return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no slot is free for the disc");
@@ -113,6 +114,7 @@ virtual_hands(struct virtual_drive *drive)
         access(path, F_OK) != 0)
         return;
     char copy[HANDS_BYTES_MAX + 1] = "";
+    VARVE_LOCKED(&drive->lock);
     bool ok = varve_file_read(path, HANDS_BYTES_MAX, &text, &err);
     (void)snprintf(copy, sizeof copy, "%s", varve_buffer_string(&text));
     ok = ok && act_all(drive, copy, &err);
