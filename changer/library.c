@@ -193,6 +193,7 @@ dismantle(struct varve_library *library)
     varve_changer_done(&library->changer);
     varve_smc_list_done(&library->list);
     free(library->drives);
+    free(library->positions);
     (void)pthread_mutex_destroy(&library->arm);
     (void)pthread_mutex_destroy(&library->view);
     free(library);
@@ -219,6 +220,9 @@ varve_library_new(const struct varve_library_ports *ports, const struct varve_mo
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "new library");
     (void)snprintf(library->name, sizeof library->name, "%s", ports->name);
     library->clock = clock;
+    library->has_geometry = ports->geometry != NULL;
+    if (library->has_geometry)
+        library->geometry = *ports->geometry;
     (void)pthread_mutex_init(&library->arm, NULL); /* cannot fail on Linux */
     (void)pthread_mutex_init(&library->view, NULL);
     if (!bring_up(library, ports, journal, err)) {
@@ -284,7 +288,10 @@ varve_library_publish(struct varve_library *library)
         drive->shown_full = at != NULL && at->full;
         if (drive->shown_full)
             drive->shown = at->barcode;
+        drive->shown_element = drive->drive.element;
+        drive->shown_home = drive->has_home ? drive->home : 0;
     }
+    varve_library_view_positions(library);
 }
 
 bool

@@ -12,6 +12,8 @@ struct varve_library_drive {
     uint16_t home;              /* slot of the disc in the drive */
     struct varve_barcode shown; /* what is in it, "" if empty: under `view` */
     bool shown_full;
+    bool refused;                       /* the last disc brought was not taken: likewise */
+    uint16_t shown_element, shown_home; /* likewise; 0: none */
 };
 
 struct varve_library {
@@ -24,6 +26,10 @@ struct varve_library {
     struct varve_library_drive *drives;
     size_t drive_count;
     struct varve_manual *manual; /* NULL: there is a robot. Else no changer, no list (manual.c) */
+    bool has_geometry;
+    struct varve_geometry geometry;
+    struct varve_library_position *positions; /* by bar code: under `view` */
+    size_t position_count;
 };
 
 /* Reads the inventory if the changer says that something may have changed, and empties the gripper.
@@ -38,6 +44,10 @@ bool varve_library_move(struct varve_library *library, const struct varve_change
                         struct varve_error *err);
 /* Shows what the drives hold to varve_library_drive_disc(). */
 void varve_library_publish(struct varve_library *library);
+/* For varve_library_drive_refused(). */
+void varve_library_note_refusal(struct varve_library *library, unsigned drive, bool refused);
+/* The same for varve_library_element_of(); holding both locks (library_view.c). */
+void varve_library_view_positions(struct varve_library *library);
 bool varve_library_empty_gripper(struct varve_library *library, struct varve_error *err);
 
 #endif

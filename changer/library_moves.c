@@ -170,6 +170,7 @@ seat(struct varve_library *library, const struct varve_barcode *barcode,
             return true;
         if (take_back(library, drive, &why) && missing && tries < SEAT_TRIES)
             continue;
+        varve_library_note_refusal(library, (unsigned)(drive - library->drives), true);
         *err = why;
         return false;
     }
@@ -184,6 +185,7 @@ varve_library_load(struct varve_library *library, const struct varve_barcode *ba
     if (!check_drive(library, drive, err))
         return false;
     struct varve_library_drive *target = &library->drives[drive];
+    varve_library_note_refusal(library, drive, false);
     return seat(library, barcode, target, err) ||
            varve_error_wrap(err, "load disc '%s'", barcode->text);
 }

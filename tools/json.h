@@ -34,6 +34,9 @@ json_t *json_disc(const struct varve_disc_row *disc, const struct varve_disc_pla
 json_t *json_place(const struct varve_disc_place *place);
 json_t *json_event(const struct varve_disc_event *event);
 json_t *json_request(const struct varve_engine_request *request);
+json_t *json_drive(const struct varve_engine_drive *drive);
+json_t *json_counters(const struct varve_health_counters *counters);
+json_t *json_incident(const struct varve_incident *incident);
 json_t *json_element(const struct varve_element *element);
 json_t *json_check(const struct varve_check_report *report);
 json_t *json_rebuild(const struct varve_rebuild_report *report);

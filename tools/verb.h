@@ -16,6 +16,8 @@ verb_fn verb_flush, verb_scrub, verb_jobs, verb_job;                   /* verb_j
 verb_fn verb_policy_check, verb_policy_list, verb_policy_run;          /* verb_policy.c */
 verb_fn verb_set_list, verb_set_show, verb_set_repair;                 /* verb_discs.c */
 verb_fn verb_disc_list, verb_disc_show, verb_disc_verify, verb_disc_retire;
+verb_fn verb_disc_clear;
+verb_fn verb_drive_list, verb_drive_clear, verb_drive_retire; /* verb_drives.c */
 verb_fn verb_library_list, verb_library_inventory, verb_library_load, verb_library_unload,
     verb_library_import, verb_library_export, verb_library_add_blanks; /* verb_library.c */
 verb_fn verb_library_requests, verb_library_insert, verb_library_refuse, verb_disc_place,

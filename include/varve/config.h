@@ -39,6 +39,10 @@ struct varve_config_library {
     int64_t ask_timeout_ns;  /* default 1d */
     int64_t ask_reminder_ns; /* default 1h */
     char *labels;            /* what new labels begin with, default "VRV" */
+    /* `recall_drives`: so many drives do nothing but recalls, but one is left for the rest. Default
+     * 1 */
+    unsigned recall_drives;
+    bool no_burning; /* `burn = no`: no new discs are made there; recalls and checks only */
     unsigned line;
 };
 

@@ -110,6 +110,14 @@ need_of(enum catalog_sql sql)
     case SQL_MOVE_DONE:
     case SQL_MOVE_FORGET:
     case SQL_MOVES_OPEN:
+    case SQL_DRIVE_PUT:
+    case SQL_DRIVE_GET:
+    case SQL_DISC_HEALTH_PUT:
+    case SQL_DISC_HEALTH_GET:
+    case SQL_INCIDENT_ADD:
+    case SQL_INCIDENTS_FORGET:
+    case SQL_INCIDENTS:
+    case SQL_INCIDENT_JUDGE:
         return NEED_NOTHING;
     case SQL_READDIR:
     case SQL_DIR_EMPTY:

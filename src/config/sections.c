@@ -429,6 +429,29 @@ library_media(const struct scope *scope, void *object, const char *value, struct
     return varve_text_parse_bytes(value, &library->media_bytes, err);
 }
 
+static bool
+library_recall_drives(const struct scope *scope, void *object, const char *value,
+                      struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    uint64_t drives;
+    if (!varve_text_parse_number(value, 64, &drives, err))
+        return false;
+    library->recall_drives = (unsigned)drives;
+    return true;
+}
+
+static bool
+library_burn(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    library->no_burning = strcmp(value, "no") == 0;
+    return library->no_burning || strcmp(value, "yes") == 0 ||
+           varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' is neither yes nor no", value);
+}
+
 static const struct field library_fields[] = {
     {"kind", true, library_kind},
     {"path", false, library_path},
@@ -439,6 +462,8 @@ static const struct field library_fields[] = {
     {"ask_timeout", false, library_ask_timeout},
     {"ask_reminder", false, library_ask_reminder},
     {"labels", false, library_labels},
+    {"recall_drives", false, library_recall_drives},
+    {"burn", false, library_burn},
 };
 
 static bool
@@ -484,6 +509,7 @@ check_library(const struct scope *scope, const struct varve_config_library *libr
 static bool
 set_library_defaults(struct varve_config_library *library, struct varve_error *err)
 {
+    library->recall_drives = 1;
     library->ask_timeout_ns = ASK_TIMEOUT_NS;
     library->ask_reminder_ns = ASK_REMINDER_NS;
     return config_set_text(&library->labels, "VRV", err);

@@ -18,6 +18,9 @@ struct burning {
     struct task task;
     bool submitted, sealed;
     unsigned attempts;
+    uint64_t not_drives; /* that failed with a disc of this position */
+    bool guilty;         /* the disc: two drives agree */
+    bool asked_another;  /* drive to read it back */
 };
 
 static bool
@@ -199,7 +202,8 @@ burn(struct burning *b, struct drive *drive, struct varve_error *err)
 static bool
 read_back(struct burning *b, struct drive *drive, struct varve_error *err)
 {
-    uint64_t bad;
+    struct bad_clusters bad;
+    char text[VARVE_REASON_BYTES];
     if (!varve_library_unload(drive_library(drive), drive->number, err) ||
         !varve_library_load(drive_library(drive), &b->disc.barcode, drive->number, err))
         return false;
@@ -208,10 +212,9 @@ read_back(struct burning *b, struct drive *drive, struct varve_error *err)
     if (!disc_prove(drive, &b->disc.uuid, err) ||
         !disc_read_back(b->engine, drive, b->task.job, b->crcs, b->clusters, &bad, err))
         return false;
-    if (bad > 0)
-        return varve_error_set(err, VARVE_ERROR_CORRUPT, 0,
-                               "%" PRIu64 " of %" PRIu64 " clusters read back wrong", bad,
-                               b->clusters);
+    if (bad.count > 0)
+        return varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "reading back: %s",
+                               bad_clusters_text(&bad, b->clusters, text));
     b->disc.state = VARVE_DISC_SEALED;
     b->disc.bad_clusters = 0;
     b->disc.verified_ns = varve_clock_realtime(b->engine->clock);
@@ -228,7 +231,19 @@ burn_task(struct varve_engine *engine, struct task *task, struct drive *drive,
 {
     (void)engine;
     struct burning *b = task->context;
-    return (b->disc.state == VARVE_DISC_BURNED || burn(b, drive, err)) && read_back(b, drive, err);
+    enum varve_incident_act act = VARVE_INCIDENT_BURN;
+    bool ok = b->disc.state == VARVE_DISC_BURNED || burn(b, drive, err);
+    if (ok) {
+        act = VARVE_INCIDENT_READ;
+        ok = read_back(b, drive, err);
+    }
+    if (ok) {
+        health_good(drive, &b->disc.barcode);
+    } else if (is_disc_or_drive(err)) {
+        b->guilty = health_bad(drive, &b->disc.barcode, act, err->text);
+        b->not_drives |= UINT64_C(1) << drive->number;
+    }
+    return ok;
 }
 
 /* --- all positions of a set --- */
@@ -281,19 +296,40 @@ choose_disc(struct burning *b, struct varve_error *err)
 static bool
 submit(struct burning *b, struct job *job, struct varve_error *err)
 {
+    const struct varve_set *set = b->set;
     if (!choose_disc(b, err))
         return varve_error_wrap(err, "disc %" PRIu32 " of %" PRIu32, b->index + 1, b->count);
     if (b->sealed) {
         job_add(job, 2 * b->clusters * VARVE_CLUSTER_BYTES, 0);
         return true;
     }
-    b->task = (struct task){
-        .class = TASK_BURN, .barcode = b->disc.barcode, .run = burn_task, .context = b, .job = job};
+    b->task = (struct task){.class = TASK_BURN,
+                            .barcode = b->disc.barcode,
+                            .group = set->id.value,
+                            .not_drives = b->not_drives,
+                            .run = burn_task,
+                            .context = b,
+                            .job = job};
     if (!library_index(b->engine, b->disc.library, &b->task.library, err))
         return false;
     b->attempts++;
     b->submitted = true;
     task_submit(b->engine, &b->task);
+    return true;
+}
+
+/* Burned and closed without a complaint, and then not read back by the same drive: another drive
+ * says whose fault that is (faults 25, 26). */
+static bool
+ask_another_drive(struct burning *b, const struct varve_error *why)
+{
+    if (b->disc.state != VARVE_DISC_BURNED || b->guilty || b->asked_another ||
+        !health_others_usable(b->engine, b->task.library, b->not_drives))
+        return false;
+    varve_log(VARVE_LOG_WARNING, "disc '%s': %s; another drive reads it", b->disc.barcode.text,
+              why->text);
+    b->asked_another = true;
+    b->attempts--; /* it is the same disc */
     return true;
 }
 
@@ -307,6 +343,11 @@ after_failure(struct burning *b, const struct varve_error *why, bool *ret_again,
     switch (why->kind) {
     case VARVE_ERROR_MEDIUM:
     case VARVE_ERROR_CORRUPT:
+        if (ask_another_drive(b, why)) {
+            *ret_again = true;
+            return true;
+        }
+        b->asked_another = false; /* the next blank has its own chance */
         varve_log(VARVE_LOG_WARNING, "disc '%s' failed and is scrapped: %s", b->disc.barcode.text,
                   why->text);
         return disc_mark(b->engine, &b->disc.barcode, VARVE_DISC_FAILED, why->text, err);
@@ -395,7 +436,7 @@ static bool
 burn_all(struct burning *all, uint32_t count, struct job *job, struct varve_error *err)
 {
     bool again = true;
-    for (unsigned round = 0; again && round < BURN_ATTEMPTS_MAX; round++) {
+    for (unsigned round = 0; again && round < 2 * BURN_ATTEMPTS_MAX; round++) {
         if (!burn_round(all, count, job, &again, err))
             return false;
     }

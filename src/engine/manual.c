@@ -180,10 +180,9 @@ task_waits(struct varve_engine *engine, const struct drive *drive,
            const struct varve_barcode *barcode)
 {
     VARVE_LOCKED(&engine->tasks_lock);
-    for (const struct task *task = engine->tasks; task != NULL; task = task->next) {
-        if (task->state == TASK_WAITING && task->library == drive->library &&
-            task->class <= drive->class && !(drive->recalls_only && task->class != TASK_RECALL) &&
-            varve_barcode_equal(&task->barcode, barcode))
+    const struct task *task = engine->libraries[drive->library].tasks;
+    for (; task != NULL; task = task->next) {
+        if (task->class <= drive->class && varve_barcode_equal(&task->barcode, barcode))
             return true;
     }
     return false;
@@ -217,9 +216,9 @@ advise(void *context, unsigned number, const struct varve_barcode *wanted,
     if (engine->recalls == NULL)
         return VARVE_MANUAL_GO_ON; /* a rebuild */
     if (here != NULL)
-        yield = recalls_wait_for(engine, here) || task_waits(engine, drive, here);
+        yield = recalls_want(engine, drive, here) || task_waits(engine, drive, here);
     else
-        yield = (drive->for_recalls && !recalls_wait_for(engine, wanted)) || make_way(drive);
+        yield = (drive->task == NULL && !recalls_want(engine, drive, wanted)) || make_way(drive);
     return yield ? VARVE_MANUAL_YIELD : VARVE_MANUAL_GO_ON;
 }
 

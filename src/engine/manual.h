@@ -46,11 +46,6 @@ const char *place_text(struct varve_engine *engine, const struct varve_barcode *
 /* What the person is to do for a request, in one sentence. Returns `ret`. */
 const char *ask_text(struct varve_engine *engine, const struct varve_manual_request *request,
                      char ret[ASK_TEXT_BYTES]);
-/* Pure. Order of a walk: by shelf as people count ("box 2" before "box 10"), then label. */
-int
-walk_compare(const char *shelf_a, const char *label_a, const char *shelf_b, const char *label_b);
-/* Pure: on the way on from `from`, round and round, comes `shelf` before `than`? */
-bool walk_is_nearer(const char *from, const char *shelf, const char *than);
 /* Where the disc belongs, "" if that is not known. */
 void disc_shelf(struct varve_engine *engine, const struct varve_barcode *barcode, char ret[96]);
 /* Pure: the one with the prefix and the number after the highest in use. NO_SPACE: none is left. */
@@ -59,15 +54,30 @@ label_make(const char *prefix, uint64_t number, struct varve_barcode *ret, struc
 /* Pure: the number of a label with the prefix, 0: it is none of these. */
 uint64_t label_number(const char *prefix, const char *label);
 
+/* --- the order of a walk (walk.c) --- */
+/* `tasks` held: the first `count` of engine->planning, of a manual library, in the order of a walk
+ * that begins where the last disc came from. */
+void walk_plan(struct varve_engine *engine, size_t library, size_t count);
+/* A disc came: from here on. */
+void walk_note(struct varve_engine *engine, size_t library, const struct varve_barcode *barcode);
+/* The shelf of a disc that recalls wait for, "" if none does. */
+void recalls_shelf(struct varve_engine *engine, const struct varve_barcode *barcode, char ret[96]);
+/* Pure: by shelf as people count ("box 2" before "box 10"), then label. */
+int
+walk_compare(const char *shelf_a, const char *label_a, const char *shelf_b, const char *label_b);
+
 /* --- requests (requests.c) --- */
 /* Warnings for the status: one sentence for each library that waits for a person; false: none. */
 bool requests_warning(struct varve_engine *engine, size_t library, char *ret, size_t size);
 /* Discs that recalls of a library wait for; at most `max`. */
 size_t
 recalls_wanted(struct varve_engine *engine, size_t library, struct varve_barcode *ret, size_t max);
-/* The person did not come in time: who waits for the disc is told to come again. */
-void recalls_turn_away(struct varve_engine *engine, const struct varve_barcode *barcode,
+/* The person did not come in time: who waits for the disc of the drive is told to come again. */
+void recalls_turn_away(struct varve_engine *engine, const struct drive *drive,
                        const struct varve_error *why);
+/* A recall waits for the disc, and the drive will do. */
+bool recalls_want(struct varve_engine *engine, const struct drive *drive,
+                  const struct varve_barcode *barcode);
 
 /* --- places (places.c) --- */
 /* A disc is in a library again: no longer checked out. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sentences for the person, the order of a walk, labels. */
+/* Sentences for the person, and labels. */
 #include "manual.h"
 
 #include <inttypes.h>
@@ -56,21 +56,6 @@ ask_text(struct varve_engine *engine, const struct varve_manual_request *request
         (void)snprintf(ret, ASK_TEXT_BYTES, "%sput disc %s%s into drive %u%s", take,
                        request->barcode.text, wanted, request->drive, problem);
     return ret;
-}
-
-int
-walk_compare(const char *shelf_a, const char *label_a, const char *shelf_b, const char *label_b)
-{
-    int order = strverscmp(shelf_a, shelf_b);
-    return order != 0 ? order : strverscmp(label_a, label_b);
-}
-
-bool
-walk_is_nearer(const char *from, const char *shelf, const char *than)
-{
-    bool ahead = strverscmp(shelf, from) >= 0;
-    bool than_ahead = strverscmp(than, from) >= 0;
-    return ahead != than_ahead ? ahead : strverscmp(shelf, than) < 0;
 }
 
 void

@@ -49,8 +49,9 @@ static void
 add_tasks(struct gathering *g, size_t library)
 {
     VARVE_LOCKED(&g->engine->tasks_lock);
-    for (const struct task *task = g->engine->tasks; task != NULL; task = task->next) {
-        if (task->state == TASK_WAITING && task->library == library && !task->no_disc)
+    const struct task *task = g->engine->libraries[library].tasks;
+    for (; task != NULL; task = task->next) {
+        if (!task->no_disc)
             (void)add(g, library, &task->barcode, task->class);
     }
 }
@@ -59,9 +60,10 @@ add_tasks(struct gathering *g, size_t library)
 static void
 add_asked(struct gathering *g, size_t library)
 {
-    struct varve_manual_request asked[DRIVES_MAX];
+    struct varve_manual_request asked[VARVE_CONFIG_DRIVES_MAX];
     struct varve_engine *engine = g->engine;
-    size_t count = varve_library_requests(engine->libraries[library].library, asked, DRIVES_MAX);
+    size_t count =
+        varve_library_requests(engine->libraries[library].library, asked, VARVE_CONFIG_DRIVES_MAX);
     for (size_t i = 0; i < count; i++) {
         enum task_class class = TASK_RECALL;
         for (size_t d = 0; d < engine->drive_count; d++) {
