@@ -207,8 +207,10 @@ varve_trace_port(struct varve_trace *trace, const char *name, struct varve_scsi_
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "a trace has room for %u devices",
                                TRACE_DEVICES_MAX);
     }
-    self->port = (struct varve_scsi_port){
-        .execute = execute, .close = close_port, .transfer_max = inner->transfer_max};
+    self->port = (struct varve_scsi_port){.execute = execute,
+                                          .close = close_port,
+                                          .transfer_max = inner->transfer_max,
+                                          .settle_ms = inner->settle_ms};
     self->trace = trace;
     self->inner = inner;
     VARVE_CLEANUP_BUFFER struct varve_buffer line = {0};
