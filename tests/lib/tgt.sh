@@ -54,10 +54,10 @@ tgt_start() {
     tgt_adm --mode target --op new --tid 1 -T "$tgt_target" || return 1
     for ((i = 1; i <= drives; i++)); do
         tgt_lun new "$i" -Y cd || return 1
-        tgt_lun update "$i" --params "vendor_id=TGT,product_id=DVD-DRIVE,product_rev=0001,scsi_sn=${serial}D$i,removable=1"
+        tgt_lun update "$i" --params "vendor_id=IET,product_id=DVD-DRIVE,product_rev=0001,scsi_sn=${serial}D$i,removable=1"
     done
     tgt_lun new "$tgt_changer_lun" -b "$tgt_dir/changer" --device-type=changer || return 1
-    tgt_set "vendor_id=TGT,product_id=CHANGER,product_rev=0001,scsi_sn=${serial}C,removable=1"
+    tgt_set "vendor_id=IET,product_id=CHANGER,product_rev=0001,scsi_sn=${serial}C,removable=1"
     tgt_set "element_type=4,start_address=1,quantity=$drives"
     for ((i = 1; i <= drives; i++)); do tgt_set "element_type=4,address=$i,tid=1,lun=$i"; done
     tgt_set element_type=1,start_address=16,quantity=1
@@ -89,3 +89,26 @@ tgt_kill() {
 }
 tgt_stop() { kill -STOP "$tgt_pid"; }
 tgt_go() { kill -CONT "$tgt_pid"; }
+
+# --- a link that can be cut, see iscsi-cut ---
+cut_pid=
+cut_start() { # cut_start DIR: afterwards the URLs lead through it
+    cut_dir=$1
+    mkdir -p "$cut_dir" && rm -f "$cut_dir/port"
+    "$(dirname "${BASH_SOURCE[0]}")/iscsi-cut" "$(cat "$tgt_dir/port")" "$cut_dir" >"$cut_dir/log" 2>&1 &
+    cut_pid=$!
+    until_true 10 test -e "$cut_dir/port" || return 1
+    tgt_urls "127.0.0.1:$(cat "$cut_dir/port")"
+}
+cut_stop() {
+    [ -n "$cut_pid" ] || return 0
+    kill -9 "$cut_pid"
+    wait "$cut_pid" 2>/dev/null
+    cut_pid=
+}
+cut_rule() { echo "$*" >"$cut_dir/rule.new" && mv "$cut_dir/rule.new" "$cut_dir/rule"; } # cut_rule before|after OPCODE
+cut_count() { # cut_count N: so many commands were cut
+    local got=0
+    [ ! -e "$cut_dir/cuts" ] || got=$(wc -l <"$cut_dir/cuts")
+    [ ! -e "$cut_dir/rule" ] && [ "$got" -eq "$1" ]
+}
