@@ -10,7 +10,7 @@
 #
 # What tgt does otherwise than hardware is in docs/testing.md.
 
-tgt_pid=
+tgt_dir=
 needs_tgt() {
     [ "$(id -u)" -eq 0 ] || skip_all "tgtd needs root"
     needs tgtd tgtadm tgtimg
@@ -36,8 +36,8 @@ tgt_portal() { tgt_adm --mode portal --op show 2>/dev/null | sed -n 's/^Portal: 
 tgt_launch() {
     local port=0
     [ ! -e "$tgt_dir/port" ] || port=$(cat "$tgt_dir/port")
-    TGT_IPC_SOCKET=$tgt_dir/control tgtd -f -C 1 --iscsi "portal=127.0.0.1:$port" >"$tgt_dir/log" 2>&1 9>&- &
-    tgt_pid=$!
+    TGT_IPC_SOCKET=$tgt_dir/control tgtd -f -C 1 --iscsi "portal=127.0.0.1:$port" >"$tgt_dir/log" 2>&1 &
+    echo $! >"$tgt_dir/pid"
     until_true 10 tgt_portal || { cat "$tgt_dir/log" && return 1; }
     tgt_portal | sed 's/.*://' >"$tgt_dir/port"
 }
@@ -81,14 +81,17 @@ tgt_urls() {
     tgt_changer=iscsi://$1/$tgt_target/$tgt_changer_lun
 }
 
+tgt_pid() { cat "$tgt_dir/pid"; } # in a file: a subshell may have started it
+tgt_is_gone() { ! kill -0 "$(tgt_pid)" 2>/dev/null; }
 tgt_kill() {
-    [ -n "$tgt_pid" ] || return 0
-    kill -9 "$tgt_pid"
-    wait "$tgt_pid" 2>/dev/null
-    tgt_pid=
+    [ -e "$tgt_dir/pid" ] || return 0
+    kill -9 "$(tgt_pid)"
+    wait "$(tgt_pid)" 2>/dev/null
+    until_true 10 tgt_is_gone
+    rm -f "$tgt_dir/pid"
 }
-tgt_stop() { kill -STOP "$tgt_pid"; }
-tgt_go() { kill -CONT "$tgt_pid"; }
+tgt_stop() { kill -STOP "$(tgt_pid)"; }
+tgt_go() { kill -CONT "$(tgt_pid)"; }
 
 # --- a link that can be cut, see iscsi-cut ---
 cut_pid=
