@@ -455,6 +455,88 @@ test_nodes_by_sysfs(void **state)
     test_dir_done(root);
 }
 
+/* --- host adapters (fault 34) --- */
+
+static void
+test_host_of_a_node(void **state)
+{
+    (void)state;
+    char *root = test_dir_new();
+    char from[512], to[512];
+    make(root, "/sys/devices/pci0/host3/target3:0:1/3:0:1:0/type", "5\n", 2);
+    make(root, "/sys/devices/pci0/host3/exp/host12/target12:0:0/12:0:0:0/type", "8\n", 2);
+    make(root, "/sys/class/scsi_generic/sg1/dev", "21:1\n", 5);
+    make(root, "/sys/class/scsi_generic/sg2/dev", "21:2\n", 5);
+    (void)snprintf(from, sizeof from, "%s/sys/class/scsi_generic/sg1/device", root);
+    (void)snprintf(to, sizeof to, "%s/sys/devices/pci0/host3/target3:0:1/3:0:1:0", root);
+    assert_int_equal(symlink(to, from), 0);
+    (void)snprintf(from, sizeof from, "%s/sys/class/scsi_generic/sg2/device", root);
+    (void)snprintf(to, sizeof to, "%s/sys/devices/pci0/host3/exp/host12/target12:0:0/12:0:0:0",
+                   root);
+    assert_int_equal(symlink(to, from), 0);
+    assert_int_equal(port_sysfs_host_of(root, "/dev/sg1"), 3);
+    assert_int_equal(port_sysfs_host_of(root, "/dev/sg2"), 12);
+    assert_int_equal(port_sysfs_host_of(root, "/dev/sg3"), -1);
+    test_dir_done(root);
+}
+
+static void
+test_what_may_reset_the_bus(void **state)
+{
+    (void)state;
+    uint8_t later[12] = {0, 0x82}, at_once[12] = {0, 0x80};
+    static const struct {
+        uint8_t cdb[3];
+        bool risky;
+    } cases[] = {
+        {{0xa5}, true},        {{0xa6}, true},     {{0x07}, true},  {{0x37}, true},
+        {{0x1b, 0}, true},     {{0x1b, 1}, false}, {{0x5b}, true},  {{0x5b, 1}, false},
+        {{0x35}, true},        {{0x35, 2}, false}, {{0x2a}, false}, {{0x28}, false},
+        {{0xb8, 0x12}, false}, {{0x00}, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct varve_scsi_command command = {.cdb_bytes = 12};
+        memcpy(command.cdb, cases[i].cdb, 3);
+        assert_int_equal(port_host_is_risky(&command), cases[i].risky);
+    }
+    struct varve_scsi_command format = {.cdb = {0x04}, .data = later, .data_bytes = 12};
+    assert_false(port_host_is_risky(&format));
+    format.data = at_once;
+    assert_true(port_host_is_risky(&format));
+}
+
+static void *
+move_once(void *context)
+{
+    struct varve_scsi_command move = {.cdb = {0xa5}};
+    pthread_mutex_t *held = port_host_enter(1, &move);
+    __atomic_store_n((bool *)context, true, __ATOMIC_SEQ_CST);
+    port_host_leave(held);
+    return NULL;
+}
+
+static void
+test_risky_commands_take_turns(void **state)
+{
+    (void)state;
+    struct varve_scsi_command close = {.cdb = {0x5b}}, write = {.cdb = {0x2a}};
+    bool moved = false;
+    pthread_t other;
+    pthread_mutex_t *held = port_host_enter(1, &close);
+    assert_non_null(held);
+    assert_null(port_host_enter(1, &write)); /* these never wait */
+    assert_null(port_host_enter(-1, &close));
+    pthread_mutex_t *elsewhere = port_host_enter(2, &close);
+    assert_non_null(elsewhere);
+    port_host_leave(elsewhere);
+    assert_int_equal(pthread_create(&other, NULL, move_once, &moved), 0);
+    varve_clock_sleep(varve_clock_system(), 50 * VARVE_NS_PER_MS);
+    assert_false(__atomic_load_n(&moved, __ATOMIC_SEQ_CST));
+    port_host_leave(held);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    assert_true(moved);
+}
+
 /* --- places --- */
 
 static void
@@ -508,6 +590,9 @@ main(void)
         cmocka_unit_test(test_one_program_a_device),
         cmocka_unit_test(test_sg_answers),
         cmocka_unit_test(test_nodes_by_sysfs),
+        cmocka_unit_test(test_host_of_a_node),
+        cmocka_unit_test(test_what_may_reset_the_bus),
+        cmocka_unit_test(test_risky_commands_take_turns),
         cmocka_unit_test(test_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
