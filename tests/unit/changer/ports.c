@@ -22,6 +22,8 @@ struct fake {
     enum port_answer next;
     const char *found_serial; /* what is there after find() */
     uint8_t type;
+    bool knows_reserve, reserved_elsewhere, reset_next;
+    unsigned reserves, releases, attentions; /* so many unit attentions come first */
 };
 
 static bool
@@ -69,6 +71,36 @@ fake_inquiry(const struct fake *fake, struct varve_scsi_command *command)
     command->received_bytes = 36;
 }
 
+static void
+fake_sense(struct varve_scsi_command *command, uint8_t key, uint8_t asc, uint8_t ascq)
+{
+    memset(command->sense, 0, 18);
+    command->status = 2;
+    command->sense[0] = 0x70;
+    command->sense[2] = key;
+    command->sense[7] = 10;
+    command->sense[12] = asc;
+    command->sense[13] = ascq;
+    command->sense_bytes = 18;
+}
+
+static void
+fake_reserve(struct fake *fake, struct varve_scsi_command *command)
+{
+    if (fake->attentions > 0) {
+        fake->attentions--;
+        fake_sense(command, 6, 0x29, 0);
+    } else if (!fake->knows_reserve) {
+        fake_sense(command, 5, 0x20, 0);
+    } else if (fake->reserved_elsewhere) {
+        command->status = 0x18;
+    } else if (command->cdb[0] == 0x16) {
+        fake->reserves++;
+    } else {
+        fake->releases++;
+    }
+}
+
 static enum port_answer
 fake_execute(void *link, struct varve_scsi_command *command, struct varve_error *err)
 {
@@ -79,7 +111,16 @@ fake_execute(void *link, struct varve_scsi_command *command, struct varve_error 
         fake_inquiry(fake, command);
         return PORT_ANSWERED;
     }
+    if (command->cdb[0] == 0x16 || command->cdb[0] == 0x17) {
+        fake_reserve(fake, command);
+        return PORT_ANSWERED;
+    }
     fake->sent++;
+    if (fake->reset_next) {
+        fake->reset_next = false;
+        fake_sense(command, 6, 0x29, 2);
+        return PORT_ANSWERED;
+    }
     enum port_answer answer = fake->next;
     fake->next = PORT_ANSWERED;
     if (answer != PORT_ANSWERED)
@@ -341,6 +382,43 @@ test_one_program_a_device(void **state)
     second->close(second);
 }
 
+/* ... and one host a changer, where the changer can tell. */
+static void
+test_one_host_a_changer(void **state)
+{
+    (void)state;
+    char serial[32];
+    (void)snprintf(serial, sizeof serial, "HOST%d", (int)getpid());
+    struct fake fake = {.serial = serial, .type = 8, .knows_reserve = true, .attentions = 2};
+    struct varve_clock_sim clock;
+    varve_clock_sim_init(&clock, 0);
+    const struct varve_port_options options = {.clock = &clock.clock};
+    struct varve_scsi_command ready = {.cdb_bytes = 6, .timeout_ms = 1000};
+    struct varve_scsi_port *port = NULL;
+    struct varve_error err = {0};
+    EXPECT_OK(port_link_new(&fake_ops, &fake, "one", &options, &port, &err), err);
+    assert_int_equal(fake.reserves, 1);
+    assert_true(port->execute(port, &ready, &err)); /* what came in between is told */
+    assert_int_equal(ready.status, 2);
+    assert_int_equal(ready.sense[2], 6);
+    fake.dead_when_idle = true; /* a new nexus: reserved anew */
+    assert_true(port->execute(port, &ready, &err));
+    assert_int_equal(fake.reserves, 2);
+    fake.next = PORT_ANSWERED;
+    fake.reset_next = true; /* a reset takes it away */
+    assert_true(port->execute(port, &ready, &err));
+    assert_true(port->execute(port, &ready, &err));
+    assert_int_equal(fake.reserves, 3);
+    port->close(port);
+    assert_int_equal(fake.releases, 1);
+
+    fake.reserved_elsewhere = true;
+    assert_false(port_link_new(&fake_ops, &fake, "one", &options, &port, &err));
+    assert_int_equal(err.kind, VARVE_ERROR_BUSY);
+    assert_string_equal(err.text, "one: another host has reserved it (status 18h)\nhint: one host "
+                                  "drives a changer: stop the program on the other one");
+}
+
 /* --- what sg says --- */
 
 static void
@@ -588,6 +666,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_time_outs, setup, teardown),
         cmocka_unit_test(test_wrong_type_is_refused),
         cmocka_unit_test(test_one_program_a_device),
+        cmocka_unit_test(test_one_host_a_changer),
         cmocka_unit_test(test_sg_answers),
         cmocka_unit_test(test_nodes_by_sysfs),
         cmocka_unit_test(test_host_of_a_node),
