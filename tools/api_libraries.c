@@ -2,6 +2,25 @@
 #include "api.h"
 
 #include <limits.h>
+#include <string.h>
+
+static const char *
+kind_name(const struct varve_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->library_count; i++) {
+        if (strcmp(config->libraries[i].name, name) != 0)
+            continue;
+        switch (config->libraries[i].kind) {
+        case VARVE_LIBRARY_VIRTUAL:
+            return "virtual";
+        case VARVE_LIBRARY_SCSI:
+            return "scsi";
+        case VARVE_LIBRARY_MANUAL:
+            return "manual";
+        }
+    }
+    return "?";
+}
 
 bool
 api_get_libraries(const struct api_request *request, json_t **ret, struct varve_error *err)
@@ -11,9 +30,8 @@ api_get_libraries(const struct api_request *request, json_t **ret, struct varve_
     size_t count = varve_engine_library_count(engine);
     for (size_t i = 0; i < count; i++) {
         const char *name = varve_engine_library_name(engine, i);
-        bool manual = varve_engine_library_is_manual(engine, name);
         json_add(&list, json_pack("{s:o, s:s}", "name", json_bytes(name), "kind",
-                                  manual ? "manual" : "virtual"));
+                                  kind_name(varve_engine_config(engine), name)));
     }
     return answer(json_pack("{s:o}", "libraries", list), ret, err);
 }

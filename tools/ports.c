@@ -65,6 +65,68 @@ open_virtual(struct ports *ports, const struct varve_config_library *config,
     return true;
 }
 
+/* `trace` may be NULL. */
+static bool
+open_place(const char *place, enum varve_port_peer peer, struct varve_trace *trace,
+           struct varve_scsi_port **ret, struct varve_error *err)
+{
+    const struct varve_port_options options = {.peer = peer};
+    char text[VARVE_PORT_PLACE_BYTES];
+    struct varve_scsi_port *port = NULL;
+    if (!varve_port_open(place, &options, &port, err))
+        return false;
+    if (trace == NULL) {
+        *ret = port;
+        return true;
+    }
+    if (varve_trace_port(trace, varve_port_place_text(place, text), port, ret, err))
+        return true;
+    port->close(port);
+    return false;
+}
+
+/* *ret stays NULL if none is wanted. */
+static bool
+open_trace(struct ports *ports, const struct varve_config_library *config, struct varve_trace **ret,
+           struct varve_error *err)
+{
+    const struct varve_trace_options options = {0};
+    if (config->trace == NULL)
+        return true;
+    VARVE_LOCKED(&ports->lock);
+    if (ports->trace_count == PORTS_LIBRARIES_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %u traces",
+                               PORTS_LIBRARIES_MAX);
+    if (!varve_trace_new(config->trace, &options, ret, err))
+        return false;
+    ports->traces[ports->trace_count++] = *ret;
+    return true;
+}
+
+static bool
+open_scsi(struct ports *ports, const struct varve_config_library *config,
+          struct varve_library_ports *ret, struct varve_error *err)
+{
+    struct varve_trace *trace = NULL;
+    struct varve_library_ports made = {.name = config->name, .drive_count = config->drives.count};
+    if (!open_trace(ports, config, &trace, err))
+        return false;
+    made.drives = calloc(made.drive_count + 1, sizeof(struct varve_scsi_port *));
+    if (made.drives == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open the drives");
+    bool ok = open_place(config->changer, VARVE_PORT_CHANGER, trace, &made.changer, err) ||
+              varve_error_wrap(err, "changer");
+    for (size_t i = 0; ok && i < made.drive_count; i++)
+        ok = open_place(config->drives.words[i], VARVE_PORT_DRIVE, trace, &made.drives[i], err) ||
+             varve_error_wrap(err, "drive %zu", i);
+    if (!ok) {
+        close_ports(&made);
+        return false;
+    }
+    *ret = made;
+    return true;
+}
+
 /* --- drives of manual libraries --- */
 
 /* "virtual:FOLDER#N": drive N of a virtual library whose folder is the shelf. */
@@ -121,15 +183,15 @@ share_virtual(struct ports *ports, const char *library, const char *dir, struct 
 
 static bool
 open_drive(struct ports *ports, const struct varve_config *config,
-           const struct varve_config_library *library, const char *place,
+           const struct varve_config_library *library, const char *place, struct varve_trace *trace,
            struct varve_scsi_port **ret, struct varve_error *err)
 {
     VARVE_CLEANUP_FREE char *dir = NULL;
     struct varve_virtual *folder = NULL;
     unsigned drive = 0;
     if (strncmp(place, "virtual:", strlen("virtual:")) != 0)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
-                               "drive '%s': this version opens 'virtual:FOLDER#N' only", place);
+        return open_place(place, VARVE_PORT_DRIVE, trace, ret, err);
+    VARVE_LOCKED(&ports->lock);
     return split_virtual(config, place, &dir, &drive, err) &&
            share_virtual(ports, library->name, dir, &folder, err) &&
            varve_virtual_drive_port(folder, drive, ret, err);
@@ -140,15 +202,18 @@ open_manual(struct ports *ports, const struct varve_config *config,
             const struct varve_config_library *library, struct varve_library_ports *ret,
             struct varve_error *err)
 {
-    VARVE_LOCKED(&ports->lock);
     struct varve_library_ports made = {.name = library->name};
-    made.drives = calloc(library->drive_count + 1, sizeof(struct varve_scsi_port *));
+    struct varve_trace *trace = NULL;
+    if (!open_trace(ports, library, &trace, err))
+        return false;
+    made.drives = calloc(library->drives.count + 1, sizeof(struct varve_scsi_port *));
     if (made.drives == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open the drives");
-    for (size_t i = 0; i < library->drive_count; i++) {
-        if (!open_drive(ports, config, library, library->drives[i], &made.drives[i], err)) {
+    for (size_t i = 0; i < library->drives.count; i++) {
+        if (!open_drive(ports, config, library, library->drives.words[i], trace, &made.drives[i],
+                        err)) {
             close_ports(&made);
-            return false;
+            return varve_error_wrap(err, "drive %zu", i);
         }
         made.drive_count++;
     }
@@ -164,6 +229,10 @@ open_library(void *context, const struct varve_config *config, size_t library_in
     switch (library->kind) {
     case VARVE_LIBRARY_VIRTUAL:
         if (open_virtual(context, library, ret, err))
+            return true;
+        break;
+    case VARVE_LIBRARY_SCSI:
+        if (open_scsi(context, library, ret, err))
             return true;
         break;
     case VARVE_LIBRARY_MANUAL:
@@ -195,6 +264,8 @@ ports_done(struct ports *ports)
         free(ports->virtuals[i].name);
         free(ports->virtuals[i].dir);
     }
+    for (size_t i = 0; i < ports->trace_count; i++)
+        varve_trace_free(ports->traces[i]);
     (void)pthread_mutex_destroy(&ports->lock);
     *ports = (struct ports){0};
 }

@@ -98,11 +98,11 @@ varve_config_free(struct varve_config *config)
     for (size_t i = 0; i < config->library_count; i++) {
         free(config->libraries[i].name);
         free(config->libraries[i].path);
+        free(config->libraries[i].changer);
+        free(config->libraries[i].trace);
         free(config->libraries[i].ask_command);
         free(config->libraries[i].labels);
-        for (size_t k = 0; k < config->libraries[i].drive_count; k++)
-            free(config->libraries[i].drives[k]);
-        free(config->libraries[i].drives);
+        config_list_done(&config->libraries[i].drives);
     }
     for (size_t i = 0; i < config->rule_count; i++)
         config_section_done(&config->rules[i]);

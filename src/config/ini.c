@@ -210,11 +210,11 @@ give_line(char *ret, int room, void *stream)
     return ret;
 }
 
-/* A library's drives have a line each; every other key comes once. */
+/* A changer has several drives: one line each. */
 static bool
 may_repeat(const struct varve_config_rule *section, const char *name)
 {
-    return strcmp(name, "drive") == 0 && strncmp(section->name, "library ", 8) == 0;
+    return strncmp(section->name, "library ", 8) == 0 && strcmp(name, "drive") == 0;
 }
 
 static bool
