@@ -153,8 +153,7 @@ api_get_disc(const struct api_request *request, json_t **ret, struct varve_error
     struct varve_disc_place place;
     bool placed = varve_catalog_disc_place_get(get_catalog(request), &barcode, &place, &none);
     return answer(json_pack("{s:o, s:o, s:o}", "disc", json_disc(&disc, placed ? &place : NULL),
-                            "health",
-                            json_counters(&counters), "incidents", incidents),
+                            "health", json_counters(&counters), "incidents", incidents),
                   ret, err);
 }
 

@@ -554,36 +554,10 @@ test_a_folder_without_configuration(void **state)
     assert_int_equal(err.kind, VARVE_ERROR_NOT_FOUND);
 }
 
-static void
-test_manual_library(void **state)
-{
-    (void)state;
-    VARVE_CLEANUP(varve_config_free) struct varve_config *config = NULL;
-    struct varve_error err = {0};
-    static const char text[] = "[archive]\nname = a\n[tier ssd]\npath = s\n"
-                               "[library desk]\nkind = manual\n"
-                               "drive = /dev/sr0\ndrive = virtual:shelf#1\nmedia = 25GB\n"
-                               "ask_command = mail -s \"$VARVE_TEXT\" anna\n"
-                               "ask_timeout = 2h\nlabels = D-\n";
-    if (!varve_config_parse(text, strlen(text), "varve.conf", "/a", &config, &err))
-        fail_msg("%s", err.text);
-    const struct varve_config_library *desk = &config->libraries[0];
-    assert_int_equal(desk->kind, VARVE_LIBRARY_MANUAL);
-    assert_int_equal(desk->drives.count, 2);
-    assert_string_equal(desk->drives.words[0], "/dev/sr0");
-    assert_string_equal(desk->drives.words[1], "virtual:shelf#1");
-    assert_string_equal(desk->ask_command, "mail -s \"$VARVE_TEXT\" anna");
-    assert_true(desk->ask_timeout_ns == INT64_C(7200) * 1000000000);
-    assert_true(desk->ask_reminder_ns == INT64_C(3600) * 1000000000);
-    assert_string_equal(desk->labels, "D-");
-    assert_null(desk->path);
-}
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_manual_library),
         cmocka_unit_test(test_the_example_of_the_design),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_readers),
