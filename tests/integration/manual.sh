@@ -55,11 +55,11 @@ plastic_of() {
 }
 declare -A label_of=()
 labels_of() { echo "${label_of[$(basename "$1" .img)]:-}"; }
-# Gives a blank each time one is asked for, until the job is over; notes what became of which.
+# Gives a blank each time one is asked for, until three discs are sealed; notes what became of which.
 feed_blanks() {
-    local number=0 label last=
-    for ((tries = 1200; tries > 0; tries--)); do
-        kill -0 "$1" 2>/dev/null || return 0
+    local number=$1 label last=
+    for ((tries = 600; tries > 0; tries--)); do
+        [ "$(status_of .discs.sealed)" -lt 3 ] || return 0
         label=$(requests 'select(.drive == 0 and .blank) | .barcode')
         if [ -n "$label" ] && [ "$label" != "$last" ]; then
             number=$((number + 1))
@@ -70,11 +70,15 @@ feed_blanks() {
     done
     return 1
 }
-archive_by_hand() {
+# The first blank is burned; then the daemon is killed while it asks for the next one.
+archive_begins() {
     "$varve" archive --wait "$mnt"/* >"$work/archive.log" 2>&1 &
-    local job=$!
-    feed_blanks $job && wait $job
+    until_true 20 is_asked_for D-00001 && hands insert VRV00001 && label_of[VRV00001]=D-00001 &&
+        until_true 20 is_asked_for D-00002 && kill -9 "$(status_of .pid)"
+    wait
+    ! is_mounted "$mnt" || umount -l "$mnt"
 }
+archive_ends() { feed_blanks 1 && until_true 20 status_is .sets.sealed 1; }
 disc_is() { equal "$3" "$("$varve" disc show "$1" --archive "$archive" --json | jq -r ".disc.$2")"; }
 label_with() { # label_with FILE: the disc that it is on
     "$varve" ls "$mnt/$1" --json | jq -r '.files[0].discs[0]'
@@ -117,7 +121,10 @@ ok "copy in" cp -a "$src/." "$mnt/"
 not_ok "no blank is there before somebody has some" "$varve" archive --wait "$mnt/third"
 ok "the person has four blanks" says "D-00001 D-00002 D-00003 D-00004" \
     "$varve" library add-blanks 4 --place "spindle" --archive "$archive"
-ok "a set of 2+1 is burned, a blank asked for at a time" archive_by_hand
+ok "a set of 2+1 is begun, a blank asked for at a time" archive_begins
+ok "after kill -9 in between" "$varve" mount "$archive" "$mnt"
+ok "... the disc that is still in the drive is known and given back" until_true 20 request_is .problem "it is disc D-00001"
+ok "... and the set is burned to its end" archive_ends
 ok "... three discs are sealed" equal "D-00001 D-00002 D-00003" "$(discs_where '.state == "sealed"' | xargs)"
 ok "... the person was asked for a blank" told '^ask D-00001 0: put a fresh blank disc into drive 0: it becomes D-00001 \(spindle\)$'
 ok "... and told what to write on it" told '^label D-00001 0: the disc in drive 0 is burned and verified: write D-00001 on it'

@@ -245,7 +245,7 @@ static const struct {
      "varve.conf:4: [library a] kind: unknown kind 'vritual'\nhint: did you mean 'virtual'?"},
     {SSD "[library a]\nkind = cardboard\n",
      "varve.conf:4: [library a] kind: unknown kind 'cardboard'\n"
-     "hint: known are 'virtual' and 'scsi'"},
+     "hint: known are 'virtual', 'scsi' and 'manual'"},
     {SSD "[library a]\nkind = virtual\n", "varve.conf:3: [library a]: key 'path' is missing"},
     {SSD "[library a]\npath = /l\n", "varve.conf:3: [library a]: key 'kind' is missing"},
     {SSD "[library a]\nkind = virtual\npath = l\ndevice = /dev/sr0\n",
