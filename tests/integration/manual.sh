@@ -210,4 +210,23 @@ done
 ok "everything is as it was" diff -r "$src" "$mnt"
 ok "umount" "$varve" umount "$mnt"
 ok "check finds nothing" clean_check
+
+# Labels are on no disc: images are named by them. Shelves come from the old catalog.
+rebuild() {
+    local label images=()
+    for label in D-00001 D-00002 D-00003; do
+        cp "$shelf/discs/$(plastic_of $label).img" "$work/$label.img" && images+=("$work/$label.img") || return 1
+    done
+    "$varve" rebuild "$archive" --from "${images[@]}"
+}
+ok "rebuild from images" rebuild
+ok "mount once more" "$varve" mount "$archive" "$mnt"
+ok "... discs have their shelves" disc_is "$first" shelf "shelf A / box 3"
+ok "... and their history" says "checked out +Anna +bank vault" "$varve" disc history "$second" --archive "$archive"
+ok "... what is on discs only" "$varve" release "$mnt/second"
+start_reading second
+ok "... is asked for" until_true 10 is_asked_for "$second"
+ok "... and comes" serve_all second
+ok "... every byte" reads_well second
+ok "umount" "$varve" umount "$mnt"
 finish_tap
