@@ -225,7 +225,6 @@ ok "... discs have their shelves" disc_is "$first" shelf "shelf A / box 3"
 ok "... and their history" says "checked out +Anna +bank vault" "$varve" disc history "$second" --archive "$archive"
 ok "... what is on discs only" "$varve" release "$mnt/second"
 start_reading second
-ok "... is asked for" until_true 10 is_asked_for "$second"
 ok "... and comes" serve_all second
 ok "... every byte" reads_well second
 ok "umount" "$varve" umount "$mnt"
