@@ -21,6 +21,7 @@ static const struct varve_scsi_rule rules[] = {
     {0x25, "READ CAPACITY", VARVE_SCSI_IDEMPOTENT, 60, 0},
     {0x28, "READ(10)", VARVE_SCSI_IDEMPOTENT, 60, 0},
     {0x2a, "WRITE(10)", VARVE_SCSI_WRITES, 300, 120},
+    {0x2b, "POSITION TO ELEMENT", VARVE_SCSI_POSITION, 300, 0},
     {0x35, "SYNCHRONIZE CACHE", VARVE_SCSI_WRITES, 200, 0},
     {0x37, "INITIALIZE ELEMENT STATUS WITH RANGE", VARVE_SCSI_IDEMPOTENT, 3600, 0},
     {0x4a, "GET EVENT STATUS NOTIFICATION", VARVE_SCSI_IDEMPOTENT, 30, 0},
@@ -41,6 +42,7 @@ static const struct varve_scsi_rule rules[] = {
     {0xb6, "SET STREAMING", VARVE_SCSI_IDEMPOTENT, 60, 0},
     {0xb8, "READ ELEMENT STATUS", VARVE_SCSI_IDEMPOTENT, 300, 0},
     {0xbb, "SET CD SPEED", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0xe7, "INITIALIZE ELEMENT STATUS WITH RANGE (vendor)", VARVE_SCSI_IDEMPOTENT, 3600, 0},
 };
 static const struct varve_scsi_rule unknown_rule = {0, "unknown command", VARVE_SCSI_POSITION, 60,
                                                     0};
@@ -53,6 +55,41 @@ varve_scsi_rule_of(uint8_t opcode)
             return &rules[i];
     }
     return &unknown_rule;
+}
+
+/* Of the device's model; 0: the usual one. */
+static unsigned
+other_timeout(const struct varve_scsi_device *device, uint8_t opcode)
+{
+    const unsigned *seconds = device->timeouts.seconds;
+    switch (opcode) {
+    case 0xa5:
+    case 0xa6:
+        return seconds[VARVE_TIMEOUT_MOVE];
+    case 0x07:
+    case 0x37:
+    case 0xb8:
+        return seconds[VARVE_TIMEOUT_INVENTORY];
+    case 0x28:
+    case 0xa8:
+        return seconds[VARVE_TIMEOUT_READ];
+    case 0x2a:
+    case 0xaa:
+        return seconds[VARVE_TIMEOUT_WRITE];
+    case 0x35:
+    case 0x5b:
+        return seconds[VARVE_TIMEOUT_CLOSE];
+    default:
+        return 0;
+    }
+}
+
+void
+varve_scsi_set_timeouts(struct varve_scsi_device *device, const struct varve_timeouts *timeouts)
+{
+    device->timeouts = *timeouts;
+    if (timeouts->seconds[VARVE_TIMEOUT_READY] != 0)
+        device->ready_ns = timeouts->seconds[VARVE_TIMEOUT_READY] * VARVE_NS_PER_SECOND;
 }
 
 static void
@@ -75,8 +112,13 @@ note_sense(struct varve_scsi_device *device, const struct varve_scsi_sense *sens
     if (sense->key != 6)
         return;
     device->attention = true;
-    if (sense->asc == 0x28)
+    bool magazine = sense->asc == 0x3b && (sense->ascq == 0x12 || sense->ascq == 0x13);
+    if ((sense->asc == 0x28 && sense->ascq != 0x01) || magazine)
         device->medium_changed = true;
+    if (sense->asc == 0x29)
+        device->reset = true;
+    if ((sense->asc == 0x2a && sense->ascq == 0x01) || sense->asc == 0x3f)
+        device->reconfigured = true;
 }
 
 bool
@@ -85,7 +127,9 @@ varve_scsi_once(struct varve_scsi_device *device, struct varve_scsi_command *com
 {
     const struct varve_scsi_rule *rule = varve_scsi_rule_of(command->cdb[0]);
     bool later = device->settled && rule->later_seconds != 0;
-    command->timeout_ms = (later ? rule->later_seconds : rule->seconds) * 1000;
+    unsigned other = other_timeout(device, rule->opcode);
+    unsigned usual = later ? rule->later_seconds : rule->seconds;
+    command->timeout_ms = (other != 0 ? other : usual) * 1000;
     device->recovered = false;
     command->status = 0;
     command->sense_bytes = 0;

@@ -406,6 +406,13 @@ varve_manual_refuse_mail(const struct varve_library *library, struct varve_error
         err, "'varve disc checkout' and 'varve disc checkin' note what is taken away and back");
 }
 
+bool
+varve_manual_refuse_door(const struct varve_library *library, struct varve_error *err)
+{
+    return varve_error_set(err, VARVE_ERROR_INVALID, 0, "library '%s' has no door: it is a person",
+                           library->name);
+}
+
 size_t
 varve_library_requests(struct varve_library *library, struct varve_manual_request *ret, size_t max)
 {

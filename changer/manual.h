@@ -11,6 +11,8 @@ bool varve_manual_load(struct varve_library *library, const struct varve_barcode
 bool varve_manual_unload(struct varve_library *library, unsigned drive, struct varve_error *err);
 /* There are no mail slots. */
 bool varve_manual_refuse_mail(const struct varve_library *library, struct varve_error *err);
+/* There is no door. */
+bool varve_manual_refuse_door(const struct varve_library *library, struct varve_error *err);
 void varve_manual_free(struct varve_library *library);
 
 #endif

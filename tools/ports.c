@@ -58,6 +58,9 @@ open_virtual(struct ports *ports, const struct varve_config_library *config,
     if (!open_virtual_ports(library, ret, err))
         return false;
     ret->name = config->name;
+    struct varve_geometry *geometry = &ports->virtuals[ports->count].geometry;
+    varve_virtual_geometry(library, geometry);
+    ret->geometry = geometry;
     ports->virtuals[ports->count].name = VARVE_TAKE(name);
     ports->virtuals[ports->count].library = VARVE_TAKE(library);
     ports->virtuals[ports->count].media_bytes = config->media_bytes;

@@ -16,6 +16,7 @@ struct ports {
         char *name;
         char *dir; /* of the drives of a manual library; NULL: a whole virtual library */
         struct varve_virtual *library;
+        struct varve_geometry geometry;
         uint64_t media_bytes;
     } virtuals[PORTS_LIBRARIES_MAX];
     size_t count;

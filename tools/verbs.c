@@ -144,6 +144,17 @@ const struct verb verbs[] = {
     {"library export", "BARCODE", 1, 1, "bring a disc to a mail slot", NULL,
      OPTIONS({"library", "NAME", "which library (default: the first)", 0}, ARCHIVE),
      verb_library_export},
+    {"library unlock", "[LIBRARY]", 0, 1, "let the door and the mail slots be opened",
+     "The move under way ends, others wait until 'varve library resume'.", OPTIONS(ARCHIVE),
+     verb_library_unlock},
+    {"library resume", "[LIBRARY]", 0, 1, "lock again, count the discs, and go on",
+     "After 'varve library unlock', and when the library is in maintenance because its gripper\n"
+     "missed its place. What people changed is told in the log.",
+     OPTIONS(ARCHIVE), verb_library_resume},
+    {"library accept", "ELEMENT|all", 1, 1, "a disc that was changed by hand is right",
+     "Ends the quarantine of a disc that was found where another one lay before.",
+     OPTIONS({"library", "NAME", "which library (default: the first)", 0}, ARCHIVE),
+     verb_library_accept},
     {"library add-blanks", "COUNT", 1, 1, "fresh blanks for a virtual or manual library",
      "Puts them into free slots of a virtual library. For a manual one it says that so many are "
      "at\n"

@@ -8,6 +8,7 @@
 #define VARVE_CONFIG_H
 
 #include <varve/error.h>
+#include <varve/timeouts.h>
 #include <varve/types.h>
 
 #define VARVE_CONFIG_FILE "varve.conf"
@@ -51,6 +52,7 @@ struct varve_config_library {
     /* `recall_drives`: so many drives do nothing but recalls, but one is left for the rest. Default
      * 1 */
     unsigned recall_drives;
+    struct varve_timeouts timeouts; /* `timeouts = move 20m, ready 1h` */
     bool no_burning; /* `burn = no`: no new discs are made there; recalls and checks only */
     unsigned line;
 };

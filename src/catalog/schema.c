@@ -125,13 +125,20 @@ static const char to_schema_2[] =
     "    bytes = bytes + (NEW.head_tier <> 0) * NEW.head_bytes"
     "      - (OLD.head_tier <> 0) * OLD.head_bytes WHERE kind = 3; END;";
 
-/* To schema 3: how drives and discs do, each for itself, and what went wrong with a disc in a drive
+/* 3: what libraries remember of their elements; empty in old catalogs, so that the first inventory
+ * is taken as it is. */
+static const char to_schema_3[] =
+    "CREATE TABLE element (library TEXT NOT NULL, address INTEGER NOT NULL,"
+    "  barcode TEXT NOT NULL, home INTEGER NOT NULL, flags INTEGER NOT NULL,"
+    "  expected TEXT NOT NULL, inverted INTEGER NOT NULL, PRIMARY KEY (library, address))"
+    "  STRICT, WITHOUT ROWID;";
+/* To schema 4: how drives and discs do, each for itself, and what went wrong with a disc in a drive
  * until it is known which of them was to blame. */
 #define HEALTH_SCHEMA                                                                              \
     "  loads INTEGER NOT NULL, works INTEGER NOT NULL, commands INTEGER NOT NULL,"                 \
     "  retries INTEGER NOT NULL, medium_errors INTEGER NOT NULL,"                                  \
     "  hardware_errors INTEGER NOT NULL, incidents INTEGER NOT NULL"
-static const char to_schema_3[] =
+static const char to_schema_4[] =
     "CREATE TABLE drive (id TEXT PRIMARY KEY, library TEXT NOT NULL, number INTEGER NOT NULL,"
     "  model TEXT NOT NULL, service INTEGER NOT NULL CHECK (service BETWEEN 0 AND 2),"
     "  reason TEXT NOT NULL, since_ns INTEGER NOT NULL," HEALTH_SCHEMA ") STRICT, WITHOUT ROWID;"
@@ -141,9 +148,9 @@ static const char to_schema_3[] =
     "2),"
     "  verdict INTEGER NOT NULL CHECK (verdict BETWEEN 0 AND 3), text TEXT NOT NULL) STRICT;";
 
-/* To schema 4: where people keep discs, and what they did with them. Beside `disc`, not in it:
+/* To schema 5: where people keep discs, and what they did with them. Beside `disc`, not in it:
  * engines write that row whole, and never know of shelves. */
-static const char to_schema_4[] =
+static const char to_schema_5[] =
     "CREATE TABLE disc_place (barcode TEXT PRIMARY KEY, shelf TEXT NOT NULL,"
     "  magazine TEXT NOT NULL, site TEXT NOT NULL, who TEXT NOT NULL, since_ns INTEGER NOT NULL)"
     "  STRICT, WITHOUT ROWID;"
@@ -154,4 +161,4 @@ static const char to_schema_4[] =
     "CREATE INDEX disc_event_barcode ON disc_event (barcode, id);";
 
 const char *const catalog_steps[VARVE_CATALOG_SCHEMA] = {first_schema, to_schema_2, to_schema_3,
-                                                         to_schema_4};
+                                                         to_schema_4, to_schema_5};

@@ -118,6 +118,8 @@ need_of(enum catalog_sql sql)
     case SQL_INCIDENTS_FORGET:
     case SQL_INCIDENTS:
     case SQL_INCIDENT_JUDGE:
+    case SQL_ELEMENT_PUT:
+    case SQL_ELEMENTS:
         return NEED_NOTHING;
     case SQL_READDIR:
     case SQL_DIR_EMPTY:

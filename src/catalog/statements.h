@@ -125,6 +125,10 @@
     X(MOVE_FORGET, "DELETE FROM move WHERE id <= ?1 AND done = 1")                                 \
     X(MOVES_OPEN, "SELECT id, library, barcode, from_element, to_element, started_ns, done"        \
                   " FROM move WHERE library = ?1 AND done = 0 ORDER BY id")                        \
+    X(ELEMENT_PUT, "INSERT OR REPLACE INTO element (library, address, barcode, home, flags,"       \
+                   " expected, inverted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                     \
+    X(ELEMENTS, "SELECT library, address, barcode, home, flags, expected, inverted FROM element"   \
+                " WHERE library = ?1 AND address > ?2 ORDER BY address")                           \
     X(DRIVE_PUT, "INSERT OR REPLACE INTO drive"                                                    \
                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")          \
     X(DRIVE_GET, "SELECT id, library, number, model, service, reason, since_ns, " HEALTH_COLUMNS   \

@@ -53,6 +53,7 @@ check_length(const struct varve_config_key *key, struct varve_error *err)
         {"changer", 1000},
         {"drive", 1000},
         {"ask_command", 1000},
+        {"timeouts", 1000},
     };
     size_t max = 100;
     for (size_t i = 0; i < COUNT(longer); i++) {

@@ -102,6 +102,7 @@ library_attach(struct varve_engine *engine, const struct varve_engine_ports *por
     if (!ports->open_library(ports->context, engine->config, index, &scsi, err))
         return varve_error_wrap(err, "library '%s'", name);
     scsi.name = name;
+    scsi.timeouts = engine->config->libraries[index].timeouts;
     struct library *library = &engine->libraries[engine->library_count];
     bool opened = engine->config->libraries[index].kind == VARVE_LIBRARY_MANUAL
                       ? manual_attach(engine, &scsi, index, library, err)
@@ -126,7 +127,11 @@ bool
 libraries_open(struct varve_engine *engine, const struct varve_engine_ports *ports,
                struct varve_error *err)
 {
-    const struct varve_move_journal journal = {engine, journal_intend, journal_done};
+    const struct varve_move_journal journal = {.context = engine,
+                                               .intend = journal_intend,
+                                               .done = journal_done,
+                                               .remember = elements_remember,
+                                               .records = elements_records};
     for (size_t i = 0; i < engine->config->library_count; i++) {
         struct varve_element *elements = NULL;
         size_t count;
@@ -247,7 +252,8 @@ bring_disc(struct drive *drive, struct drive *holder, const struct varve_barcode
         return false;
     if (varve_library_load(drive_library(drive), barcode, drive->number, err))
         return true;
-    if (manual || err->kind == VARVE_ERROR_OFFLINE || stopping(drive->engine))
+    if (manual || err->kind == VARVE_ERROR_OFFLINE || stopping(drive->engine) ||
+        varve_library_drive_refused(drive_library(drive), drive->number))
         return false;
     /* The failure may be another disc's: one that was to leave the drive and is gone. The library
      * has looked since. */
@@ -256,7 +262,7 @@ bring_disc(struct drive *drive, struct drive *holder, const struct varve_barcode
     return varve_library_load(drive_library(drive), barcode, drive->number, err);
 }
 
-/* *ret_moved: it was not there already. */
+/* What was there already says nothing of how long loads take. */
 static bool
 bring(struct drive *drive, struct drive *holder, const struct varve_barcode *barcode,
       struct varve_error *err)
@@ -365,6 +371,17 @@ run_task(struct drive *drive)
     drives_wake_locked(engine);
 }
 
+/* Nobody else was waiting: a disc whose turn is over has another one. */
+static void
+take_turn(struct drive *drive)
+{
+    struct varve_engine *engine = drive->engine;
+    int64_t now = varve_clock_monotonic(engine->clock);
+    VARVE_LOCKED(&engine->tasks_lock);
+    if (schedule_turn_is_over(drive->turn_ns, now, engine->libraries[drive->library].load_ns))
+        drive->turn_ns = now;
+}
+
 static void
 run_recalls(struct drive *drive)
 {
@@ -376,9 +393,8 @@ run_recalls(struct drive *drive)
     brought(engine, drive->holder);
     if (!arrived)
         note_refusal(drive, &err);
-    if (arrived && schedule_turn_is_over(drive->turn_ns, varve_clock_monotonic(engine->clock),
-                                         engine->libraries[drive->library].load_ns))
-        drive->turn_ns = varve_clock_monotonic(engine->clock); /* nobody else waits: another turn */
+    if (arrived)
+        take_turn(drive);
     if (!arrived && err.kind == VARVE_ERROR_NOT_READY && is_manual(engine, drive->library))
         recalls_turn_away(engine, drive, &err);
     else if (arrived || err.kind != VARVE_ERROR_WAIT) /* else it waits on */

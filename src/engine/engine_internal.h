@@ -121,6 +121,7 @@ struct library {
     int64_t began_ns[TASK_CLASSES]; /* when work of each class last began */
     double load_ns;                 /* what a load takes here, lately */
     uint64_t loads;
+    uint64_t readings_seen; /* inventories that the rows of discs know of; the ticker's */
 };
 VARVE_MUST_CHECK bool
 libraries_open(struct varve_engine *engine, const struct varve_engine_ports *ports,
@@ -160,6 +161,28 @@ void health_good(struct drive *drive, const struct varve_barcode *disc);
 uint64_t drives_usable(const struct varve_engine *engine, size_t library);
 /* The library has a drive in service that is none of these. */
 bool health_others_usable(struct varve_engine *engine, size_t library, uint64_t not_drives);
+
+/* --- elements of libraries (elements.c) --- */
+/* For struct varve_move_journal; the context is the engine. */
+bool
+elements_remember(void *context, const char *library, const struct varve_element_record *records,
+                  size_t count, struct varve_error *err);
+bool elements_records(void *context, const char *library, struct varve_element_record **ret,
+                      size_t *ret_count, struct varve_error *err);
+/* Sets the disc in an element aside that must not be used. *ret_usable: nothing is wrong with it.
+ */
+VARVE_MUST_CHECK bool
+element_note(struct varve_engine *engine, const char *library, const struct varve_element *element,
+             bool *ret_usable, struct varve_error *err);
+/* Logs what libraries tell; after a new inventory brings the rows of discs up to date and looks at
+ * discs without a bar code, in a job. */
+void elements_tick(struct varve_engine *engine, int64_t now);
+/* Nobody waits for doors and counting any more: the engine stops. */
+void elements_interrupt(struct varve_engine *engine);
+/* UNLOCK, RESUME and ACCEPT. */
+VARVE_MUST_CHECK bool
+elements_act(struct varve_engine *engine, size_t library, enum varve_library_action action,
+             int32_t address, struct varve_error *err);
 
 /* --- inventory (inventory.c) --- */
 /* Reads the inventory and brings the disc rows up to date: new discs, lost ones, those that came
@@ -531,7 +554,8 @@ struct varve_engine {
     bool ticker_running;
     pthread_mutex_t ticker_lock;
     pthread_cond_t ticker_wake;
-    atomic_bool policy_running, pipeline_queued;
+    atomic_bool policy_running, pipeline_queued, look_queued;
+    int64_t look_retry_ns; /* the ticker's */
     int64_t policy_last_ns;
     struct varve_vfs_losses losses; /* that were told */
     int64_t pipeline_retry_ns;      /* not before: the last automatic run failed */

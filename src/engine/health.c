@@ -95,6 +95,13 @@ add_to_drive(struct drive *drive, const struct varve_health_counters *more)
     return drive->row;
 }
 
+static struct varve_drive_row
+row_of(struct drive *drive)
+{
+    VARVE_LOCKED(&drive->engine->tasks_lock);
+    return drive->row;
+}
+
 void
 health_count(struct drive *drive, const struct varve_drive_health *before, bool loaded)
 {
@@ -213,7 +220,8 @@ quarantine(struct drive *drive, const struct varve_incident *incidents, size_t c
     struct varve_engine *engine = drive->engine;
     const char *library = engine->libraries[drive->library].name;
     char reason[VARVE_REASON_BYTES];
-    name_discs(incidents, count, drive->row.id, drive->row.since_ns, reason);
+    struct varve_drive_row row = row_of(drive);
+    name_discs(incidents, count, row.id, row.since_ns, reason);
     if (!health_others_usable(engine, drive->library, UINT64_C(1) << drive->number)) {
         varve_log(VARVE_LOG_WARNING,
                   "library '%s', drive %u failed with several discs and is the last in service: %s",
@@ -250,7 +258,8 @@ judge_drive(struct drive *drive, bool *ret_guilty, struct varve_error *err)
     size_t count;
     if (!list_incidents(engine, drive->row.id, NULL, &of_drive, &count, err))
         return false;
-    *ret_guilty = blame_drive(of_drive, count, drive->row.id, drive->row.since_ns);
+    struct varve_drive_row row = row_of(drive);
+    *ret_guilty = blame_drive(of_drive, count, row.id, row.since_ns);
     if (!*ret_guilty)
         return true;
     const struct varve_health_counters more = {.incidents = 1};
@@ -258,7 +267,7 @@ judge_drive(struct drive *drive, bool *ret_guilty, struct varve_error *err)
     varve_catalog_begin(engine->catalog);
     bool keep = judge(engine, of_drive, count, NULL, VARVE_VERDICT_DRIVE, err);
     return varve_catalog_end(engine->catalog, keep, err) &&
-           (drive->row.service != VARVE_SERVICE_IN || quarantine(drive, of_drive, count, err));
+           (row.service != VARVE_SERVICE_IN || quarantine(drive, of_drive, count, err));
 }
 
 static bool

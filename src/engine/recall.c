@@ -33,6 +33,8 @@ entry_locate(struct varve_engine *engine, struct entry *entry)
         disc_shelf(engine, &reach.barcode, shelf);
     VARVE_LOCKED(&engine->recalls->lock); /* others list entries that are being served */
     (void)snprintf(entry->shelf, sizeof entry->shelf, "%s", shelf);
+    if (!varve_barcode_equal(&entry->barcode, &reach.barcode))
+        entry->not_drives = 0;
     entry->library = reach.library;
     entry->barcode = reach.barcode;
     entry->since_ns = varve_clock_monotonic(engine->clock);
