@@ -75,6 +75,7 @@ varve_library_move(struct varve_library *library, const struct varve_changer_mov
         varve_library_publish(library);
     }
     varve_library_check_wear(library);
+    varve_library_check_surprise(library, moved, &ends.sense);
     if (ret_ends != NULL)
         *ret_ends = ends;
     return moved || varve_error_wrap(err, "library '%s'", library->name);
@@ -182,6 +183,7 @@ varve_library_refresh(struct varve_library *library, bool always, struct varve_e
         return varve_error_wrap(err, "library '%s'", library->name);
     }
     library->changer.device.medium_changed = false;
+    library->changer.device.heard = false;
     remember_homes(library);
     varve_library_publish(library);
     return varve_library_empty_gripper(library, err);

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # A changer with two drives that we did not write, over iSCSI: an archive lives on it, survives links
 # that are cut and a target that is killed, and concludes rightly what became of each disc.
-# usage: tgt.sh VARVE   (TAP)
+# usage: tgt.sh VARVE SCSICMD   (TAP)
 set -u
-varve=$(realpath "$1") || exit 1
+varve=$(realpath "$1") && scsicmd=$(realpath "$2") || exit 1
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lib/common.sh
 . "$here/../lib/common.sh"
@@ -25,7 +25,7 @@ unmount_at_exit "$mnt"
 mkdir "$mnt"
 
 has() { # has ELEMENT DISC: by the changer's own account, asked now
-    "$varve" library inventory main --json | jq -er --argjson at "$1" --arg disc "$2" \
+    "$varve" library inventory main --refresh --json | jq -er --argjson at "$1" --arg disc "$2" \
         '.elements[] | select(.address == $at) | if .full then .barcode else "empty" end == $disc'
 }
 in_library() { (cd "$mnt" && "$varve" library "$@"); }
@@ -139,6 +139,16 @@ second_mount() {
 }
 unmount_at_exit "$work/mnt2"
 ok "a second daemon on this changer is told who has it" says "in use by process $(status_of .pid)" second_mount
+by_another_host() { # DISC_016 from its slot to the free one, past our lock and our daemon
+    equal "open
+sense 06/29/00
+good 0" "$(printf '9000 000000000000\n9000 a50000100410041100000000\n' | "$scsicmd" --look "$tgt_changer")"
+}
+ok "another host moves a disc" by_another_host
+ok "that is seen" in_library inventory --refresh
+ok "and nothing is moved any more" says "main.*another program or host uses this changer" in_library load DISC_016 0
+ok "until somebody looked" in_library resume main
+ok "then the disc is loaded from where it is" in_library load DISC_016 0
 ok "check finds nothing" clean_check
 ok "umount" "$varve" umount "$mnt"
 
