@@ -181,7 +181,8 @@ varve_changer_init(struct varve_changer *changer, const struct varve_changer_set
         .device = {.port = setup->port,
                    .clock = setup->clock,
                    .ready_ns = START_SECONDS * VARVE_NS_PER_SECOND,
-                   .attention = true}, /* never read yet */
+                   .attention = true,
+                   .heard = true}, /* never read yet */
         .journal = setup->journal,
         .observer = setup->observer,
     };

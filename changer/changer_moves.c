@@ -51,6 +51,7 @@ read_ends_patiently(struct varve_changer *changer, const struct varve_changer_mo
             return true;
         bool over = varve_clock_monotonic(clock) >= deadline || is_stopping(changer);
         if (over && tries > 0) {
+            changer->device.heard = true;
             changer->device.attention = true; /* the next operation reads the whole inventory */
             *err = failed;
             return false;
@@ -99,7 +100,7 @@ read_ends_surely(struct varve_changer *changer, const struct varve_changer_move 
     }
     if (expect_arrived && has_arrived(ret, move))
         return true;
-    changer->device.attention = true;
+    changer->device.heard = changer->device.attention = true;
     return varve_error_set(err, VARVE_ERROR_NOT_READY, 0,
                            "READ ELEMENT STATUS: elements %u and %u never read twice the same",
                            move->from, move->to);
@@ -172,7 +173,7 @@ put_back(struct varve_changer *changer, const struct varve_changer_move *move,
         return;
     if (answered && !varve_scsi_is_good(&command, &sense))
         (void)varve_scsi_fail(&command, &sense, &undo);
-    changer->device.attention = true;
+    changer->device.heard = changer->device.attention = true;
     varve_error_hint(err, "disc '%s' hangs in the gripper (element %u): %s", move->barcode.text,
                      hand.element.address, undo.text);
 }
@@ -383,6 +384,7 @@ varve_changer_exchange(struct varve_changer *changer, const struct varve_changer
                                 exchange->in.barcode.text);
     if (is_exchanged(exchange, ret_in, ret_out))
         return true;
+    changer->device.heard = true;
     changer->device.attention = true; /* one of them may hang in the gripper */
     if (good)
         varve_error_set(&failed, VARVE_ERROR_HARDWARE, 0,

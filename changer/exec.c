@@ -112,6 +112,7 @@ note_sense(struct varve_scsi_device *device, const struct varve_scsi_sense *sens
     if (sense->key != 6)
         return;
     device->attention = true;
+    device->heard = true;
     bool magazine = sense->asc == 0x3b && (sense->ascq == 0x12 || sense->ascq == 0x13);
     if ((sense->asc == 0x28 && sense->ascq != 0x01) || magazine)
         device->medium_changed = true;

@@ -31,6 +31,7 @@ struct varve_scsi_device {
     bool attention;                 /* a unit attention came; cleared by who dealt with it */
     bool medium_changed; /* ... that says the medium, or what lies in the slots, may be another one
                           */
+    bool heard;          /* ... since the inventory was read: anything may be elsewhere */
     bool reset;          /* ... that says locks and modes are as after power-on */
     bool reconfigured;   /* ... that says mode pages or identity are others */
     bool deferred;       /* an earlier command failed after it was acknowledged */

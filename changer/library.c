@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "library_internal.h"
+#include "manual.h"
 
 #include <assert.h>
 #include <string.h>
@@ -74,6 +75,7 @@ varve_library_move(struct varve_library *library, const struct varve_changer_mov
         varve_library_publish(library);
     }
     varve_library_check_wear(library);
+    varve_library_check_surprise(library, moved, &ends.sense);
     if (ret_ends != NULL)
         *ret_ends = ends;
     return moved || varve_error_wrap(err, "library '%s'", library->name);
@@ -181,6 +183,7 @@ varve_library_refresh(struct varve_library *library, bool always, struct varve_e
         return varve_error_wrap(err, "library '%s'", library->name);
     }
     library->changer.device.medium_changed = false;
+    library->changer.device.heard = false;
     remember_homes(library);
     varve_library_publish(library);
     return varve_library_empty_gripper(library, err);
@@ -332,6 +335,10 @@ varve_library_free(struct varve_library *library)
 {
     if (library == NULL)
         return;
+    if (library->manual != NULL) {
+        varve_manual_free(library);
+        return;
+    }
     for (size_t i = 0; i < library->drive_count; i++) {
         struct varve_scsi_port *port = library->drives[i].drive.device.port;
         port->close(port);
@@ -345,6 +352,8 @@ bool
 varve_library_inventory(struct varve_library *library, bool refresh, struct varve_element **ret,
                         size_t *ret_count, struct varve_error *err)
 {
+    if (library->manual != NULL)
+        return varve_manual_inventory(library, ret, ret_count, err);
     VARVE_LOCKED(&library->arm);
     if (refresh && !varve_library_refresh(library, true, err))
         return false;

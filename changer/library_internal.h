@@ -30,6 +30,7 @@ struct varve_library {
     struct varve_smc_list list; /* as last seen */
     struct varve_library_drive *drives;
     size_t drive_count;
+    struct varve_manual *manual; /* NULL: there is a robot. Else no changer, no list (manual.c) */
     bool has_geometry;
     struct varve_geometry geometry;
     struct varve_library_position *positions; /* by bar code: under `view` */
@@ -37,6 +38,8 @@ struct varve_library {
     struct varve_element_record *records; /* by address */
     size_t record_count, record_capacity;
     bool unlocked, maintenance;
+    const char *advice; /* how maintenance ends */
+    unsigned surprises; /* a bit for each of the last ten moves: an end was not as remembered */
     atomic_bool stopping;
     /* Under `view`: */
     struct varve_library_state state;
@@ -110,7 +113,13 @@ typedef bool
 varve_library_act_fn(struct varve_library *library, void *context, struct varve_error *err);
 bool varve_library_when_movable(struct varve_library *library, varve_library_act_fn *act,
                                 void *context, struct varve_error *err);
-/* Two slips in ten moves: no more moves until somebody looked. */
+/* No more moves until somebody looked; `why` is static. */
+void varve_library_stop(struct varve_library *library, const char *why, const char *advice);
+/* Fault 35, met by the arm: two moves out of ten refused for what lay at their ends, and nobody had
+ * been at the library: stops. Once may be the unit's own memory (faults 8, 9). */
+void varve_library_check_surprise(struct varve_library *library, bool moved,
+                                  const struct varve_scsi_sense *sense);
+/* Two slips in ten moves: stops. */
 void varve_library_check_wear(struct varve_library *library);
 
 /* --- library_judge.c --- */

@@ -23,6 +23,7 @@ struct judging {
     size_t changed_count;
     struct varve_element **labels; /* full elements by bar code */
     size_t label_count;
+    unsigned strangers;                          /* discs that another program moved */
     unsigned gone_count, gone_discs, back_count; /* of a magazine */
     uint16_t gone_first, gone_last, back_first, back_last;
 };
@@ -384,11 +385,30 @@ tell_departures(struct judging *judging)
         const struct varve_element_record *there = record_before(judging, now->address);
         bool announced = there != NULL && (varve_barcode_equal(&there->barcode, &old->barcode) ||
                                            varve_barcode_equal(&there->expected, &old->barcode));
-        if (!announced)
-            varve_library_tell(library,
-                               "library '%s': disc '%s' was moved by hand from element %u to %u",
-                               library->name, old->barcode.text, old->address, now->address);
+        if (announced)
+            continue;
+        /* What hangs in the gripper is our own trouble. */
+        bool by_hand = library->changer.device.heard || judging->first ||
+                       now->type == VARVE_ELEMENT_TRANSPORT || at->type == VARVE_ELEMENT_TRANSPORT;
+        varve_library_tell(library, "library '%s': disc '%s' was moved %s from element %u to %u",
+                           library->name, old->barcode.text,
+                           by_hand ? "by hand" : "by somebody else", old->address, now->address);
+        judging->strangers += !by_hand;
     }
+}
+
+/* Fault 35: who opens a door is heard of; a disc that moves while nobody did was moved by another
+ * program or host, and its next move may meet ours. While the unit's memory is in doubt it proves
+ * nothing (fault 8). */
+static void
+judge_strangers(struct judging *judging)
+{
+    struct varve_library *library = judging->library;
+    if (judging->strangers > 0 && !library->changer.distrusted && !library->maintenance)
+        varve_library_stop(library,
+                           "discs were moved although nobody opened it: another program or host "
+                           "uses this changer",
+                           "stop the other program");
 }
 
 static void
@@ -444,6 +464,7 @@ judge_all(struct judging *judging, struct varve_error *err)
     sort_labels(judging);
     flag_duplicates(judging);
     tell_departures(judging);
+    judge_strangers(judging);
     tell_magazines(judging);
     varve_library_count_flags(library);
     note_reading(library);

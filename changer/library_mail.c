@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Discs that come and go through the mail slots. Functions named *_locked hold the arm. */
 #include "library_internal.h"
+#include "manual.h"
 
 /* Some units tell of each mail slot whether the gripper reaches it and which way it may be used;
  * some (tgt) tell nothing at all: then it may be used both ways. */
@@ -106,6 +107,8 @@ bool
 varve_library_export(struct varve_library *library, const struct varve_barcode *barcode,
                      struct varve_error *err)
 {
+    if (library->manual != NULL)
+        return varve_manual_refuse_mail(library, err);
     struct varve_barcode wanted = *barcode;
     return varve_library_when_movable(library, export_locked, &wanted, err) ||
            varve_error_wrap(err, "export disc '%s'", barcode->text);
@@ -160,6 +163,8 @@ varve_library_import(struct varve_library *library, unsigned *ret_count, struct 
 {
     struct importing importing = {0};
     struct varve_library_state state;
+    if (library->manual != NULL)
+        return varve_manual_refuse_mail(library, err);
     varve_library_state(library, &state);
     /* Who asks for it has put the discs in. */
     if (state.condition == VARVE_LIBRARY_UNLOCKED && !varve_library_resume(library, err))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bringing discs to drives and home. Functions named *_locked hold the arm. */
 #include "library_internal.h"
+#include "manual.h"
 
 #include <string.h>
 
@@ -426,6 +427,8 @@ bool
 varve_library_load(struct varve_library *library, const struct varve_barcode *barcode,
                    unsigned drive, struct varve_error *err)
 {
+    if (library->manual != NULL)
+        return varve_manual_load(library, barcode, drive, err);
     if (!check_drive(library, drive, err))
         return false;
     varve_library_note_refusal(library, drive, false);
@@ -438,6 +441,8 @@ varve_library_load(struct varve_library *library, const struct varve_barcode *ba
 bool
 varve_library_unload(struct varve_library *library, unsigned drive, struct varve_error *err)
 {
+    if (library->manual != NULL)
+        return varve_manual_unload(library, drive, err);
     if (!check_drive(library, drive, err))
         return false;
     struct unloading unloading = {&library->drives[drive]};

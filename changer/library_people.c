@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A library and the people at it: what they are told, doors they open, what they decide. */
 #include "library_internal.h"
+#include "manual.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -160,18 +161,41 @@ varve_library_interrupt(struct varve_library *library)
 }
 
 void
+varve_library_stop(struct varve_library *library, const char *why, const char *advice)
+{
+    library->maintenance = true;
+    library->advice = advice;
+    set_condition(library, VARVE_LIBRARY_MAINTENANCE, why);
+    varve_library_tell(library,
+                       "library '%s': %s; no disc is moved any more\nhint: %s, then run 'varve "
+                       "library resume %s'",
+                       library->name, why, advice, library->name);
+}
+
+#define SURPRISE_MOVES 10u
+
+void
+varve_library_check_surprise(struct varve_library *library, bool moved,
+                             const struct varve_scsi_sense *sense)
+{
+    bool surprised = !moved && !library->changer.device.heard &&
+                     (varve_scsi_is(sense, 5, 0x3b, 0x0d) || varve_scsi_is(sense, 5, 0x3b, 0x0e));
+    library->surprises = (library->surprises << 1 | surprised) & ((1u << SURPRISE_MOVES) - 1);
+    if (surprised && __builtin_popcount(library->surprises) > 1 && !library->maintenance)
+        varve_library_stop(library,
+                           "twice within ten moves discs were not where they had been, although "
+                           "nobody opened it: another program or host uses this changer, or it "
+                           "miscounts",
+                           "stop the other program");
+}
+
+void
 varve_library_check_wear(struct varve_library *library)
 {
     if (library->maintenance || !varve_changer_is_worn(&library->changer))
         return;
-    library->maintenance = true;
-    set_condition(library, VARVE_LIBRARY_MAINTENANCE,
-                  "the gripper missed its place twice within ten moves");
-    varve_library_tell(library,
-                       "library '%s': the gripper missed its place twice within ten moves; no "
-                       "disc is moved any more\nhint: look at the mechanics, then run 'varve "
-                       "library resume %s'",
-                       library->name, library->name);
+    varve_library_stop(library, "the gripper missed its place twice within ten moves",
+                       "look at the mechanics");
 }
 
 /* --- waiting --- */
@@ -187,6 +211,17 @@ has_mail(const struct varve_library *library)
     return false;
 }
 
+static bool
+fail_stopped(struct varve_library *library, struct varve_error *err)
+{
+    struct varve_library_state state;
+    varve_library_state(library, &state);
+    varve_error_set(err, VARVE_ERROR_HARDWARE, 0, "library '%s' is in maintenance: %s",
+                    library->name, state.why);
+    return varve_error_hint(err, "%s, then run 'varve library resume %s'", library->advice,
+                            library->name);
+}
+
 bool
 varve_library_begin(struct varve_library *library, struct varve_error *err)
 {
@@ -194,16 +229,12 @@ varve_library_begin(struct varve_library *library, struct varve_error *err)
         varve_error_set(err, VARVE_ERROR_NOT_READY, 0, "library '%s' is unlocked", library->name);
         return varve_error_hint(err, "close it, then run 'varve library resume %s'", library->name);
     }
-    if (library->maintenance) {
-        varve_error_set(err, VARVE_ERROR_HARDWARE, 0,
-                        "library '%s' is in maintenance: the gripper missed its place twice within "
-                        "ten moves",
-                        library->name);
-        return varve_error_hint(err, "look at the mechanics, then run 'varve library resume %s'",
-                                library->name);
-    }
+    if (library->maintenance)
+        return fail_stopped(library, err);
     if (!varve_library_refresh(library, false, err))
         return false;
+    if (library->maintenance)
+        return fail_stopped(library, err); /* by what was found */
     /* A disc in a mail slot waits for a person, who has to get at it. */
     if (!library->changer.wants_lock && !has_mail(library))
         varve_changer_lock(&library->changer, true);
@@ -252,6 +283,8 @@ varve_library_when_movable(struct varve_library *library, varve_library_act_fn *
 bool
 varve_library_unlock(struct varve_library *library, struct varve_error *err)
 {
+    if (library->manual != NULL)
+        return varve_manual_refuse_door(library, err);
     VARVE_LOCKED(&library->arm);
     (void)err; /* an unlocked library is what was asked for: nothing to fail */
     if (library->unlocked)
@@ -270,6 +303,8 @@ varve_library_unlock(struct varve_library *library, struct varve_error *err)
 bool
 varve_library_resume(struct varve_library *library, struct varve_error *err)
 {
+    if (library->manual != NULL)
+        return varve_manual_refuse_door(library, err);
     VARVE_LOCKED(&library->arm);
     varve_changer_open_mail(&library->changer, false);
     varve_changer_lock(&library->changer, true);
@@ -277,6 +312,8 @@ varve_library_resume(struct varve_library *library, struct varve_error *err)
     bool maintenance = library->maintenance;
     unsigned slips = library->changer.slips;
     library->unlocked = library->maintenance = false;
+    library->surprises = 0;
+    library->changer.device.heard = true; /* who resumes may have moved things */
     library->changer.slips = 0;
     /* A unit need not tell that its door was open, and it was let. */
     library->changer.device.medium_changed |= unlocked;

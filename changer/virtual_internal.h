@@ -217,6 +217,8 @@ bool virtual_disc_write(const char *dir, const struct virtual_name *name,
 void
 virtual_drive_insert(struct virtual_drive *drive, const struct varve_barcode *barcode, bool side_b);
 void virtual_drive_remove(struct virtual_drive *drive);
+/* No lock held: does what `hands-N` says a person does at the drive (virtual_hands.c). */
+void virtual_hands(struct virtual_drive *drive);
 
 /* --- time (virtual_timing.c); all 0 without a timing but virtual_now() --- */
 int64_t virtual_now(const struct varve_virtual *library);

@@ -368,6 +368,8 @@ execute(struct varve_scsi_port *base, struct varve_scsi_command *command, struct
     command->received_bytes = 0;
     if (is_dead(device, port->nexus))
         return fail_dead(device, port->nexus, err);
+    if (drive != NULL && command->cdb[0] == 0x00) /* TEST UNIT READY */
+        virtual_hands(drive);                     /* who polls finds what a person did meanwhile */
     if (virtual_rules_due(port->library, device, command, &rule))
         return execute_rule(port, drive, &rule, command, err);
     carry_out(port, drive, command);

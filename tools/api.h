@@ -38,6 +38,7 @@ enum field_type {
     FIELD_FLAG,   /* true, false */
     FIELD_NUMBER, /* 0 .. 2^63-1 */
     FIELD_PATHS,  /* array of at least one absolute path, each as FIELD_BYTES */
+    FIELD_TEXTS,  /* array of strings */
 };
 struct field {
     const char *name; /* NULL ends a table */
@@ -100,5 +101,7 @@ api_handler api_get_drives, api_post_drive_clear, api_post_drive_retire; /* api_
 api_handler api_get_libraries, api_get_inventory, api_post_load, api_post_unload, api_post_import,
     api_post_export, api_post_blanks, api_post_unlock, api_post_resume, api_post_accept,
     api_get_virtual, api_post_script, api_post_calm, api_post_insert; /* api_libraries.c */
+api_handler api_get_requests, api_post_inserted, api_post_refuse, api_post_places, api_get_history,
+    api_get_magazines; /* api_places.c */
 
 #endif

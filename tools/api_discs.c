@@ -12,6 +12,16 @@ get_catalog(const struct api_request *request)
     return varve_engine_catalog(request->options->engine);
 }
 
+static void
+add_disc(const struct api_request *request, json_t **list, const struct varve_disc_row *disc)
+{
+    struct varve_disc_place place;
+    struct varve_error ignored = {0}; /* listed without it: the disc is what was asked for */
+    bool known =
+        varve_catalog_disc_place_get(get_catalog(request), &disc->barcode, &place, &ignored);
+    json_add(list, json_disc(disc, known ? &place : NULL));
+}
+
 bool
 api_get_sets(const struct api_request *request, json_t **ret, struct varve_error *err)
 {
@@ -61,7 +71,7 @@ api_get_set(const struct api_request *request, json_t **ret, struct varve_error 
         return false;
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
-        json_add(&list, json_disc(&discs[i]));
+        add_disc(request, &list, &discs[i]);
     return answer(json_pack("{s:o, s:o}", "set", json_set(&set), "discs", list), ret, err);
 }
 
@@ -88,7 +98,7 @@ api_get_discs(const struct api_request *request, json_t **ret, struct varve_erro
     while (ok && count == PAGE) {
         ok = varve_catalog_discs(get_catalog(request), &after, discs, PAGE, &count, err);
         for (size_t i = 0; ok && i < count; i++)
-            json_add(&list, json_disc(&discs[i]));
+            add_disc(request, &list, &discs[i]);
         if (ok && count > 0)
             after = discs[count - 1].barcode;
     }
@@ -140,8 +150,10 @@ api_get_disc(const struct api_request *request, json_t **ret, struct varve_error
         !list_incidents(request, &barcode, &incidents, err))
         return false;
     VARVE_IGNORE(varve_catalog_disc_health_get(get_catalog(request), &barcode, &counters, &none));
-    return answer(json_pack("{s:o, s:o, s:o}", "disc", json_disc(&disc), "health",
-                            json_counters(&counters), "incidents", incidents),
+    struct varve_disc_place place;
+    bool placed = varve_catalog_disc_place_get(get_catalog(request), &barcode, &place, &none);
+    return answer(json_pack("{s:o, s:o, s:o}", "disc", json_disc(&disc, placed ? &place : NULL),
+                            "health", json_counters(&counters), "incidents", incidents),
                   ret, err);
 }
 

@@ -2,14 +2,34 @@
 #include "api.h"
 
 #include <limits.h>
+#include <string.h>
+
+static const char *
+kind_name(const struct varve_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->library_count; i++) {
+        if (strcmp(config->libraries[i].name, name) != 0)
+            continue;
+        switch (config->libraries[i].kind) {
+        case VARVE_LIBRARY_VIRTUAL:
+            return "virtual";
+        case VARVE_LIBRARY_SCSI:
+            return "scsi";
+        case VARVE_LIBRARY_MANUAL:
+            return "manual";
+        }
+    }
+    return "?";
+}
 
 static json_t *
 json_library(struct varve_engine *engine, size_t index)
 {
     struct varve_library_state state;
     varve_engine_library_state(engine, index, &state);
-    return json_pack("{s:o, s:s, s:s, s:i, s:i, s:i, s:i}", "name",
-                     json_bytes(varve_engine_library_name(engine, index)), "condition",
+    const char *name = varve_engine_library_name(engine, index);
+    return json_pack("{s:o, s:s, s:s, s:s, s:i, s:i, s:i, s:i}", "name", json_bytes(name), "kind",
+                     kind_name(varve_engine_config(engine), name), "condition",
                      varve_library_condition_name(state.condition), "why", state.why, "absent",
                      (int)state.absent, "quarantined", (int)state.quarantined, "duplicate",
                      (int)state.duplicate, "unknown", (int)state.unknown);
@@ -89,6 +109,28 @@ api_post_export(const struct api_request *request, json_t **ret, struct varve_er
     return act(request, VARVE_LIBRARY_EXPORT, ret, err);
 }
 
+/* A person has them: they get labels. */
+static bool
+register_blanks(const struct api_request *request, unsigned count, json_t **ret,
+                struct varve_error *err)
+{
+    const char *who = request_text(request, "who");
+    const struct varve_new_blanks blanks = {.library = request->word,
+                                            .count = count,
+                                            .bytes = request_number(request, "bytes", 0),
+                                            .shelf = request_text(request, "shelf"),
+                                            .who = who != NULL ? who : ""};
+    VARVE_CLEANUP_FREE struct varve_barcode *labels = NULL;
+    if (!varve_engine_register_blanks(request->options->engine, &blanks, &labels, err) ||
+        !answer_inventory(request, false, ret, err))
+        return false;
+    json_t *list = json_array();
+    for (unsigned i = 0; i < count; i++)
+        json_add(&list, json_string(labels[i].text));
+    return json_object_set_new(*ret, "labels", list) == 0 || list != NULL ||
+           varve_error_set(err, VARVE_ERROR_NOMEM, 0, "list labels");
+}
+
 bool
 api_post_unlock(const struct api_request *request, json_t **ret, struct varve_error *err)
 {
@@ -120,6 +162,8 @@ api_post_blanks(const struct api_request *request, json_t **ret, struct varve_er
     if (count < 1 || count > USHRT_MAX)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'count': 1 to %d is wanted",
                                USHRT_MAX);
+    if (varve_engine_library_is_manual(request->options->engine, request->word))
+        return register_blanks(request, (unsigned)count, ret, err);
     return ports_add_blanks(request->options->ports, request->word, (unsigned)count,
                             request_number(request, "bytes", 0), request_text(request, "kind"),
                             err) &&

@@ -87,6 +87,16 @@ check_paths(const json_t *json, const char *key, struct varve_error *err)
 }
 
 static bool
+is_text_array(const json_t *json)
+{
+    size_t count = json_array_size(json);
+    bool fits = json_is_array(json) && count <= PATHS_MAX;
+    for (size_t i = 0; i < count && fits; i++)
+        fits = json_is_string(json_array_get(json, i));
+    return fits;
+}
+
+static bool
 check_field(const struct field *field, const json_t *json, struct varve_error *err)
 {
     const char *wanted = NULL;
@@ -106,6 +116,9 @@ check_field(const struct field *field, const json_t *json, struct varve_error *e
         return check_path(json, field->name, err);
     case FIELD_PATHS:
         return check_paths(json, field->name, err);
+    case FIELD_TEXTS:
+        wanted = is_text_array(json) ? NULL : "an array of strings";
+        break;
     }
     if (wanted == NULL)
         return true;
@@ -173,6 +186,7 @@ make_value(const struct field *field, const char *value, json_t **ret, struct va
     case FIELD_TEXT:
     case FIELD_BYTES:
     case FIELD_PATHS:
+    case FIELD_TEXTS:
         *ret = json_bytes(text);
         break;
     case FIELD_FLAG:

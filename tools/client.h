@@ -4,6 +4,7 @@
 #define VARVE_TOOLS_CLIENT_H
 
 #include "cli.h"
+#include "json.h"
 
 #include <sys/types.h>
 
@@ -37,13 +38,6 @@ VARVE_MUST_CHECK bool client_post(struct client *client, const char *path, json_
                                   json_t **ret, struct varve_error *err);
 /* "abc%2Fd", to be freed; NULL when out of memory. */
 char *client_encode(const char *text);
-
-static inline void
-json_release_cleanup(json_t **json)
-{
-    json_decref(*json);
-}
-#define VARVE_CLEANUP_JSON __attribute__((cleanup(json_release_cleanup)))
 
 /* --- what verbs share --- */
 /* The daemon of the archive that `word`, else --archive, else the current directory means. */

@@ -7,6 +7,13 @@
 #include <jansson.h>
 #include <varve/engine.h>
 
+static inline void
+json_release_cleanup(json_t **json)
+{
+    json_decref(*json);
+}
+#define VARVE_CLEANUP_JSON __attribute__((cleanup(json_release_cleanup)))
+
 /* null for 0, which means "never". */
 json_t *json_time(int64_t realtime_ns);
 /* A string, or {"hex": "2f61ff"} where the bytes are not UTF-8, as file names may be. */
@@ -22,7 +29,11 @@ json_t *json_status(const struct varve_engine_status *status);
 json_t *json_effect(const struct varve_policy_effect *effect);
 json_t *json_rule(const struct varve_config_rule *rule);
 json_t *json_set(const struct varve_set *set);
-json_t *json_disc(const struct varve_disc_row *disc);
+/* `place` may be NULL: not known. */
+json_t *json_disc(const struct varve_disc_row *disc, const struct varve_disc_place *place);
+json_t *json_place(const struct varve_disc_place *place);
+json_t *json_event(const struct varve_disc_event *event);
+json_t *json_request(const struct varve_engine_request *request);
 json_t *json_drive(const struct varve_engine_drive *drive);
 json_t *json_counters(const struct varve_health_counters *counters);
 json_t *json_incident(const struct varve_incident *incident);

@@ -27,11 +27,15 @@ json_set(const struct varve_set *set)
 }
 
 json_t *
-json_disc(const struct varve_disc_row *disc)
+json_disc(const struct varve_disc_row *disc, const struct varve_disc_place *place)
 {
+    const struct varve_disc_place none = {.since_ns = 0};
     bool in_set = disc->set.value != 0;
-    return json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:o}", "barcode",
-                     disc->barcode.text, "library", json_bytes(disc->library), "state",
+    if (place == NULL)
+        place = &none;
+    return json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:o, s:o, s:o, s:o, "
+                     "s:o, s:o}",
+                     "barcode", disc->barcode.text, "library", json_bytes(disc->library), "state",
                      varve_disc_state_name(disc->state), "set",
                      in_set ? json_integer((json_int_t)disc->set.value) : json_null(), "index",
                      in_set ? json_integer((json_int_t)disc->index) : json_null(), "uuid",
@@ -40,7 +44,9 @@ json_disc(const struct varve_disc_row *disc)
                      (json_int_t)(disc->clusters * VARVE_CLUSTER_BYTES), "burned",
                      json_time(disc->burned_ns), "verified", json_time(disc->verified_ns),
                      "bad_clusters", (json_int_t)disc->bad_clusters, "place",
-                     json_bytes(disc->place));
+                     json_bytes(disc->place), "shelf", json_bytes(place->shelf), "magazine",
+                     json_bytes(place->magazine), "site", json_bytes(place->site), "who",
+                     json_bytes(place->who), "since", json_time(place->since_ns));
 }
 
 json_t *

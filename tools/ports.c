@@ -2,6 +2,8 @@
 #include "ports.h"
 
 #include <string.h>
+#include <varve/file.h>
+#include <varve/text.h>
 
 static void
 close_port(struct varve_scsi_port *port)
@@ -66,6 +68,162 @@ open_virtual(struct ports *ports, const struct varve_config_library *config,
     return true;
 }
 
+/* `trace` may be NULL. */
+static bool
+open_place(const char *place, enum varve_port_peer peer, struct varve_trace *trace,
+           struct varve_scsi_port **ret, struct varve_error *err)
+{
+    const struct varve_port_options options = {.peer = peer};
+    char text[VARVE_PORT_PLACE_BYTES];
+    struct varve_scsi_port *port = NULL;
+    if (!varve_port_open(place, &options, &port, err))
+        return false;
+    if (trace == NULL) {
+        *ret = port;
+        return true;
+    }
+    if (varve_trace_port(trace, varve_port_place_text(place, text), port, ret, err))
+        return true;
+    port->close(port);
+    return false;
+}
+
+/* *ret stays NULL if none is wanted. */
+static bool
+open_trace(struct ports *ports, const struct varve_config_library *config, struct varve_trace **ret,
+           struct varve_error *err)
+{
+    const struct varve_trace_options options = {0};
+    if (config->trace == NULL)
+        return true;
+    VARVE_LOCKED(&ports->lock);
+    if (ports->trace_count == PORTS_LIBRARIES_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %u traces",
+                               PORTS_LIBRARIES_MAX);
+    if (!varve_trace_new(config->trace, &options, ret, err))
+        return false;
+    ports->traces[ports->trace_count++] = *ret;
+    return true;
+}
+
+static bool
+open_scsi(struct ports *ports, const struct varve_config_library *config,
+          struct varve_library_ports *ret, struct varve_error *err)
+{
+    struct varve_trace *trace = NULL;
+    struct varve_library_ports made = {.name = config->name, .drive_count = config->drives.count};
+    if (!open_trace(ports, config, &trace, err))
+        return false;
+    made.drives = calloc(made.drive_count + 1, sizeof(struct varve_scsi_port *));
+    if (made.drives == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open the drives");
+    bool ok = open_place(config->changer, VARVE_PORT_CHANGER, trace, &made.changer, err) ||
+              varve_error_wrap(err, "changer");
+    for (size_t i = 0; ok && i < made.drive_count; i++)
+        ok = open_place(config->drives.words[i], VARVE_PORT_DRIVE, trace, &made.drives[i], err) ||
+             varve_error_wrap(err, "drive %zu", i);
+    if (!ok) {
+        close_ports(&made);
+        return false;
+    }
+    *ret = made;
+    return true;
+}
+
+/* --- drives of manual libraries --- */
+
+/* "virtual:FOLDER#N": drive N of a virtual library whose folder is the shelf. */
+static bool
+split_virtual(const struct varve_config *config, const char *place, char **ret_dir,
+              unsigned *ret_drive, struct varve_error *err)
+{
+    const char *folder = place + strlen("virtual:");
+    const char *hash = strrchr(folder, '#');
+    uint64_t number = 0;
+    if (hash == folder || folder[0] == 0)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "drive '%s': no folder", place);
+    if (hash != NULL && !varve_text_parse_number(hash + 1, 767, &number, err))
+        return varve_error_wrap(err, "drive '%s'", place);
+    VARVE_CLEANUP_FREE char *name =
+        hash != NULL ? strndup(folder, (size_t)(hash - folder)) : strdup(folder);
+    char *dir =
+        name == NULL || name[0] == '/' ? VARVE_TAKE(name) : varve_file_join(config->dir, name);
+    if (dir == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open a drive");
+    *ret_dir = dir;
+    *ret_drive = (unsigned)number;
+    return true;
+}
+
+/* One folder may have several drives of the same library. */
+static bool
+share_virtual(struct ports *ports, const char *library, const char *dir, struct varve_virtual **ret,
+              struct varve_error *err)
+{
+    for (size_t i = 0; i < ports->count; i++) {
+        if (strcmp(ports->virtuals[i].name, library) == 0 && ports->virtuals[i].dir != NULL &&
+            strcmp(ports->virtuals[i].dir, dir) == 0) {
+            *ret = ports->virtuals[i].library;
+            return true;
+        }
+    }
+    if (ports->count == PORTS_LIBRARIES_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %u libraries",
+                               PORTS_LIBRARIES_MAX);
+    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *opened = NULL;
+    VARVE_CLEANUP_FREE char *name = strdup(library);
+    VARVE_CLEANUP_FREE char *folder = strdup(dir);
+    if (name == NULL || folder == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open a drive");
+    if (!varve_virtual_open(dir, varve_clock_system(), &opened, err))
+        return false;
+    *ret = opened;
+    ports->virtuals[ports->count].name = VARVE_TAKE(name);
+    ports->virtuals[ports->count].dir = VARVE_TAKE(folder);
+    ports->virtuals[ports->count++].library = VARVE_TAKE(opened);
+    return true;
+}
+
+static bool
+open_drive(struct ports *ports, const struct varve_config *config,
+           const struct varve_config_library *library, const char *place, struct varve_trace *trace,
+           struct varve_scsi_port **ret, struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE char *dir = NULL;
+    struct varve_virtual *folder = NULL;
+    unsigned drive = 0;
+    if (strncmp(place, "virtual:", strlen("virtual:")) != 0)
+        return open_place(place, VARVE_PORT_DRIVE, trace, ret, err);
+    VARVE_LOCKED(&ports->lock);
+    return split_virtual(config, place, &dir, &drive, err) &&
+           share_virtual(ports, library->name, dir, &folder, err) &&
+           varve_virtual_drive_port(folder, drive, ret, err);
+}
+
+static bool
+open_manual(struct ports *ports, const struct varve_config *config,
+            const struct varve_config_library *library, struct varve_library_ports *ret,
+            struct varve_error *err)
+{
+    struct varve_library_ports made = {.name = library->name};
+    struct varve_trace *trace = NULL;
+    if (!open_trace(ports, library, &trace, err))
+        return false;
+    made.drives = calloc(library->drives.count + 1, sizeof(struct varve_scsi_port *));
+    if (made.drives == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open the drives");
+    for (size_t i = 0; i < library->drives.count; i++) {
+        if (!open_drive(ports, config, library, library->drives.words[i], trace, &made.drives[i],
+                        err)) {
+            close_ports(&made);
+            return varve_error_wrap(err, "drive %zu", i);
+        }
+        made.drive_count++;
+    }
+    *ret = made;
+    return true;
+}
+
 static bool
 open_library(void *context, const struct varve_config *config, size_t library_index,
              struct varve_library_ports *ret, struct varve_error *err)
@@ -74,6 +232,14 @@ open_library(void *context, const struct varve_config *config, size_t library_in
     switch (library->kind) {
     case VARVE_LIBRARY_VIRTUAL:
         if (open_virtual(context, library, ret, err))
+            return true;
+        break;
+    case VARVE_LIBRARY_SCSI:
+        if (open_scsi(context, library, ret, err))
+            return true;
+        break;
+    case VARVE_LIBRARY_MANUAL:
+        if (open_manual(context, config, library, ret, err))
             return true;
         break;
     }
@@ -99,7 +265,10 @@ ports_done(struct ports *ports)
     for (size_t i = 0; i < ports->count; i++) {
         varve_virtual_close(ports->virtuals[i].library);
         free(ports->virtuals[i].name);
+        free(ports->virtuals[i].dir);
     }
+    for (size_t i = 0; i < ports->trace_count; i++)
+        varve_trace_free(ports->traces[i]);
     (void)pthread_mutex_destroy(&ports->lock);
     *ports = (struct ports){0};
 }
@@ -108,7 +277,8 @@ static bool
 find_virtual(struct ports *ports, const char *name, size_t *ret, struct varve_error *err)
 {
     for (size_t i = 0; i < ports->count; i++) {
-        if (name == NULL || strcmp(ports->virtuals[i].name, name) == 0) {
+        if (ports->virtuals[i].dir == NULL &&
+            (name == NULL || strcmp(ports->virtuals[i].name, name) == 0)) {
             *ret = i;
             return true;
         }

@@ -4,6 +4,7 @@
 #define VARVE_TOOLS_PORTS_H
 
 #include <varve/engine.h>
+#include <varve/ports.h>
 #include <varve/virtual.h>
 
 #define PORTS_LIBRARIES_MAX 64u
@@ -13,11 +14,14 @@ struct ports {
     pthread_mutex_t lock;             /* over what follows */
     struct {
         char *name;
+        char *dir; /* of the drives of a manual library; NULL: a whole virtual library */
         struct varve_virtual *library;
         uint64_t media_bytes;
         struct varve_geometry geometry; /* the library's arm, until it copied that */
     } virtuals[PORTS_LIBRARIES_MAX];
     size_t count;
+    struct varve_trace *traces[PORTS_LIBRARIES_MAX];
+    size_t trace_count;
 };
 void ports_init(struct ports *ports);
 void ports_done(struct ports *ports);

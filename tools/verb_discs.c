@@ -32,11 +32,17 @@ static const struct column set_columns[] = {
     {NULL, NULL, NULL},
 };
 static const struct column disc_columns[] = {
-    {"BARCODE", "barcode", show_text}, {"STATE", "state", show_text},
-    {"-SET", "set", show_number},      {"-INDEX", "index", show_number},
-    {"-WRITTEN", "bytes", show_bytes}, {"-BAD", "bad_clusters", show_number},
-    {"LIBRARY", "library", show_text}, {"VERIFIED", "verified", show_text},
-    {"PLACE", "place", show_text},     {NULL, NULL, NULL},
+    {"BARCODE", "barcode", show_text},
+    {"STATE", "state", show_text},
+    {"-SET", "set", show_number},
+    {"-INDEX", "index", show_number},
+    {"-WRITTEN", "bytes", show_bytes},
+    {"-BAD", "bad_clusters", show_number},
+    {"LIBRARY", "library", show_text},
+    {"VERIFIED", "verified", show_text},
+    {"SHELF", "shelf", show_text},
+    {"NOTE", "place", show_text},
+    {NULL, NULL, NULL},
 };
 
 bool

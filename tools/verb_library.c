@@ -11,6 +11,7 @@
 
 static const struct column library_columns[] = {
     {"NAME", "name", show_text},
+    {"KIND", "kind", show_text},
     {"CONDITION", "condition", show_text},
     {"-ABSENT", "absent", show_number},
     {"-QUARANTINED", "quarantined", show_number},
@@ -99,6 +100,14 @@ act(struct cli *cli, const struct args *args, const char *name, json_t *body,
         return false;
     if (cli->json)
         return cli_print_json(json_incref(answer), err);
+    const json_t *labels = json_object_get(answer, "labels");
+    if (json_array_size(labels) > 0) {
+        (void)printf("the discs will be labelled");
+        for (size_t i = 0; i < json_array_size(labels); i++)
+            (void)printf(" %s", json_string_value(json_array_get(labels, i)));
+        (void)printf("\n");
+        return true;
+    }
     return show_rows(json_object_get(answer, "elements"), element_columns, "nothing", err);
 }
 
@@ -193,5 +202,7 @@ verb_library_add_blanks(struct cli *cli, const struct args *args, struct varve_e
     json_t *body = json_pack("{s:I}", "count", (json_int_t)count);
     if (bytes != 0)
         (void)json_object_set_new(body, "bytes", json_integer((json_int_t)bytes));
+    if (args_value(args, "place") != NULL)
+        (void)json_object_set_new(body, "shelf", json_string(args_value(args, "place")));
     return act(cli, args, "blanks", body, err);
 }

@@ -18,6 +18,10 @@
         {"library", "NAME", "which library (default: the first)", 0}, ARCHIVE
 static const char virtual_help[] =
     "Through the daemon that serves the archive; with --folder from the folder itself.";
+#define WHO                                                                                        \
+    {                                                                                              \
+        "who", "NAME", "who does it (default: the user)", 0                                        \
+    }
 
 static const char which[] =
     "Without DIR (the archive's directory, or any path in its mount) the archive is the one that\n"
@@ -27,14 +31,17 @@ const struct verb verbs[] = {
     {"init", "DIR", 1, 1, "make a new archive",
      "Makes an archive in DIR: configuration, catalog, tier directories and, with the virtual\n"
      "library, a changer with blank discs in DIR/library.",
-     OPTIONS({"name", "NAME", "name of the archive (default: last part of DIR)", 0},
-             {"ssd", "PATH", "directory of the ssd tier, or none (default: DIR/ssd)", 0},
-             {"hdd", "PATH", "directory of the hdd tier, or none (default: DIR/hdd)", 0},
-             {"library", "KIND", "virtual, or none (default: virtual)", 0},
-             {"media", "SIZE", "capacity of a disc: bd-r-25, -50, -100, -128 or a size", 0},
-             {"slots", "K", "slots of the virtual library (default: 24)", 0},
-             {"drives", "K", "drives of the virtual library (default: 2)", 0},
-             {"set", "N+M", "data and parity discs of a set (default: 4+2)", 0}),
+     OPTIONS(
+         {"name", "NAME", "name of the archive (default: last part of DIR)", 0},
+         {"ssd", "PATH", "directory of the ssd tier, or none (default: DIR/ssd)", 0},
+         {"hdd", "PATH", "directory of the hdd tier, or none (default: DIR/hdd)", 0},
+         {"library", "KIND", "virtual, scsi, or none (default: virtual)", 0},
+         {"changer", "DEVICE", "changer of a scsi library: /dev/..., serial:..., iscsi://...", 0},
+         {"drive", "DEVICE", "a drive of it, once for each in the changer's order", 0},
+         {"media", "SIZE", "capacity of a disc: bd-r-25, -50, -100, -128 or a size", 0},
+         {"slots", "K", "slots of the virtual library (default: 24)", 0},
+         {"drives", "K", "drives of the virtual library (default: 2)", 0},
+         {"set", "N+M", "data and parity discs of a set (default: 4+2)", 0}),
      verb_init},
     {"mount", "DIR MOUNTPOINT", 2, 2, "serve an archive at a mount point",
      "Starts the daemon of the archive in DIR and returns when the mount answers. The log is\n"
@@ -86,6 +93,30 @@ const struct verb verbs[] = {
      verb_disc_verify},
     {"disc retire", "BARCODE", 1, 1, "never use a disc again", NULL, OPTIONS(ARCHIVE),
      verb_disc_retire},
+    {"disc place", "[LABEL...] PLACE", 1, WORDS_MANY, "note the shelf or box where discs belong",
+     "A lost disc of which the place is told is lost no more.",
+     OPTIONS({"magazine", "NAME", "all discs of this magazine, too", 0}, WHO, ARCHIVE),
+     verb_disc_place},
+    {"disc magazine", "NAME [LABEL...]", 1, WORDS_MANY, "discs that go in and out together",
+     "Puts discs into the magazine NAME, a group that other verbs take as a whole; - as NAME "
+     "takes\n"
+     "them out of theirs.",
+     OPTIONS({"magazine", "NAME", "all discs of this magazine, too", 0}, WHO, ARCHIVE),
+     verb_disc_magazine},
+    {"disc checkout", "[LABEL...]", 0, WORDS_MANY, "discs are taken to a place elsewhere",
+     "Notes where to, by whom and when. Nobody is asked for them any more; who needs one is told\n"
+     "where it is. What is in a changer must be exported first.",
+     OPTIONS({"to", "PLACE", "where to", 0},
+             {"magazine", "NAME", "all discs of this magazine, too", 0}, WHO, ARCHIVE),
+     verb_disc_checkout},
+    {"disc checkin", "[LABEL...]", 0, WORDS_MANY, "discs are back",
+     "They are at hand again for a manual library; a changer says itself when they are in it.",
+     OPTIONS({"magazine", "NAME", "all discs of this magazine, too", 0}, WHO, ARCHIVE),
+     verb_disc_checkin},
+    {"disc history", "LABEL", 1, 1, "where a disc was taken, by whom and when", NULL,
+     OPTIONS(ARCHIVE), verb_disc_history},
+    {"magazine list", "[DIR]", 0, 1, "magazines and the discs in them", which, OPTIONS(ARCHIVE),
+     verb_magazine_list},
     {"disc clear", "BARCODE", 1, 1, "forget what was held against a disc",
      "A disc that was set aside before it was burned counts as blank again, and proves it before "
      "it\n"
@@ -129,9 +160,13 @@ const struct verb verbs[] = {
      "Ends the quarantine of a disc that was found where another one lay before.",
      OPTIONS({"library", "NAME", "which library (default: the first)", 0}, ARCHIVE),
      verb_library_accept},
-    {"library add-blanks", "COUNT", 1, 1, "put fresh blanks into a virtual library", NULL,
+    {"library add-blanks", "COUNT", 1, 1, "fresh blanks for a virtual or manual library",
+     "Puts them into free slots of a virtual library. For a manual one it says that so many are "
+     "at\n"
+     "hand, and prints the labels that they will get.",
      OPTIONS({"library", "NAME", "which library (default: the first)", 0},
-             {"media", "SIZE", "capacity (default: as varve.conf says)", 0}, ARCHIVE),
+             {"media", "SIZE", "capacity (default: as varve.conf says)", 0},
+             {"place", "PLACE", "where they lie (manual libraries)", 0}, ARCHIVE),
      verb_library_add_blanks},
     {"library virtual create", "FOLDER", 1, 1, "make a virtual library",
      "Makes a changer with drives and a blank disc in every slot, in FOLDER. An archive uses it\n"
@@ -167,6 +202,18 @@ const struct verb verbs[] = {
      OPTIONS({"kind", "NAME", "kind of disc (default: as it was made)", 0},
              {"media", "SIZE", "capacity (default: the usual of its kind)", 0}, VIRTUAL),
      verb_virtual_add},
+    {"library requests", "[LIBRARY]", 0, 1, "discs that a person is asked for, as one walk",
+     "What manual libraries wait for, in the order of the shelves. Insert a disc: the drive finds\n"
+     "out which it is.",
+     OPTIONS(ARCHIVE), verb_library_requests},
+    {"library insert", "DRIVE", 1, 1, "a disc lies in the tray of a drive: look at it",
+     "Pulls the tray in. A drive that waits for a disc looks at once; else it is told which disc\n"
+     "it is, and one that was away is back.",
+     OPTIONS({"library", "NAME", "which library (default: the first manual one)", 0}, ARCHIVE),
+     verb_library_insert},
+    {"library refuse", "LABEL [WHY]", 1, 2, "a disc that is asked for cannot be brought",
+     "It counts as lost, and the rest of its set serves.", OPTIONS(WHO, ARCHIVE),
+     verb_library_refuse},
     {"scrub", "[DIR]", 0, 1, "read all sealed discs and compare", which, OPTIONS(WAIT, ARCHIVE),
      verb_scrub},
     {"check", "[DIR]", 0, 1, "cross-check catalog, tiers and libraries",

@@ -22,7 +22,7 @@
 #include <varve/random.h>
 #include <varve/types.h>
 
-#define VARVE_CATALOG_SCHEMA 4 /* PRAGMA user_version */
+#define VARVE_CATALOG_SCHEMA 5 /* PRAGMA user_version */
 
 struct varve_catalog;
 
@@ -322,6 +322,49 @@ VARVE_MUST_CHECK bool
 varve_catalog_set_discs(struct varve_catalog *catalog, struct varve_set_id set,
                         struct varve_disc_row *ret, size_t max, size_t *ret_count,
                         struct varve_error *err);
+
+/* --- where people keep discs --- */
+/* Texts are for people; "" is not said. A disc without a row has none of them. */
+struct varve_disc_place {
+    struct varve_barcode barcode;
+    char shelf[96];    /* "shelf A / box 3": where it belongs, when it is in no changer */
+    char magazine[64]; /* the group of discs that it goes in and out with */
+    char site[96];     /* elsewhere: checked out to here ... */
+    char who[64];      /* ... by whom ... */
+    int64_t since_ns;  /* ... and when; 0 if it is not */
+};
+/* Inserts or replaces by barcode. */
+VARVE_MUST_CHECK bool
+varve_catalog_disc_place_put(struct varve_catalog *catalog, const struct varve_disc_place *place,
+                             struct varve_error *err);
+/* Of a disc that has none: all empty. */
+VARVE_MUST_CHECK bool
+varve_catalog_disc_place_get(struct varve_catalog *catalog, const struct varve_barcode *barcode,
+                             struct varve_disc_place *ret, struct varve_error *err);
+/* By barcode, after `after` ("" at the start); only those of `magazine` unless it is NULL. */
+VARVE_MUST_CHECK bool
+varve_catalog_disc_places(struct varve_catalog *catalog, const char *magazine,
+                          const struct varve_barcode *after, struct varve_disc_place *ret,
+                          size_t max, size_t *ret_count, struct varve_error *err);
+
+/* What people did with discs. The last 100,000 are kept. */
+struct varve_disc_event {
+    uint64_t id;
+    struct varve_barcode barcode;
+    int64_t at_ns;
+    enum varve_disc_deed deed;
+    char who[64];
+    char text[160]; /* where to, why */
+};
+/* `event->id` is ignored. */
+VARVE_MUST_CHECK bool
+varve_catalog_disc_event_add(struct varve_catalog *catalog, const struct varve_disc_event *event,
+                             struct varve_error *err);
+/* Of one disc, oldest first, with id > after. */
+VARVE_MUST_CHECK bool
+varve_catalog_disc_events(struct varve_catalog *catalog, const struct varve_barcode *barcode,
+                          uint64_t after, struct varve_disc_event *ret, size_t max,
+                          size_t *ret_count, struct varve_error *err);
 
 /* --- journal of moves (INV-7): written and synced before the arm moves. _begin is durable when it
  * returns, unless it is called in a unit. The last 10,000 finished ones are kept. --- */

@@ -25,12 +25,30 @@ struct varve_config_tier {
     unsigned line;
 };
 
-enum varve_library_kind { VARVE_LIBRARY_VIRTUAL };
+/* Words of a list: "alice, bob". */
+struct varve_config_list {
+    char **words;
+    size_t count;
+};
+
+enum varve_library_kind { VARVE_LIBRARY_VIRTUAL, VARVE_LIBRARY_SCSI, VARVE_LIBRARY_MANUAL };
+#define VARVE_CONFIG_DRIVES_MAX 64u
 struct varve_config_library {
     char *name;
     enum varve_library_kind kind;
     char *path;           /* of a virtual library: its folder, absolute */
     uint64_t media_bytes; /* capacity of its discs; 0: by what is in them */
+    /* Of a SCSI or manual library: places as ports.h has them; of a manual one also
+     * "virtual:FOLDER#N", a drive of a virtual library. Each `drive` line is one; the order is that
+     * of the changer's drive elements, where it does not tell serial numbers. */
+    char *changer;
+    struct varve_config_list drives;
+    char *trace; /* file to record all commands in, absolute; NULL: none */
+    /* Manual: how the person is asked. */
+    char *ask_command;       /* for sh -c, NULL: none */
+    int64_t ask_timeout_ns;  /* default 1d */
+    int64_t ask_reminder_ns; /* default 1h */
+    char *labels;            /* what new labels begin with, default "VRV" */
     /* `recall_drives`: so many drives do nothing but recalls, but one is left for the rest. Default
      * 1 */
     unsigned recall_drives;
@@ -49,12 +67,6 @@ struct varve_config_rule {
     unsigned line;
     struct varve_config_key *keys;
     size_t key_count;
-};
-
-/* Words of a list: "alice, bob". */
-struct varve_config_list {
-    char **words;
-    size_t count;
 };
 
 /* What a reader of content on discs gets: he waits, EAGAIN, EACCES. */
@@ -106,6 +118,9 @@ struct varve_config_init {
     /* NULL: "ssd" and "hdd" in the archive's folder; "": no such tier */
     const char *ssd_path, *hdd_path;
     const char *library_path; /* of a virtual library; NULL: none */
+    const char *changer;      /* of a SCSI library; NULL: none */
+    const char *const *drives;
+    size_t drive_count;
     uint64_t media_bytes;
     unsigned data_discs, parity_discs; /* 0+0: 4+2 */
 };

@@ -30,8 +30,11 @@ struct varve_init_options {
     const char *dir;
     const char *name;      /* NULL: last part of dir */
     const char *ssd, *hdd; /* NULL: dir/ssd, dir/hdd; "" : no such tier */
-    const char *library;   /* "virtual" or NULL for none */
-    uint64_t disc_bytes;
+    const char *library;   /* "virtual", "scsi" or NULL for none */
+    const char *changer;   /* of a SCSI library: places as in ports.h, as are its drives */
+    const char *const *drive_places;
+    size_t drive_place_count;
+    uint64_t disc_bytes; /* 0: not said */
     unsigned slots, drives;
     unsigned data_discs, parity_discs;
 };
@@ -152,6 +155,70 @@ varve_engine_library_act(struct varve_engine *engine, const char *library,
                          enum varve_library_action action, const char *barcode, unsigned drive,
                          struct varve_error *err);
 
+/* --- libraries without a robot: what the person is asked for, and answers --- */
+struct varve_engine_request {
+    char library[64];
+    struct varve_barcode barcode;
+    int drive;        /* that waits for it now; -1: none yet, it comes later */
+    const char *what; /* "recall", "burn", "verify"; static */
+    bool blank;       /* any fresh blank will do and gets this label */
+    char shelf[96];   /* where it belongs */
+    char magazine[64];
+    struct varve_barcode out; /* what is to be taken out of the drive; "" nothing */
+    char problem[200];        /* what is wrong with the disc that came last; "" nothing */
+    int64_t since_ns;         /* realtime; 0: not asked for yet */
+    char text[640];           /* all of that as one sentence; "" while not asked for */
+};
+/* In the order of a walk along the shelves. `library` NULL: of all manual libraries. malloc'd. */
+VARVE_MUST_CHECK bool varve_engine_requests(struct varve_engine *engine, const char *library,
+                                            struct varve_engine_request **ret, size_t *ret_count,
+                                            struct varve_error *err);
+struct varve_engine_seen {
+    bool waiting;                 /* a drive waits and looks now; the rest is not known yet */
+    struct varve_barcode barcode; /* of what is in the drive; "" if it has no label */
+    char text[160];               /* else what it is */
+};
+/* The person has put a disc into the drive, asked for or not. `library` NULL: the first manual one.
+ * A disc that was away is back with that. */
+VARVE_MUST_CHECK bool
+varve_engine_inserted(struct varve_engine *engine, const char *library, unsigned drive,
+                      struct varve_engine_seen *ret, struct varve_error *err);
+/* The disc that is asked for cannot be found: it counts as lost, and the rest of its set serves. */
+VARVE_MUST_CHECK bool
+varve_engine_refuse(struct varve_engine *engine, const char *barcode, const char *why,
+                    const char *who, struct varve_error *err);
+bool varve_engine_library_is_manual(struct varve_engine *engine, const char *library);
+struct varve_new_blanks {
+    const char *library; /* NULL: the first manual one */
+    unsigned count;
+    uint64_t bytes;    /* of each; 0: as the configuration says, or as a drive will */
+    const char *shelf; /* NULL: not said */
+    const char *who;
+};
+#define VARVE_NEW_BLANKS_MAX 1000u
+/* Fresh blanks are at hand for a manual library; *ret is malloc'd and has `count` labels for them,
+ * not used before. */
+VARVE_MUST_CHECK bool
+varve_engine_register_blanks(struct varve_engine *engine, const struct varve_new_blanks *blanks,
+                             struct varve_barcode **ret, struct varve_error *err);
+
+/* --- where people keep discs --- */
+struct varve_disc_change {
+    const char *const *barcodes;
+    size_t count;
+    const char *magazine; /* all of this one, too; NULL: none */
+    const char *text;     /* PLACED: shelf; MAGAZINE: its name, "" none; CHECKED_OUT: where to */
+    const char *who;
+};
+#define VARVE_DISC_CHANGE_MAX 16384u
+/* One of PLACED, MAGAZINE, CHECKED_OUT, CHECKED_IN for all of the discs, or for none: the error
+ * names the first that is in the way. What is checked out is OFFLINE: nobody is asked for it, and
+ * who needs it is told where it is. What is checked in is at hand again if there is a manual
+ * library. */
+VARVE_MUST_CHECK bool
+varve_engine_disc_change(struct varve_engine *engine, enum varve_disc_deed deed,
+                         const struct varve_disc_change *change, size_t *ret_count,
+                         struct varve_error *err);
 /* --- drives --- */
 struct varve_engine_drive {
     struct varve_drive_row row;

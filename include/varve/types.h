@@ -94,6 +94,20 @@ enum varve_disc_state {
 #undef X
 };
 
+/* What people did with a disc: the log behind `varve disc history`. */
+#define VARVE_DISC_DEEDS(X)                                                                        \
+    X(REGISTERED, 0, "registered")   /* a fresh blank was given this label */                      \
+    X(PLACED, 1, "placed")           /* on a shelf */                                              \
+    X(MAGAZINE, 2, "magazine")       /* into a magazine, or out of it */                           \
+    X(CHECKED_OUT, 3, "checked out") /* to a place elsewhere */                                    \
+    X(CHECKED_IN, 4, "checked in")   /* it is back */                                              \
+    X(MISSED, 5, "missed")           /* asked for and not found */
+enum varve_disc_deed {
+#define X(name, value, text) VARVE_DEED_##name = value,
+    VARVE_DISC_DEEDS(X)
+#undef X
+};
+const char *varve_disc_deed_name(enum varve_disc_deed deed);
 /* Whether a drive gets work. */
 #define VARVE_SERVICES(X)                                                                          \
     X(IN, 0, "in service")                                                                         \

@@ -50,6 +50,19 @@ varve_set_state_name(enum varve_set_state state)
 }
 
 const char *
+varve_disc_deed_name(enum varve_disc_deed deed)
+{
+    switch (deed) {
+#define X(name, value, text)                                                                       \
+    case VARVE_DEED_##name:                                                                        \
+        return text;
+        VARVE_DISC_DEEDS(X)
+#undef X
+    }
+    return "?";
+}
+
+const char *
 varve_disc_state_name(enum varve_disc_state state)
 {
     switch (state) {

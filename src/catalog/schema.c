@@ -148,5 +148,17 @@ static const char to_schema_4[] =
     "2),"
     "  verdict INTEGER NOT NULL CHECK (verdict BETWEEN 0 AND 3), text TEXT NOT NULL) STRICT;";
 
+/* To schema 5: where people keep discs, and what they did with them. Beside `disc`, not in it:
+ * engines write that row whole, and never know of shelves. */
+static const char to_schema_5[] =
+    "CREATE TABLE disc_place (barcode TEXT PRIMARY KEY, shelf TEXT NOT NULL,"
+    "  magazine TEXT NOT NULL, site TEXT NOT NULL, who TEXT NOT NULL, since_ns INTEGER NOT NULL)"
+    "  STRICT, WITHOUT ROWID;"
+    "CREATE INDEX disc_place_magazine ON disc_place (magazine, barcode) WHERE magazine <> '';"
+    "CREATE TABLE disc_event (id INTEGER PRIMARY KEY AUTOINCREMENT, barcode TEXT NOT NULL,"
+    "  at_ns INTEGER NOT NULL, deed INTEGER NOT NULL CHECK (deed BETWEEN 0 AND 5),"
+    "  who TEXT NOT NULL, text TEXT NOT NULL) STRICT;"
+    "CREATE INDEX disc_event_barcode ON disc_event (barcode, id);";
+
 const char *const catalog_steps[VARVE_CATALOG_SCHEMA] = {first_schema, to_schema_2, to_schema_3,
-                                                         to_schema_4};
+                                                         to_schema_4, to_schema_5};

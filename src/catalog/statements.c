@@ -99,6 +99,13 @@ need_of(enum catalog_sql sql)
     case SQL_DISC_GET:
     case SQL_DISCS:
     case SQL_SET_DISCS:
+    case SQL_PLACE_PUT:
+    case SQL_PLACE_GET:
+    case SQL_PLACES:
+    case SQL_PLACES_MAGAZINE:
+    case SQL_EVENT_ADD:
+    case SQL_EVENT_FORGET:
+    case SQL_EVENTS:
     case SQL_MOVE_BEGIN:
     case SQL_MOVE_DONE:
     case SQL_MOVE_FORGET:

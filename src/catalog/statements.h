@@ -20,6 +20,8 @@
     "verified_ns, bad_clusters, place"
 #define HEALTH_COLUMNS "loads, works, commands, retries, medium_errors, hardware_errors, incidents"
 
+#define PLACE_COLUMNS "barcode, shelf, magazine, site, who, since_ns"
+
 /* CROSS JOIN and INDEXED BY: without statistics the planner may start from the wrong side. */
 #define CATALOG_STATEMENTS(X)                                                                      \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
@@ -104,6 +106,18 @@
     X(DISCS, "SELECT " DISC_COLUMNS " FROM disc WHERE barcode > ?1 ORDER BY barcode")              \
     X(SET_DISCS, "SELECT " DISC_COLUMNS " FROM disc WHERE set_id = ?1"                             \
                  " ORDER BY disc_index, barcode")                                                  \
+    X(PLACE_PUT, "INSERT OR REPLACE INTO disc_place (" PLACE_COLUMNS ")"                           \
+                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                               \
+    X(PLACE_GET, "SELECT " PLACE_COLUMNS " FROM disc_place WHERE barcode = ?1")                    \
+    X(PLACES, "SELECT " PLACE_COLUMNS " FROM disc_place WHERE barcode > ?1 ORDER BY barcode")      \
+    X(PLACES_MAGAZINE, "SELECT " PLACE_COLUMNS " FROM disc_place INDEXED BY disc_place_magazine"   \
+                       " WHERE magazine <> '' AND magazine = ?2 AND barcode > ?1"                  \
+                       " ORDER BY barcode")                                                        \
+    X(EVENT_ADD, "INSERT INTO disc_event (barcode, at_ns, deed, who, text)"                        \
+                 " VALUES (?1, ?2, ?3, ?4, ?5)")                                                   \
+    X(EVENT_FORGET, "DELETE FROM disc_event WHERE id <= ?1")                                       \
+    X(EVENTS, "SELECT id, barcode, at_ns, deed, who, text FROM disc_event"                         \
+              " INDEXED BY disc_event_barcode WHERE barcode = ?1 AND id > ?2 ORDER BY id")         \
     X(MOVE_BEGIN,                                                                                  \
       "INSERT INTO move (library, barcode, from_element, to_element, started_ns, done)"            \
       " VALUES (?1, ?2, ?3, ?4, ?5, 0)")                                                           \

@@ -83,6 +83,8 @@ static const char *const rules[] = {
     "SELECT format('disc %s has index %d in set %d of %d discs', d.barcode, d.disc_index, s.id,"
     "  s.data_discs + s.parity_discs) FROM disc d JOIN discset s ON s.id = d.set_id"
     " WHERE d.disc_index >= s.data_discs + s.parity_discs",
+    "SELECT format('a place is known for disc %s, which is not known itself', l.barcode)"
+    " FROM disc_place l LEFT JOIN disc d ON d.barcode = l.barcode WHERE d.barcode IS NULL",
 
     /* What triggers keep. */
     "SELECT format('total %d says %d files and %d bytes, but there are %d and %d', kind, t.files,"

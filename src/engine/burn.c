@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One position of a set onto one disc: prove it blank, burn, close, reload, read back whole. */
-#include "engine_internal.h"
+#include "manual.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -305,6 +305,7 @@ read_back(struct burning *b, struct drive *drive, struct varve_error *err)
     varve_log(VARVE_LOG_NOTICE,
               "disc '%s' burned and read back: set %" PRIu64 ", disc %" PRIu32 " of %" PRIu32,
               b->disc.barcode.text, b->set->id.value, b->index + 1, b->count);
+    manual_note_burned(drive, &b->disc.barcode);
     return save_disc(b->engine, &b->disc, err);
 }
 

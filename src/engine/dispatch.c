@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What waits in a library and what its drives do, described for schedule.c; and what that decides,
  * given to the drives. All of it under `tasks`. */
-#include "engine_internal.h"
+#include "manual.h"
 
 #include <string.h>
 
@@ -26,7 +26,8 @@ describe_drive(const struct drive *drive, struct schedule_drive *ret)
     /* How long a disc stays for a reader's next request follows from what loads take here. */
     if (drive->engine->libraries[drive->library].loads > 0)
         ret->served_ns = drive->served_ns;
-    ret->holds = varve_library_drive_disc(library, drive->number, &ret->disc);
+    ret->holds = varve_library_drive_disc(library, drive->number, &ret->disc) &&
+                 ret->disc.text[0] != 0; /* nobody waits for a disc without a name */
     varve_library_drive_elements(library, drive->number, &ret->element, &ret->home);
 }
 
@@ -70,6 +71,8 @@ describe_line(struct varve_engine *engine, size_t index, uint64_t usable)
         if ((usable & ~task->not_drives) == 0)
             task->not_drives = 0;
     }
+    if (is_manual(engine, index))
+        walk_plan(engine, index, count);
     return count;
 }
 
@@ -88,6 +91,8 @@ static struct drive *
 claim_holder(struct drive *drive, const struct varve_barcode *barcode)
 {
     struct varve_engine *engine = drive->engine;
+    if (barcode->text[0] == 0)
+        return NULL; /* the drive is wanted, not a disc */
     for (size_t i = 0; i < engine->drive_count; i++) {
         struct drive *other = &engine->drives[i];
         struct varve_barcode loaded;

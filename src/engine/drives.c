@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One thread per drive does what dispatch.c gives its drive. */
-#include "engine_internal.h"
+#include "manual.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -104,7 +104,10 @@ library_attach(struct varve_engine *engine, const struct varve_engine_ports *por
     scsi.name = name;
     scsi.timeouts = engine->config->libraries[index].timeouts;
     struct library *library = &engine->libraries[engine->library_count];
-    if (!varve_library_new(&scsi, journal, engine->clock, &library->library, err)) {
+    bool opened = engine->config->libraries[index].kind == VARVE_LIBRARY_MANUAL
+                      ? manual_attach(engine, &scsi, index, library, err)
+                      : varve_library_new(&scsi, journal, engine->clock, &library->library, err);
+    if (!opened) {
         ports_done(&scsi);
         return varve_error_wrap(err, "library '%s'", name);
     }
@@ -148,8 +151,10 @@ libraries_open(struct varve_engine *engine, const struct varve_engine_ports *por
 void
 libraries_close(struct varve_engine *engine)
 {
-    for (size_t i = 0; i < engine->library_count; i++)
+    for (size_t i = 0; i < engine->library_count; i++) {
         varve_library_free(engine->libraries[i].library);
+        manual_free(engine->libraries[i].manual);
+    }
     engine->library_count = 0;
     free(engine->planning);
     free(engine->planning_tasks);
@@ -194,6 +199,8 @@ task_submit(struct varve_engine *engine, struct task *task)
     task->state = TASK_WAITING;
     task->next = NULL;
     task->since_ns = varve_clock_monotonic(engine->clock);
+    if (is_manual(engine, task->library))
+        disc_shelf(engine, &task->barcode, task->shelf);
     VARVE_LOCKED(&engine->tasks_lock);
     if (stopping(engine)) { /* the drives may have looked for the last time */
         cancel(task);
@@ -221,7 +228,8 @@ void
 drive_load_took(struct drive *drive, int64_t ns)
 {
     struct varve_engine *engine = drive->engine;
-    recalls_note_load(engine, ns);
+    if (!is_manual(engine, drive->library)) /* how long a person takes says nothing of changers */
+        recalls_note_load(engine, ns);
     VARVE_LOCKED(&engine->tasks_lock);
     struct library *library = &engine->libraries[drive->library];
     double weight = library->loads++ == 0 ? 1 : 0.3;
@@ -236,12 +244,15 @@ static bool
 bring_disc(struct drive *drive, struct drive *holder, const struct varve_barcode *barcode,
            struct varve_error *err)
 {
+    bool manual = is_manual(drive->engine, drive->library);
+    if (manual && !manual_may_ask(drive->engine, barcode, err))
+        return false;
     if (holder != NULL && holder != drive &&
         !varve_library_unload(drive_library(drive), holder->number, err))
         return false;
     if (varve_library_load(drive_library(drive), barcode, drive->number, err))
         return true;
-    if (err->kind == VARVE_ERROR_OFFLINE || stopping(drive->engine) ||
+    if (manual || err->kind == VARVE_ERROR_OFFLINE || stopping(drive->engine) ||
         varve_library_drive_refused(drive_library(drive), drive->number))
         return false;
     /* The failure may be another disc's: one that was to leave the drive and is gone. The library
@@ -271,6 +282,8 @@ bring(struct drive *drive, struct drive *holder, const struct varve_barcode *bar
     drive->turn_ns = varve_clock_monotonic(engine->clock);
     if (ok)
         drive_load_took(drive, drive->turn_ns - begun);
+    if (ok && is_manual(engine, drive->library))
+        walk_note(engine, drive->library, barcode);
     return ok;
 }
 
@@ -314,6 +327,22 @@ try_elsewhere(struct drive *drive, struct task *task)
     return true;
 }
 
+/* Lock held. A drive without a robot does something else first: the task waits on. */
+static bool
+put_back(struct drive *drive, struct task *task, const struct varve_error *why)
+{
+    struct varve_engine *engine = drive->engine;
+    if (why->kind != VARVE_ERROR_WAIT || stopping(engine))
+        return false;
+    struct library *library = &engine->libraries[drive->library];
+    task->state = TASK_WAITING;
+    task->next = library->tasks;
+    library->tasks = task;
+    drive->busy = false;
+    drives_wake_locked(engine);
+    return true;
+}
+
 static void
 run_task(struct drive *drive)
 {
@@ -322,7 +351,7 @@ run_task(struct drive *drive)
     struct varve_error err = {0};
     struct varve_drive_health before;
     varve_drive_health(drive_handle(drive), &before);
-    bool arrived = bring(drive, drive->holder, &task->barcode, &err);
+    bool arrived = task->no_disc || bring(drive, drive->holder, &task->barcode, &err);
     brought(engine, drive->holder);
     if (!arrived)
         note_refusal(drive, &err);
@@ -331,6 +360,8 @@ run_task(struct drive *drive)
     bool ok = arrived && task->run(engine, task, drive, &err);
     health_count(drive, &before, arrived);
     VARVE_LOCKED(&engine->tasks_lock);
+    if (!arrived && put_back(drive, task, &err))
+        return;
     task->disc_arrived = arrived;
     task->ok = ok;
     if (!ok)
@@ -364,7 +395,10 @@ run_recalls(struct drive *drive)
         note_refusal(drive, &err);
     if (arrived)
         take_turn(drive);
-    recalls_serve(engine, drive, &drive->disc, arrived ? NULL : &err);
+    if (!arrived && err.kind == VARVE_ERROR_NOT_READY && is_manual(engine, drive->library))
+        recalls_turn_away(engine, drive, &err);
+    else if (arrived || err.kind != VARVE_ERROR_WAIT) /* else it waits on */
+        recalls_serve(engine, drive, &drive->disc, arrived ? NULL : &err);
     health_count(drive, &before, arrived);
     VARVE_LOCKED(&engine->tasks_lock);
     drive->busy = false;

@@ -64,6 +64,8 @@ struct task {
     size_t library;
     struct varve_barcode barcode;
     bool has_drive; /* only this drive will do, even one that is out of service: by hand */
+    bool no_disc;   /* ... whatever is in it; `barcode` is "" */
+    char shelf[96]; /* of a manual library's disc, for the order of the walk */
     unsigned drive;
     bool reader;         /* of TASK_RECALL: somebody waits; not a job */
     uint64_t not_drives; /* a bit for each drive of the library that will not do, if others will */
@@ -94,6 +96,7 @@ struct drive {
     struct task *task;    /* NULL: recalls of the disc */
     struct drive *holder; /* the disc is taken out of this one first; NULL: of none */
 
+    int64_t yielded_ns;         /* manual libraries: when it last made way for a recall */
     int64_t turn_ns;            /* since when it reads the disc for recalls */
     int64_t served_ns;          /* when that last gave a reader something; INT64_MIN: it did not */
     uint64_t group;             /* the set of the disc burned last ... */
@@ -103,9 +106,12 @@ struct drive {
     pthread_t thread;
     bool running;
 };
+struct manual;
 struct library {
     struct varve_library *library;
     char name[64];
+    struct manual *manual;  /* it has no robot (manual.h); else NULL */
+    char walk[96];          /* then: the shelf that the last disc came from; under `tasks` */
     unsigned recall_drives; /* kept for recalls, so that a reader waits for no burn */
     bool no_burning;
     /* Under `tasks`: */

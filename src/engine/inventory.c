@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the libraries hold against what the catalog knows of discs. */
-#include "engine_internal.h"
+#include "manual.h"
 #include "placement.h"
 
 #include <inttypes.h>
@@ -113,7 +113,7 @@ set_regrade(struct varve_engine *engine, struct varve_set_id id, struct varve_er
 /* --- discs --- */
 
 /* Everything read from it is checked, so it may serve again; a scrub tells how good it is. */
-static enum varve_disc_state
+enum varve_disc_state
 state_on_return(const struct varve_disc_row *disc)
 {
     if (disc->set.value == 0)
@@ -153,7 +153,8 @@ note_present(struct varve_engine *engine, const char *library, const struct varv
                   library);
     }
     return varve_catalog_disc_put(engine->catalog, &disc, err) &&
-           (!back || set_regrade(engine, disc.set, err));
+           (!back || (set_regrade(engine, disc.set, err) &&
+                      places_came_back(engine, barcode, library, err)));
 }
 
 static bool
@@ -222,7 +223,9 @@ inventory_update(struct varve_engine *engine, size_t library, bool refresh,
             (usable && !note_present(engine, row->name, &elements[i], err)))
             return false;
     }
-    if (!note_all_missing(engine, row->name, elements, count, err))
+    /* Without a robot nobody can see what is on the shelves: discs there are at hand until somebody
+     * says that they are not. */
+    if (row->manual == NULL && !note_all_missing(engine, row->name, elements, count, err))
         return false;
     /* At least these: what was read meanwhile is looked at once more. */
     atomic_store(&row->readings_seen, before.readings + (refresh ? 1 : 0));
@@ -420,6 +423,21 @@ known_blank(struct varve_engine *engine, struct varve_disc_row *ret, struct varv
     return found || varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no blank disc is left");
 }
 
+/* `media` of a SCSI library: who wants to leave the outer edge of discs alone plans with less
+ * than the drives report. */
+static uint64_t
+planned_capacity(const struct varve_engine *engine, const struct varve_disc_row *disc)
+{
+    for (size_t i = 0; i < engine->config->library_count; i++) {
+        const struct varve_config_library *library = &engine->config->libraries[i];
+        uint64_t most = library->media_bytes / VARVE_CLUSTER_BYTES;
+        if (library->kind == VARVE_LIBRARY_SCSI && strcmp(library->name, disc->library) == 0 &&
+            most > 0 && most < disc->capacity_clusters)
+            return most;
+    }
+    return disc->capacity_clusters;
+}
+
 bool
 blank_capacity(struct varve_engine *engine, uint64_t *ret_clusters, struct varve_error *err)
 {
@@ -429,7 +447,7 @@ blank_capacity(struct varve_engine *engine, uint64_t *ret_clusters, struct varve
         if (!known_blank(engine, &disc, err))
             return false;
         if (disc.capacity_clusters > 0) {
-            *ret_clusters = disc.capacity_clusters;
+            *ret_clusters = planned_capacity(engine, &disc);
             return true;
         }
         if (!probe(engine, &disc, err))

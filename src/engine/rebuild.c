@@ -136,6 +136,8 @@ make_catalog(struct rebuild *r, struct varve_error *err)
         !varve_catalog_open(fresh, r->engine->clock, &r->catalog, err))
         return false;
     bool ok = fill_catalog(r, err);
+    if (ok)
+        rebuild_keep_places(r, path);
     varve_catalog_close(VARVE_TAKE(r->catalog));
     if (!ok) {
         remove_catalog(fresh);

@@ -65,4 +65,8 @@ source_fn(void *context, const struct varve_cluster_source *source, struct varve
 VARVE_MUST_CHECK bool rebuild_with_disc(struct rebuild *rebuild, const struct member *member,
                                         source_fn *use, void *context, struct varve_error *err);
 
+/* Shelves, magazines and histories of discs from the catalog that is replaced, if it can be read
+ * (rebuild_places.c). */
+void rebuild_keep_places(struct rebuild *r, const char *old_path);
+
 #endif

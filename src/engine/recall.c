@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The line of contents that are to come back, and which disc is next. */
 #include "recall.h"
-#include "engine_internal.h"
+#include "manual.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -28,7 +28,11 @@ entry_locate(struct varve_engine *engine, struct entry *entry)
     struct varve_error ignored = {0}; /* not at hand, for whatever reason: the set has to serve */
     if (!piece_reach(engine, entry_piece(entry), &reach, &ignored) || reach.degraded)
         return ENTRY_DEGRADED;
+    char shelf[sizeof entry->shelf] = "";
+    if (is_manual(engine, reach.library))
+        disc_shelf(engine, &reach.barcode, shelf);
     VARVE_LOCKED(&engine->recalls->lock); /* others list entries that are being served */
+    (void)snprintf(entry->shelf, sizeof entry->shelf, "%s", shelf);
     if (!varve_barcode_equal(&entry->barcode, &reach.barcode))
         entry->not_drives = 0;
     entry->library = reach.library;
@@ -289,7 +293,9 @@ recalls_give_up_disc(struct varve_engine *engine, const struct varve_barcode *ba
     struct varve_error ignored = {0}; /* the note helps operators; the recall goes on without it */
     varve_log(VARVE_LOG_WARNING, "recall: disc '%s': %s; reading from the rest of its set",
               barcode->text, why->text);
-    if (why->kind == VARVE_ERROR_OFFLINE)
+    bool away = varve_catalog_disc_get(engine->catalog, barcode, &disc, &ignored) &&
+                disc.state == VARVE_DISC_OFFLINE; /* noted already, with its place */
+    if (why->kind == VARVE_ERROR_OFFLINE && !away)
         VARVE_IGNORE(disc_mark(engine, barcode, VARVE_DISC_LOST, why->text, &ignored));
     else if (why->kind == VARVE_ERROR_WRONG_DISC || why->kind == VARVE_ERROR_MEDIUM ||
              why->kind == VARVE_ERROR_CORRUPT)
@@ -437,15 +443,22 @@ recalls_give_up_library(struct varve_engine *engine, size_t library)
 }
 
 bool
-recalls_wait_for(struct varve_engine *engine, const struct drive *drive)
+recalls_want(struct varve_engine *engine, const struct drive *drive,
+             const struct varve_barcode *barcode)
 {
     VARVE_LOCKED(&engine->recalls->lock);
     for (const struct entry *entry = engine->recalls->entries; entry != NULL; entry = entry->next) {
-        if (entry->state == ENTRY_WAITING && varve_barcode_equal(&entry->barcode, &drive->disc) &&
+        if (entry->state == ENTRY_WAITING && varve_barcode_equal(&entry->barcode, barcode) &&
             (entry->not_drives >> drive->number & 1) == 0)
             return true;
     }
     return false;
+}
+
+bool
+recalls_wait_for(struct varve_engine *engine, const struct drive *drive)
+{
+    return recalls_want(engine, drive, &drive->disc);
 }
 
 bool

@@ -34,6 +34,7 @@ struct entry {
     enum entry_state state;
     size_t library;
     struct varve_barcode barcode;
+    char shelf[96];      /* of that disc, if a person brings it */
     uint64_t not_drives; /* a bit for each drive that could not read it */
     int64_t since_ns;    /* waits for its disc */
     int64_t unwanted_ns; /* nobody has wanted it since; 0: somebody does */

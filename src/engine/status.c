@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an operator sees: numbers, and what deserves a look. Libraries by hand. */
-#include "engine_internal.h"
+#include "manual.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -42,6 +42,17 @@ warn_of_discs(const struct varve_engine *engine, struct varve_engine_status *sta
     if (engine->library_count > 0 && discs[VARVE_DISC_BLANK] < wanted)
         warn(status, "%" PRIu64 " blank discs are left, a full set takes %" PRIu64,
              discs[VARVE_DISC_BLANK], wanted);
+}
+
+/* First: nothing goes on without them. */
+static void
+warn_of_persons(struct varve_engine *engine, struct varve_engine_status *status)
+{
+    for (size_t i = 0; i < engine->library_count; i++) {
+        char text[200];
+        if (requests_warning(engine, i, text, sizeof text))
+            warn(status, "%s", text);
+    }
 }
 
 /* The first few of a kind, by name and with the reason; how many there are is said before. */
@@ -167,6 +178,7 @@ varve_engine_status(struct varve_engine *engine, struct varve_engine_status *ret
     }
     count_jobs(engine, &status);
     list_recalls(engine, &status);
+    warn_of_persons(engine, &status);
     warn_of_libraries(engine, &status);
     warn_of_drives(engine, &status);
     warn_of_discs(engine, &status);
@@ -253,12 +265,43 @@ has_drive(struct varve_engine *engine, size_t library, unsigned drive, struct va
 }
 
 static bool
+eject_task(struct varve_engine *engine, struct task *task, struct drive *drive,
+           struct varve_error *err)
+{
+    (void)engine, (void)task;
+    return varve_library_unload(drive_library(drive), drive->number, err);
+}
+
+/* Whatever is in the drive, known or not. */
+static bool
+eject(struct varve_engine *engine, size_t library, unsigned drive, struct varve_error *err)
+{
+    struct varve_manual_request asked[VARVE_CONFIG_DRIVES_MAX];
+    size_t count =
+        varve_library_requests(engine->libraries[library].library, asked, VARVE_CONFIG_DRIVES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (asked[i].drive == drive)
+            return true; /* its tray is open for the disc that it asks for */
+    }
+    struct task task = {.class = TASK_RECALL,
+                        .library = library,
+                        .has_drive = true,
+                        .drive = drive,
+                        .no_disc = true,
+                        .run = eject_task};
+    task_submit(engine, &task);
+    return task_wait(engine, &task, err);
+}
+
+static bool
 unload_drive(struct varve_engine *engine, size_t library, unsigned drive, struct varve_error *err)
 {
     struct varve_library *handle = engine->libraries[library].library;
     struct varve_barcode loaded;
     if (!has_drive(engine, library, drive, err))
         return false;
+    if (is_manual(engine, library))
+        return eject(engine, library, drive, err);
     if (!varve_library_drive_disc(handle, drive, &loaded))
         return true;
     return with_disc(engine, library, VARVE_LIBRARY_UNLOAD, &loaded, drive, err);

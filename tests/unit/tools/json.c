@@ -120,10 +120,11 @@ test_a_disc_without_a_set(void **state)
     (void)state;
     struct varve_disc_row disc = {.state = VARVE_DISC_BLANK, .capacity_clusters = 1024};
     assert_true(varve_barcode_make("VRV00001", &disc.barcode));
-    expect(json_disc(&disc),
+    expect(json_disc(&disc, NULL),
            "{\"barcode\":\"VRV00001\",\"library\":\"\",\"state\":\"blank\",\"set\":null,"
            "\"index\":null,\"uuid\":null,\"capacity_bytes\":67108864,\"bytes\":0,\"burned\":null,"
-           "\"verified\":null,\"bad_clusters\":0,\"place\":\"\"}");
+           "\"verified\":null,\"bad_clusters\":0,\"place\":\"\",\"shelf\":\"\",\"magazine\":\"\","
+           "\"site\":\"\",\"who\":\"\",\"since\":null}");
 }
 
 /* Names of files get into error texts; what is not UTF-8 must not cost the answer. */

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* [library NAME]: what each kind of library is reached by. */
+#include "config_internal.h"
+
+#include <varve/text.h>
+
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static bool
+library_kind(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    (void)scope;
+    static const char *const kinds[] = {"virtual", "scsi", "manual"};
+    struct varve_config_library *library = object;
+    if (strcmp(value, "virtual") == 0) {
+        library->kind = VARVE_LIBRARY_VIRTUAL;
+        return true;
+    }
+    if (strcmp(value, "scsi") == 0) {
+        library->kind = VARVE_LIBRARY_SCSI;
+        return true;
+    }
+    if (strcmp(value, "manual") == 0) {
+        library->kind = VARVE_LIBRARY_MANUAL;
+        return true;
+    }
+    varve_error_set(err, VARVE_ERROR_INVALID, 0, "unknown kind '%.100s'", value);
+    const char *nearest = varve_config_nearest(value, kinds, COUNT(kinds));
+    return varve_error_hint(
+        err, nearest != NULL ? "did you mean '%s'?" : "known are '%s', 'scsi' and 'manual'",
+        nearest != NULL ? nearest : kinds[0]);
+}
+
+static bool
+library_path(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    struct varve_config_library *library = object;
+    return config_set_path(scope, &library->path, value, err);
+}
+
+static bool
+library_no_device(const struct scope *scope, void *object, const char *value,
+                  struct varve_error *err)
+{
+    (void)scope;
+    (void)object;
+    (void)value; /* it may hold a password */
+    varve_error_set(err, VARVE_ERROR_INVALID, 0, "a virtual library has no device");
+    return varve_error_hint(err, "`path` names its folder; `kind = scsi` is for hardware");
+}
+
+static bool
+library_no_path(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    (void)scope;
+    (void)object;
+    (void)value;
+    varve_error_set(err, VARVE_ERROR_INVALID, 0, "a SCSI library has no folder");
+    return varve_error_hint(err, "`changer` and `drive` name its devices");
+}
+
+static bool
+library_no_folder(const struct scope *scope, void *object, const char *value,
+                  struct varve_error *err)
+{
+    (void)scope;
+    (void)object;
+    (void)value;
+    varve_error_set(err, VARVE_ERROR_INVALID, 0, "a manual library has no folder");
+    return varve_error_hint(err, "`drive` names its drive, or drives");
+}
+
+static bool
+library_media(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    return varve_text_parse_bytes(value, &library->media_bytes, err);
+}
+
+static bool
+library_trace(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    struct varve_config_library *library = object;
+    return config_set_path(scope, &library->trace, value, err);
+}
+
+/* As varve_port_is_place() has it; whether something is there is asked when it is opened. The text
+ * is not quoted: it may hold a password. */
+static bool
+is_place(const char *value)
+{
+    return value[0] == '/' || strncmp(value, "iscsi://", 8) == 0 ||
+           strncmp(value, "serial:", 7) == 0;
+}
+
+static bool
+check_place(const char *value, struct varve_error *err)
+{
+    if (is_place(value))
+        return true;
+    varve_error_set(err, VARVE_ERROR_INVALID, 0, "this names no device");
+    return varve_error_hint(err, "known are /dev/..., serial:TEXT and "
+                                 "iscsi://[user[%%password]@]host[:port]/target/lun");
+}
+
+static bool
+library_changer(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    return check_place(value, err) && config_set_text(&library->changer, value, err);
+}
+
+static bool
+add_drive(struct varve_config_library *library, const char *value, struct varve_error *err)
+{
+    struct varve_config_list *drives = &library->drives;
+    for (size_t i = 0; i < drives->count; i++) {
+        if (strcmp(drives->words[i], value) == 0)
+            return varve_error_set(err, VARVE_ERROR_INVALID, 0, "this is drive %zu too", i);
+    }
+    if (drives->count == VARVE_CONFIG_DRIVES_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %u drives",
+                               VARVE_CONFIG_DRIVES_MAX);
+    char **grown = realloc(drives->words, (drives->count + 1) * sizeof *grown);
+    if (grown == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "list of drives");
+    drives->words = grown;
+    grown[drives->count] = NULL;
+    if (!config_set_text(&grown[drives->count], value, err))
+        return false;
+    drives->count++;
+    return true;
+}
+
+static bool
+library_drive(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    (void)scope;
+    return check_place(value, err) && add_drive(object, value, err);
+}
+
+/* --- manual libraries --- */
+
+/* A person is asked for a disc so long, and reminded so often. */
+#define ASK_TIMEOUT_NS (INT64_C(86400) * 1000000000)
+#define ASK_REMINDER_NS (INT64_C(3600) * 1000000000)
+
+static bool
+library_hand_drive(const struct scope *scope, void *object, const char *value,
+                   struct varve_error *err)
+{
+    (void)scope;
+    bool is_virtual = strncmp(value, "virtual:", 8) == 0 && value[8] != 0;
+    if (is_virtual || is_place(value))
+        return add_drive(object, value, err);
+    varve_error_set(err, VARVE_ERROR_INVALID, 0, "this names no device");
+    return varve_error_hint(err, "known are /dev/..., serial:TEXT, virtual:FOLDER#N and "
+                                 "iscsi://[user[%%password]@]host[:port]/target/lun");
+}
+
+static bool
+library_ask_command(const struct scope *scope, void *object, const char *value,
+                    struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    return config_set_text(&library->ask_command, value, err);
+}
+
+static bool
+library_ask_timeout(const struct scope *scope, void *object, const char *value,
+                    struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    return config_positive_duration(value, &library->ask_timeout_ns, err);
+}
+
+static bool
+library_ask_reminder(const struct scope *scope, void *object, const char *value,
+                     struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    return config_positive_duration(value, &library->ask_reminder_ns, err);
+}
+
+/* Numbers of five digits follow. */
+static bool
+library_labels(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    struct varve_barcode checked;
+    if (strlen(value) > 15 || !varve_barcode_make(value, &checked))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "'%.40s' begins no label: 1 to 15 of A-Z a-z 0-9 _ - .", value);
+    return config_set_text(&library->labels, value, err);
+}
+
+/* --- all of them --- */
+
+static bool
+library_recall_drives(const struct scope *scope, void *object, const char *value,
+                      struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    uint64_t drives;
+    if (!varve_text_parse_number(value, 64, &drives, err))
+        return false;
+    library->recall_drives = (unsigned)drives;
+    return true;
+}
+
+/* "move 20m": one of them. */
+static bool
+parse_timeout(char *text, struct varve_timeouts *ret, struct varve_error *err)
+{
+#define X(name, word) word,
+    static const char *const words[] = {VARVE_TIMEOUTS(X)};
+#undef X
+    int64_t duration_ns;
+    text += strspn(text, " \t");
+    char *value = text + strcspn(text, " \t");
+    if (*value != 0)
+        *value++ = 0;
+    for (size_t i = 0; i < COUNT(words); i++) {
+        if (strcmp(text, words[i]) != 0)
+            continue;
+        if (!varve_text_parse_duration(value + strspn(value, " \t"), &duration_ns, err))
+            return varve_error_wrap(err, "%s", words[i]);
+        if (duration_ns < INT64_C(1000000000) || duration_ns > INT64_C(86400000000000))
+            return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                                   "%s: a second at least, a day at most", words[i]);
+        ret->seconds[i] = (unsigned)(duration_ns / INT64_C(1000000000));
+        return true;
+    }
+    varve_error_set(err, VARVE_ERROR_INVALID, 0, "unknown time-out '%s'", text);
+    const char *nearest = varve_config_nearest(text, words, COUNT(words));
+    return varve_error_hint(err,
+                            nearest != NULL ? "did you mean '%s'?"
+                                            : "known are ready, move, inventory, read, write, "
+                                              "close%s",
+                            nearest != NULL ? nearest : "");
+}
+
+static bool
+library_timeouts(const struct scope *scope, void *object, const char *value,
+                 struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    VARVE_CLEANUP_FREE char *copy = strdup(value);
+    char *rest = NULL;
+    if (copy == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "no memory");
+    for (char *word = strtok_r(copy, ",", &rest); word != NULL; word = strtok_r(NULL, ",", &rest)) {
+        if (!parse_timeout(word, &library->timeouts, err))
+            return false;
+    }
+    return true;
+}
+
+static bool
+library_burn(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    library->no_burning = strcmp(value, "no") == 0;
+    return library->no_burning || strcmp(value, "yes") == 0 ||
+           varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' is neither yes nor no", value);
+}
+
+static const struct config_field virtual_fields[] = {
+    {"kind", true, library_kind},
+    {"path", true, library_path},
+    {"media", false, library_media},
+    {"changer", false, library_no_device},
+    {"drive", false, library_no_device},
+    {"device", false, library_no_device},
+    {"recall_drives", false, library_recall_drives},
+    {"burn", false, library_burn},
+    {"timeouts", false, library_timeouts},
+};
+static const struct config_field scsi_fields[] = {
+    {"kind", true, library_kind},
+    {"changer", true, library_changer},
+    {"drive", true, library_drive},
+    {"media", false, library_media},
+    {"trace", false, library_trace},
+    {"path", false, library_no_path},
+    {"recall_drives", false, library_recall_drives},
+    {"burn", false, library_burn},
+    {"timeouts", false, library_timeouts},
+};
+static const struct config_field manual_fields[] = {
+    {"kind", true, library_kind},
+    {"drive", true, library_hand_drive},
+    {"media", false, library_media},
+    {"trace", false, library_trace},
+    {"path", false, library_no_folder},
+    {"ask_command", false, library_ask_command},
+    {"ask_timeout", false, library_ask_timeout},
+    {"ask_reminder", false, library_ask_reminder},
+    {"labels", false, library_labels},
+    {"recall_drives", false, library_recall_drives},
+    {"burn", false, library_burn},
+    {"timeouts", false, library_timeouts},
+};
+
+static bool
+read_library_keys(const struct scope *scope, struct varve_config_library *library,
+                  struct varve_error *err)
+{
+    switch (library->kind) {
+    case VARVE_LIBRARY_VIRTUAL:
+        return config_read_keys(scope, virtual_fields, COUNT(virtual_fields), library, err);
+    case VARVE_LIBRARY_MANUAL:
+        return config_read_keys(scope, manual_fields, COUNT(manual_fields), library, err);
+    case VARVE_LIBRARY_SCSI:
+        break;
+    }
+    return config_read_keys(scope, scsi_fields, COUNT(scsi_fields), library, err);
+}
+
+bool
+config_read_library(const struct scope *scope, const char *name, struct varve_config *config,
+                    struct varve_error *err)
+{
+    struct varve_config_library *library = config_append(
+        (void **)&config->libraries, &config->library_count, sizeof *library, scope, err);
+    if (library == NULL)
+        return false;
+    library->line = scope->section->line;
+    library->recall_drives = 1;
+    library->ask_timeout_ns = ASK_TIMEOUT_NS;
+    library->ask_reminder_ns = ASK_REMINDER_NS;
+    if (!config_check_name(name, err) || !config_set_text(&library->name, name, err) ||
+        !config_set_text(&library->labels, "VRV", err))
+        return config_wrap_section(scope, err);
+    /* The kind first: it decides what the other keys mean and which are missing. */
+    for (size_t i = 0; i < scope->section->key_count; i++) {
+        const struct varve_config_key *key = &scope->section->keys[i];
+        if (strcmp(key->key, "kind") == 0 && !library_kind(scope, library, key->value, err))
+            return config_wrap_key(scope, key, err);
+    }
+    return read_library_keys(scope, library, err);
+}
