@@ -127,6 +127,13 @@ take_options(struct varve_virtual *library, const struct varve_virtual_options *
     library->drive_count = options->drives;
     library->mail_slots = options->mail_slots;
     library->magazine_slots = options->magazine_slots;
+    varve_virtual_timing_usual(&library->timing);
+    if (options->timing != NULL) {
+        if (!virtual_timing_check(options->timing, err))
+            return false;
+        library->timing = *options->timing;
+        library->has_timing = true;
+    }
     library->next_number = 1;
     (void)snprintf(library->prefix, sizeof library->prefix, "%s", prefix);
     /* Tells the drives of two libraries apart; nothing depends on its value. */

@@ -243,6 +243,22 @@ refuse_addresses(const struct varve_virtual *library, struct varve_scsi_command 
     return true;
 }
 
+/* The arm is under way, and nothing is locked; true. It does not set out for nothing. */
+static bool
+travel(struct varve_virtual *library, uint16_t from, uint16_t to)
+{
+    int64_t ns;
+    {
+        VARVE_LOCKED(&library->lock);
+        bool starts = virtual_at(library, from) != NULL || from == to;
+        ns = starts ? virtual_move_ns(library, from, to) : 0;
+        library->arm_at = starts ? to : library->arm_at;
+    }
+    if (ns > 0)
+        varve_clock_sleep(library->clock, ns);
+    return true;
+}
+
 /* SMC-3, MOVE MEDIUM */
 static void
 move_medium(struct varve_virtual *library, struct varve_scsi_command *command)
@@ -251,7 +267,7 @@ move_medium(struct varve_virtual *library, struct varve_scsi_command *command)
     uint16_t ends[3] = {varve_get_be16(command->cdb + 4), to, to};
     if (command->cdb[10] != 0) /* INVERT: this gripper cannot */
         virtual_refuse(command, 5, 0x24, 0x00);
-    else if (!refuse_addresses(library, command, ends))
+    else if (!refuse_addresses(library, command, ends) && travel(library, ends[0], to))
         with_drives(library, command, ends, move_locked);
 }
 
@@ -264,7 +280,8 @@ exchange_medium(struct varve_virtual *library, struct varve_scsi_command *comman
         virtual_refuse(command, 5, 0x20, 0x00);
     else if (command->cdb[10] != 0)
         virtual_refuse(command, 5, 0x24, 0x00);
-    else if (!refuse_addresses(library, command, ends))
+    else if (!refuse_addresses(library, command, ends) && travel(library, ends[1], ends[2]) &&
+             travel(library, ends[0], ends[1]))
         with_drives(library, command, ends, exchange_locked);
 }
 
@@ -276,7 +293,7 @@ position(struct varve_virtual *library, struct varve_scsi_command *command)
     uint16_t ends[3] = {to, to, to};
     if (command->cdb[8] != 0)
         virtual_refuse(command, 5, 0x24, 0x00);
-    else if (!refuse_addresses(library, command, ends))
+    else if (!refuse_addresses(library, command, ends) && travel(library, to, to))
         virtual_good(command);
 }
 
@@ -314,8 +331,10 @@ is_unready(struct varve_virtual *library, struct virtual_sense *ret)
         *ret = library->not_ready_sense;
         return true;
     }
-    if (library->inventory > 0) {
-        library->inventory--;
+    bool counting =
+        library->inventory_until_ns != 0 && virtual_now(library) < library->inventory_until_ns;
+    if (library->inventory > 0 || counting) {
+        library->inventory -= library->inventory > 0 ? 1 : 0;
         ret->ascq = 0x01;
         return true;
     }

@@ -9,9 +9,6 @@
 #include <sys/stat.h>
 #include <varve/file.h>
 
-/* Commands that a drive answers with "becoming ready" after a disc came in. */
-#define SPIN_UP_COMMANDS 2
-
 char *
 virtual_disc_path(const char *dir, const struct varve_barcode *barcode, const char *suffix)
 {
@@ -206,7 +203,7 @@ virtual_drive_insert(struct virtual_drive *drive, const struct varve_barcode *ba
     drive->loaded = true;
     drive->tray_open = false;
     drive->barcode = *barcode;
-    drive->becoming_ready = SPIN_UP_COMMANDS;
+    virtual_begin_spin_up(drive);
     drive->closing = drive->writes = 0;
     drive->reserved = 0;
     drive->disc = (struct virtual_disc){.media = drive->device.library->media};
@@ -233,6 +230,7 @@ virtual_drive_remove(struct virtual_drive *drive)
     drive->loaded = false;
     drive->unknown = drive->unseen = false;
     drive->tray_open = false;
-    drive->becoming_ready = 0;
-    drive->closing = 0;
+    drive->becoming_ready = drive->closing = 0;
+    drive->ready_at_ns = drive->burned_at_ns = drive->done_at_ns = 0;
+    drive->head = 0;
 }

@@ -13,10 +13,10 @@ is_gone(const struct virtual_drive *drive)
     return drive->image >= 0 && fstat(drive->image, &st) == 0 && st.st_nlink == 0;
 }
 
-/* True with the sense in *ret while a medium cannot be used. Counts the commands that the drive
- * takes to get ready. */
+/* True with the sense in *ret while there is no medium that could be used. Counts the commands that
+ * the drive takes to get ready. */
 static bool
-is_unready(struct virtual_drive *drive, struct virtual_sense *ret)
+has_no_medium(struct virtual_drive *drive, struct virtual_sense *ret)
 {
     *ret = (struct virtual_sense){.key = 2, .asc = 0x04, .ascq = 0x01};
     if (drive->tray_open || !drive->loaded || drive->unseen || is_gone(drive)) {
@@ -24,7 +24,9 @@ is_unready(struct virtual_drive *drive, struct virtual_sense *ret)
         ret->ascq = drive->tray_open ? 0x02 : 0x00;
         return true;
     }
-    if (drive->becoming_ready > 0 || drive->disc.trouble == VIRTUAL_TROUBLE_DIRTY) {
+    bool spinning_up =
+        drive->ready_at_ns != 0 && virtual_now(drive->device.library) < drive->ready_at_ns;
+    if (drive->becoming_ready > 0 || spinning_up || drive->disc.trouble == VIRTUAL_TROUBLE_DIRTY) {
         drive->becoming_ready -= drive->becoming_ready > 0 ? 1 : 0;
         return true;
     }
@@ -33,14 +35,13 @@ is_unready(struct virtual_drive *drive, struct virtual_sense *ret)
         ret->ascq = 0x00;
         return true;
     }
-    if (drive->closing > 0) {
-        ret->ascq = drive->closing_ascq;
-        ret->has_progress = true;
-        ret->progress = (uint16_t)(65535 / drive->closing);
-        drive->closing--;
-        return true;
-    }
     return false;
+}
+
+static bool
+is_unready(struct virtual_drive *drive, struct virtual_sense *ret)
+{
+    return has_no_medium(drive, ret) || virtual_is_operating(drive, ret);
 }
 
 static bool
@@ -84,11 +85,7 @@ bool
 virtual_drive_is_usable(struct virtual_drive *drive)
 {
     struct virtual_sense ignored;
-    unsigned closing = drive->closing;
-    drive->closing = 0;
-    bool usable = !is_unready(drive, &ignored);
-    drive->closing = closing;
-    return usable;
+    return !has_no_medium(drive, &ignored);
 }
 
 /* MMC-6, START STOP UNIT. An ejected disc waits in the open tray, where the gripper can take it. */
@@ -167,8 +164,10 @@ execute_on_medium(struct virtual_drive *drive, struct varve_scsi_command *comman
         virtual_write_sectors(drive, command);
         return;
     case 0x35:
-        if (virtual_flush(drive, command))
+        if (virtual_flush(drive, command)) {
+            virtual_spend_flush(drive, command->cdb[1] & 0x02);
             virtual_good(command);
+        }
         return;
     case 0x51:
         virtual_read_disc_information(drive, command);
@@ -180,7 +179,7 @@ execute_on_medium(struct virtual_drive *drive, struct varve_scsi_command *comman
         virtual_close_track_session(drive, command);
         return;
     case 0x5c:
-        virtual_read_buffer_capacity(command);
+        virtual_read_buffer_capacity(drive, command);
         return;
     default: /* TEST UNIT READY */
         virtual_good(command);

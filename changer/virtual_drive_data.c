@@ -119,6 +119,7 @@ virtual_read_sectors(struct virtual_drive *drive, struct varve_scsi_command *com
         virtual_refuse(command, 5, 0x24, 0x00);
         return;
     }
+    virtual_spend_read(drive, lba, count); /* a failure takes as long */
     if (refuse_read(drive, command, lba, count))
         return;
     if (drive->disc.media->model == VARVE_MEDIA_OVERWRITE) {
@@ -221,6 +222,7 @@ virtual_write_sectors(struct virtual_drive *drive, struct varve_scsi_command *co
     if (refuse_write(drive, command, lba, count))
         return;
     drive->writes += quirky(drive, VARVE_VIRTUAL_LONG_WRITE) ? 0 : 1;
+    virtual_spend_write(drive, lba, count);
     bool anywhere = drive->disc.media->model == VARVE_MEDIA_OVERWRITE;
     bool written = count == 0 || (anywhere ? overwrite_sectors(drive, command->data, lba, count)
                                            : append_sectors(drive, command->data, count));
@@ -280,9 +282,7 @@ virtual_close_track_session(struct virtual_drive *drive, struct varve_scsi_comma
             return;
         if (what == media->close[media->close_count - 1].what && !finalise(drive, command))
             return;
-        drive->closing_ascq = 0x07;
-        if (command->cdb[1] & 0x01)
-            drive->closing = VIRTUAL_CLOSING_COMMANDS;
+        virtual_spend_operation(drive, 0x07, command->cdb[1] & 0x01);
     }
     virtual_good(command);
 }

@@ -158,12 +158,12 @@ virtual_read_capacity(struct virtual_drive *drive, struct varve_scsi_command *co
     virtual_answer(command, out, sizeof out, sizeof out);
 }
 
-/* MMC-6, READ BUFFER CAPACITY: the image file takes all at once, so the buffer is always empty. */
+/* MMC-6, READ BUFFER CAPACITY: always empty if nothing takes time. */
 void
-virtual_read_buffer_capacity(struct varve_scsi_command *command)
+virtual_read_buffer_capacity(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
     uint8_t out[12] = {0, 10};
-    varve_put_be32(out + 4, 4u << 20);
-    varve_put_be32(out + 8, 4u << 20);
+    varve_put_be32(out + 4, drive->device.library->timing.buffer_bytes);
+    varve_put_be32(out + 8, virtual_buffer_free(drive));
     virtual_answer(command, out, sizeof out, varve_get_be16(command->cdb + 7));
 }

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define INVENTORY_AFTER_DOOR 2u
-
 static bool
 impossible(struct varve_error *err, const char *what, unsigned number, const char *why)
 {
@@ -140,7 +138,7 @@ close_door(struct varve_virtual *library, struct varve_error *err)
     if (!library->door_open)
         return true;
     library->door_open = false;
-    library->inventory = INVENTORY_AFTER_DOOR;
+    virtual_begin_inventory(library);
     virtual_look(library, 0, UINT_MAX);
     virtual_attend(&library->changer, 0x28, 0x00);
     return virtual_save(library, err);
@@ -218,7 +216,7 @@ power(struct varve_virtual *library, unsigned device)
     if (device == VIRTUAL_DEVICE_CHANGER) {
         for (size_t i = 0; i < library->place_count; i++)
             library->places[i].has_source = false;
-        library->inventory = INVENTORY_AFTER_DOOR;
+        virtual_begin_inventory(library);
         virtual_look(library, 0, UINT_MAX);
         virtual_power_cycle(&library->changer);
         return;
@@ -383,6 +381,7 @@ settle_state(struct varve_virtual *library, const struct virtual_action *action)
     case VIRTUAL_VERB_READY:
         library->not_ready = library->needs_init = false;
         library->inventory = 0;
+        library->inventory_until_ns = 0;
         return;
     case VIRTUAL_VERB_INVENTORY:
         library->inventory = (unsigned)action->first;

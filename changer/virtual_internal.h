@@ -8,6 +8,7 @@
 #define VARVE_CHANGER_VIRTUAL_INTERNAL_H
 
 #include <stdatomic.h>
+#include <varve/buffer.h>
 #include <varve/library.h>
 #include <varve/virtual.h>
 
@@ -90,6 +91,12 @@ struct virtual_drive {
     bool in_one_go;                   /* mode page 05h: write type 2 */
     uint32_t reserved;                /* sectors, by RESERVE TRACK */
     unsigned writes;                  /* for long-write */
+    /* With a timing: when the disc has spun up, the buffer is empty, the operation is over (0:
+     * none). */
+    int64_t ready_at_ns, burned_at_ns, done_at_ns;
+    int64_t began_ns; /* the operation */
+    int64_t owed_ns;  /* the command being answered takes this much longer */
+    uint32_t head;    /* sector under the laser */
     struct varve_barcode barcode;
     struct virtual_disc disc;
     int image;     /* -1 while nothing is written */
@@ -129,6 +136,10 @@ struct varve_virtual {
     bool needs_init, not_ready;
     struct virtual_sense not_ready_sense;
     unsigned inventory; /* commands still answered "becoming ready" */
+    int64_t inventory_until_ns;
+    bool has_timing; /* said in library.json */
+    struct varve_virtual_timing timing;
+    uint16_t arm_at; /* element */
     struct virtual_mark marks[VIRTUAL_MARKS_MAX];
     unsigned mark_count;
     unsigned *cable; /* by drive port: which drive it reaches */
@@ -181,6 +192,34 @@ bool virtual_disc_write(const char *dir, const struct varve_barcode *barcode,
 /* Drive lock held: takes the disc in; the drive says what it finds later, through sense. */
 void virtual_drive_insert(struct virtual_drive *drive, const struct varve_barcode *barcode);
 void virtual_drive_remove(struct virtual_drive *drive);
+
+/* --- time (virtual_timing.c); all 0 without a timing but virtual_now() --- */
+int64_t virtual_now(const struct varve_virtual *library);
+static inline bool
+virtual_takes_time(const struct varve_virtual *library)
+{
+    return library->timing.speedup > 0;
+}
+/* The model's lock is held. */
+int64_t virtual_move_ns(struct varve_virtual *library, uint16_t from, uint16_t to);
+void virtual_begin_inventory(struct varve_virtual *library);
+/* The drive's lock is held by these: what the command takes, or when what it began is over. */
+void virtual_begin_spin_up(struct virtual_drive *drive);
+void virtual_spend_read(struct virtual_drive *drive, uint32_t lba, uint32_t count);
+void virtual_spend_write(struct virtual_drive *drive, uint32_t lba, uint32_t count);
+/* SYNCHRONIZE CACHE: until the buffer is empty. */
+void virtual_spend_flush(struct virtual_drive *drive, bool immediate);
+/* Closing (`ascq` 07h) or formatting (04h). */
+void virtual_spend_operation(struct virtual_drive *drive, uint8_t ascq, bool immediate);
+/* True with what TEST UNIT READY says while an operation lasts; counts polls. */
+bool virtual_is_operating(struct virtual_drive *drive, struct virtual_sense *ret);
+uint32_t virtual_buffer_free(const struct virtual_drive *drive);
+/* library.json; `json` is a json_t, NULL for the usual times. */
+void virtual_timing_print(struct varve_buffer *out, const struct varve_virtual_timing *timing);
+VARVE_MUST_CHECK bool
+virtual_timing_parse(const void *json, struct varve_virtual_timing *ret, struct varve_error *err);
+VARVE_MUST_CHECK bool
+virtual_timing_check(const struct varve_virtual_timing *timing, struct varve_error *err);
 
 /* --- misbehaviour --- */
 static inline bool
@@ -249,7 +288,7 @@ void virtual_read_disc_information(struct virtual_drive *drive, struct varve_scs
 void
 virtual_read_track_information(struct virtual_drive *drive, struct varve_scsi_command *command);
 void virtual_read_capacity(struct virtual_drive *drive, struct varve_scsi_command *command);
-void virtual_read_buffer_capacity(struct varve_scsi_command *command);
+void virtual_read_buffer_capacity(struct virtual_drive *drive, struct varve_scsi_command *command);
 void virtual_read_sectors(struct virtual_drive *drive, struct varve_scsi_command *command);
 void virtual_write_sectors(struct virtual_drive *drive, struct varve_scsi_command *command);
 /* SYNCHRONIZE CACHE; false: the command was refused. */

@@ -148,8 +148,7 @@ format_unit(struct virtual_drive *drive, struct varve_scsi_command *command)
     }
     drive->disc = after;
     drive->next = 0;
-    drive->closing = VIRTUAL_CLOSING_COMMANDS;
-    drive->closing_ascq = 0x04;
+    virtual_spend_operation(drive, 0x04, true);
     virtual_good(command);
 }
 

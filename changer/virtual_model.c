@@ -216,6 +216,8 @@ print_place(struct varve_buffer *out, const struct virtual_place *place, bool la
 static void
 print_state(struct varve_buffer *out, const struct varve_virtual *library)
 {
+    if (library->has_timing)
+        virtual_timing_print(out, &library->timing);
     if (library->door_open)
         varve_buffer_printf(out, "  \"door_open\": true,\n");
     if (library->magazine_slots == 0)
@@ -377,6 +379,10 @@ parse_machine(struct varve_virtual *library, const json_t *root, struct varve_er
     if (json_object_get(root, "magazine_slots") != NULL &&
         !take_number(root, "magazine_slots", VIRTUAL_SLOT_MAX, &number, err))
         return false;
+    if (!virtual_timing_parse(json_object_get(root, "timing"), &library->timing, err))
+        return false;
+    library->arm_at = VIRTUAL_TRANSPORT;
+    library->has_timing = json_object_get(root, "timing") != NULL;
     library->magazine_slots = (unsigned)number;
     library->door_open = json_is_true(json_object_get(root, "door_open"));
     return true;

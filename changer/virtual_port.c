@@ -182,6 +182,22 @@ dress_sense(const struct virtual_device *device, struct varve_scsi_command *comm
         use_descriptors(command);
 }
 
+/* The drive works on for as long as it owes the command, and is not locked meanwhile. */
+static void
+execute_drive(struct virtual_port *port, struct virtual_drive *drive,
+              struct varve_scsi_command *command)
+{
+    int64_t owed;
+    {
+        VARVE_LOCKED(&drive->lock);
+        drive->owed_ns = 0;
+        virtual_drive_execute(drive, port->nexus, command);
+        owed = drive->owed_ns;
+    }
+    if (owed > 0)
+        varve_clock_sleep(port->library->clock, owed);
+}
+
 static void
 carry_out(struct virtual_port *port, struct virtual_drive *drive,
           struct varve_scsi_command *command)
@@ -193,8 +209,7 @@ carry_out(struct virtual_port *port, struct virtual_drive *drive,
     } else if (owes_attention(command) && take_deferred(device, port->nexus, &sense)) {
         virtual_check(command, &sense);
     } else if (drive != NULL) {
-        VARVE_LOCKED(&drive->lock);
-        virtual_drive_execute(drive, port->nexus, command);
+        execute_drive(port, drive, command);
     } else {
         virtual_changer_execute(port->library, port->nexus, command);
     }

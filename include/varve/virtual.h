@@ -11,14 +11,53 @@
 #define VARVE_VIRTUAL_H
 
 #include <varve/clock.h>
+#include <varve/geometry.h>
 #include <varve/scsi.h>
+
+/* How fast a drive turns: CLV the same everywhere; ZCLV in three steps; CAV ever faster towards the
+ * rim, from 24 mm to 58 mm. */
+#define VARVE_VIRTUAL_SPINS(X)                                                                     \
+    X(CLV, "clv")                                                                                  \
+    X(ZCLV, "zclv")                                                                                \
+    X(CAV, "cav")
+enum varve_virtual_spin {
+#define X(name, word) VARVE_VIRTUAL_SPIN_##name,
+    VARVE_VIRTUAL_SPINS(X)
+#undef X
+};
+
+/* How long things take, on the library's clock. Times are those of hardware; all of them, and the
+ * rates, are divided and multiplied by `speedup`. */
+struct varve_virtual_timing {
+    unsigned speedup; /* 0: nothing takes time; 1: as long as hardware; N: N times faster */
+    enum varve_geometry_kind geometry;
+    unsigned column;          /* gantry: slots above each other */
+    int64_t grip_ns, step_ns; /* geometry.h */
+    int64_t spin_up_ns;       /* from loading to ready */
+    int64_t seek_ns;          /* laser, over the whole disc; less by the root of the way */
+    int64_t close_ns;
+    int64_t inventory_ns;             /* the robot counts after power-on and when the door closes */
+    unsigned write_times, read_times; /* of 1x of the kind of disc, at the rim */
+    uint32_t buffer_bytes;            /* of a drive */
+    enum varve_virtual_spin spin;
+};
+/* A carousel, drives that burn BD-R at 6x (27 MB/s) and read at 8x; no time at all (speedup 0). The
+ * numbers are those of common drives and of the reference, section 2; no model's. */
+void varve_virtual_timing_usual(struct varve_virtual_timing *ret);
+/* "clv", ...; "carousel", "gantry". False: none of them. */
+bool varve_virtual_spin_parse(const char *word, enum varve_virtual_spin *ret);
+bool varve_virtual_geometry_parse(const char *word, enum varve_geometry_kind *ret);
+/* kB/s at `sector` of `sectors`, where `rate_max` is that of the rim. Pure. */
+uint64_t varve_virtual_rate(enum varve_virtual_spin spin, unsigned rate_max, uint32_t sector,
+                            uint32_t sectors);
 
 struct varve_virtual_options {
     unsigned slots, drives, mail_slots;
     uint64_t
         disc_bytes; /* capacity of each blank, a multiple of 64 KiB, at least 4 MiB; 0: usual */
-    const char *barcode;     /* prefix, "VRV" if NULL: blanks are VRV00001, ... */
-    unsigned magazine_slots; /* slots of each magazine; 0: they are fixed */
+    const char *barcode;                       /* prefix, "VRV" if NULL: blanks are VRV00001, ... */
+    const struct varve_virtual_timing *timing; /* NULL: varve_virtual_timing_usual() */
+    unsigned magazine_slots;                   /* slots of each magazine; 0: they are fixed */
     /* Of all blanks: "BD-R SRM" (if NULL), "BD-RE", "DVD+R", "DVD+R DL", "DVD-R", "DVD-R DL". */
     const char *kind;
 };
@@ -35,6 +74,8 @@ VARVE_MUST_CHECK bool varve_virtual_open(const char *dir, struct varve_clock *cl
 void varve_virtual_close(struct varve_virtual *library);
 VARVE_DEFINE_CLEANUP(struct varve_virtual, varve_virtual_close)
 
+/* Of the arm, for a scheduler: the ways that moves here take. */
+void varve_virtual_geometry(const struct varve_virtual *library, struct varve_geometry *ret);
 unsigned varve_virtual_drive_count(const struct varve_virtual *library);
 VARVE_MUST_CHECK bool
 varve_virtual_changer_port(struct varve_virtual *library, struct varve_scsi_port **ret,
