@@ -168,7 +168,6 @@ read_rewritable(struct varve_drive *drive, const struct varve_media *media,
                 struct varve_medium *medium, struct varve_error *err)
 {
     struct varve_mmc_formats formats;
-    uint64_t clusters;
     if (!varve_drive_formats(drive, &formats, err))
         return false;
     medium->next_valid = true;
@@ -180,8 +179,8 @@ read_rewritable(struct varve_drive *drive, const struct varve_media *media,
         medium->capacity_clusters = format != NULL ? format->blocks / VARVE_CLUSTER_SECTORS : 0;
         return true;
     }
-    if (!read_recorded(drive, &clusters, err))
-        return false;
+    uint64_t clusters =
+        formats.blocks / VARVE_CLUSTER_SECTORS; /* READ CAPACITY may be off by padding */
     unsigned look = clusters < PROOF_CLUSTERS ? (unsigned)clusters : PROOF_CLUSTERS;
     medium->capacity_clusters = clusters;
     bool blank = is_empty(drive, 0, look) && is_empty(drive, clusters - look, look);
