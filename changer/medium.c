@@ -65,6 +65,21 @@ varve_drive_wanted_format(const struct varve_drive *drive, const struct varve_me
     return found;
 }
 
+void
+varve_drive_note_maker(struct varve_drive *drive)
+{
+    uint8_t data[VARVE_MMC_STRUCTURE_BYTES];
+    struct varve_scsi_command command;
+    struct varve_mmc_maker maker;
+    struct varve_error ignored = {0}; /* DVDs and many drives do not know it */
+    drive->maker[0] = 0;
+    varve_mmc_encode_structure(&command, data, sizeof data);
+    if (varve_scsi_run(&drive->device, &command, &ignored) &&
+        varve_mmc_decode_maker(data, command.received_bytes, &maker) && maker.manufacturer[0] != 0)
+        (void)snprintf(drive->maker, sizeof drive->maker, "%s-%s-%03u", maker.manufacturer,
+                       maker.media, maker.revision);
+}
+
 static bool
 read_disc(struct varve_drive *drive, struct varve_mmc_disc *ret, struct varve_error *err)
 {

@@ -189,7 +189,7 @@ test_fault_21_power_calibration(void **state)
     assert_int_equal(err.kind, VARVE_ERROR_MEDIUM);
     EXPECT_TEXT(err, WHERE,
                 "hint: 2 discs in a row failed so in this drive: clean or service the "
-                "drive, or try discs of another batch");
+                "drive, or try discs of another batch (this one is of VARVE-V01-000)");
     expect_loaded(f, "VRV00003");
     expect_whole_burn(f, "VRV00003");
     expect_loaded(f, "VRV00004");
