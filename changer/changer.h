@@ -36,6 +36,8 @@ struct varve_changer {
     bool no_voltag, no_curdata, no_dvcid, no_prevent, no_exchange;
     bool counted;    /* was told to count its discs since power-on */
     bool wants_lock; /* door and mail slots shall be locked; again after a reset */
+    bool garbled; /* an answer since this was cleared had bytes enough, and no element asked for */
+    bool distrusted; /* its memory was found wrong: ask without CURDATA */
     bool one_by_one; /* its lists never agree: elements are read singly */
     unsigned slips;  /* bit 0: the last MOVE missed its place, bit 1: the one before, ... */
     uint8_t *buffer; /* for READ ELEMENT STATUS */
@@ -75,11 +77,12 @@ uint16_t varve_changer_transport(const struct varve_changer *changer);
  * do, each element is read singly until it says the same twice. */
 VARVE_MUST_CHECK bool varve_changer_inventory(struct varve_changer *changer,
                                               struct varve_smc_list *ret, struct varve_error *err);
+/* ... an element that never does has an exception with this ASC. */
+#define VARVE_CHANGER_UNREADABLE 0xffu
 /* One element anew. */
 VARVE_MUST_CHECK bool varve_changer_element(struct varve_changer *changer, uint16_t address,
                                             struct varve_smc_element *ret, struct varve_error *err);
-/* Makes the unit look at the element itself rather than into its memory. Not all can: then nothing
- * happens. */
+/* Makes the unit look at the element itself. Not all can: then nothing happens. */
 void varve_changer_look_again(struct varve_changer *changer, uint16_t address);
 
 /* --- changer_moves.c --- */

@@ -5,9 +5,10 @@
 #include <string.h>
 
 #define STATUS_BYTES 65536u
-#define CHUNK 255u    /* elements asked for at once */
-#define AGREE_MAX 6u  /* readings until two agree */
-#define SINGLE_MAX 6u /* ... of one element */
+#define CHUNK 255u         /* elements asked for at once */
+#define DESCRIPTOR_END 28u /* two headers and the least of a descriptor */
+#define AGREE_MAX 6u       /* readings until two agree */
+#define SINGLE_MAX 6u      /* ... of one element */
 
 static void
 list_cleanup(struct varve_smc_list *list)
@@ -36,7 +37,7 @@ read_status(struct varve_changer *changer, struct varve_smc_status_request *requ
 {
     for (;;) {
         request->dvcid = request->type == VARVE_ELEMENT_DRIVE && !changer->no_dvcid;
-        request->curdata = !changer->no_curdata;
+        request->curdata = !changer->no_curdata && !changer->distrusted;
         request->voltag = !changer->no_voltag;
         struct varve_scsi_command command;
         varve_smc_encode_read_status(&command, request, changer->buffer, STATUS_BYTES);
@@ -123,6 +124,8 @@ read_single(struct varve_changer *changer, enum varve_element_type type, uint16_
         if (*ret_found)
             *ret = found[i];
     }
+    if (!*ret_found && bytes >= DESCRIPTOR_END)
+        changer->garbled = true;
     return true;
 }
 
@@ -203,9 +206,10 @@ read_patiently(struct varve_changer *changer, enum varve_element_type type, uint
     for (unsigned reading = 0; reading < SINGLE_MAX; reading++) {
         struct varve_smc_element now = {0};
         bool found;
+        changer->garbled = false;
         if (!read_single(changer, type, address, &now, &found, err))
             return false;
-        bool same = found == had && (!found || same_element(&before, &now));
+        bool same = found == had && (found ? same_element(&before, &now) : !changer->garbled);
         if (reading > 0 && same) {
             if (found)
                 list->elements[list->count++] = now;
@@ -215,7 +219,8 @@ read_patiently(struct varve_changer *changer, enum varve_element_type type, uint
         had = found;
     }
     list->elements[list->count++] = (struct varve_smc_element){
-        .element = {.type = type, .address = address, .exception = true, .asc = 0xff}};
+        .element = {
+            .type = type, .address = address, .exception = true, .asc = VARVE_CHANGER_UNREADABLE}};
     return true;
 }
 
@@ -275,11 +280,12 @@ read_twice(struct varve_changer *changer, struct varve_smc_list *ret, bool *ret_
     for (unsigned reading = 0; reading < AGREE_MAX; reading++) {
         struct varve_smc_list now = {0};
         changer->device.attention = false;
+        changer->garbled = false;
         if (!read_all(changer, &now, err)) {
             changer->device.attention = true; /* still not known */
             return false;
         }
-        bool agreed = lists_agree(&before, &now) && !changer->device.attention;
+        bool agreed = lists_agree(&before, &now) && !changer->device.attention && !changer->garbled;
         varve_smc_list_done(&before);
         before = now;
         if (agreed || changer->one_by_one) { /* then each element was read twice already */
@@ -321,25 +327,10 @@ varve_changer_inventory(struct varve_changer *changer, struct varve_smc_list *re
                             changer->name);
 }
 
-/* Without CURDATA a unit may look for itself. */
-static void
-read_without_memory(struct varve_changer *changer, uint16_t address)
-{
-    struct varve_smc_status_request request = {
-        .start = address, .count = 1, .voltag = !changer->no_voltag};
-    struct varve_scsi_command command;
-    struct varve_error ignored = {0};
-    if (!varve_smc_type_of(&changer->map, address, &request.type))
-        return;
-    varve_smc_encode_read_status(&command, &request, changer->buffer, STATUS_BYTES);
-    (void)!varve_scsi_run(&changer->device, &command, &ignored);
-}
-
 void
 varve_changer_look_again(struct varve_changer *changer, uint16_t address)
 {
     static const uint8_t opcodes[] = {0x37, 0xe7};
-    read_without_memory(changer, address);
     /* Never 07h: it counts the whole library, which takes up to an hour. */
     for (size_t i = 0; i < sizeof opcodes; i++) {
         struct varve_scsi_command command;

@@ -234,9 +234,9 @@ map_drives(struct varve_library *library, struct varve_error *err)
         struct varve_drive *drive = &library->drives[i].drive;
         int32_t proven = find_by_serial(library, drive->identity.serial);
         drive->element = proven >= 0 ? (uint16_t)proven : (uint16_t)(range->first + i);
+        library->drives[i].proven = proven >= 0;
         (void)snprintf(drive->name, sizeof drive->name, "library '%s', drive %zu (element %u)",
                        library->name, i, drive->element);
-        library->drives[i].proven = proven >= 0;
     }
     return check_mapping(library, err);
 }
@@ -360,6 +360,17 @@ varve_library_drive_count(const struct varve_library *library)
     return (unsigned)library->drive_count;
 }
 
+/* What is to be read in the drive: side B has a name of its own. */
+static struct varve_barcode
+side_name(const struct varve_library *library, const struct varve_element *at)
+{
+    char text[VARVE_BARCODE_BYTES + 2];
+    struct varve_barcode name;
+    (void)snprintf(text, sizeof text, "%s.B", at->barcode.text);
+    bool side_b = library->two_sided && at->inverted;
+    return side_b && varve_barcode_make(text, &name) ? name : at->barcode;
+}
+
 void
 varve_library_publish(struct varve_library *library)
 {
@@ -368,8 +379,9 @@ varve_library_publish(struct varve_library *library)
         struct varve_library_drive *drive = &library->drives[i];
         const struct varve_element *at = varve_library_element(library, drive->drive.element);
         drive->shown_full = at != NULL && at->full;
+        drive->shown_flags = at != NULL ? at->flags : 0;
         if (drive->shown_full)
-            drive->shown = at->barcode;
+            drive->shown = side_name(library, at);
     }
 }
 
@@ -381,6 +393,13 @@ varve_library_drive_disc(struct varve_library *library, unsigned drive, struct v
         return false;
     *ret = library->drives[drive].shown;
     return true;
+}
+
+unsigned
+varve_library_drive_flags(struct varve_library *library, unsigned drive)
+{
+    VARVE_LOCKED(&library->view);
+    return drive < library->drive_count ? library->drives[drive].shown_flags : 0;
 }
 
 struct varve_drive *

@@ -15,6 +15,7 @@ struct varve_library_drive {
     uint16_t home;              /* slot of the disc in the drive */
     struct varve_barcode shown; /* what is in it, "" if empty: under `view` */
     bool shown_full;
+    unsigned shown_flags;
 };
 
 struct varve_library {
@@ -60,7 +61,7 @@ bool varve_library_empty_gripper(struct varve_library *library, struct varve_err
 
 /* --- library_moves.c --- */
 
-/* WRONG_DISC: two have this bar code. OFFLINE: not in the library, or in a magazine that is out. */
+/* OFFLINE: not in the library, or in a magazine that is out, or two discs have this bar code. */
 bool varve_library_find_disc(struct varve_library *library, const struct varve_barcode *barcode,
                              struct varve_element **ret, struct varve_error *err);
 /* After a move that the unit refused because of what lies at its ends: true if the inventory, read

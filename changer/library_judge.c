@@ -89,7 +89,8 @@ add_unreported(struct varve_library *library, struct varve_error *err)
     return true;
 }
 
-/* 3B/11 and 3B/12 magazine, 3B/18 element disabled, 83/02 not fitted (ATL). */
+/* 3B/11 and 3B/12 magazine, 3B/18 element disabled, 83/02 not fitted (ATL); or what the unit says
+ * of it changes from one reading to the next. */
 static bool
 is_absent(const struct varve_smc_element *at)
 {
@@ -100,7 +101,8 @@ is_absent(const struct varve_smc_element *at)
         return false;
     return (element->asc == 0x3b &&
             (element->ascq == 0x11 || element->ascq == 0x12 || element->ascq == 0x18)) ||
-           (element->asc == 0x83 && element->ascq == 0x02);
+           (element->asc == 0x83 && element->ascq == 0x02) ||
+           element->asc == VARVE_CHANGER_UNREADABLE;
 }
 
 static void

@@ -47,7 +47,7 @@ varve_library_find_disc(struct varve_library *library, const struct varve_barcod
         if (!at->full || !varve_barcode_equal(&at->barcode, barcode))
             continue;
         if (found != NULL) {
-            varve_error_set(err, VARVE_ERROR_WRONG_DISC, 0,
+            varve_error_set(err, VARVE_ERROR_OFFLINE, 0,
                             "library '%s': two discs have the bar code '%s', in elements %u and %u",
                             library->name, barcode->text, found->address, at->address);
             return varve_error_hint(err, "take one of them out and relabel it");
@@ -76,7 +76,10 @@ varve_library_look_again(struct varve_library *library, const struct varve_chang
         varve_changer_look_again(&library->changer, sense->ascq == 0x0e ? move->from : move->to);
     if (sense->asc == 0x21)
         library->changer.device.reconfigured = true;
-    return varve_library_refresh(library, true, &ignored);
+    library->changer.distrusted = true;
+    bool ok = varve_library_refresh(library, true, &ignored);
+    library->changer.distrusted = false;
+    return ok;
 }
 
 /* The unit still calls it empty, and something is in it (fault 9): left alone until the next
@@ -382,6 +385,14 @@ take_back(struct varve_library *library, struct varve_library_drive *drive, stru
            varve_error_wrap(err, "the disc stays in %s (%s)", drive->drive.name, undo.text);
 }
 
+/* It was empty before, and has a disc now. */
+static void
+note_proven(struct varve_library *library, struct varve_library_drive *drive)
+{
+    VARVE_LOCKED(&library->arm);
+    drive->proven = true;
+}
+
 /* A drive that sees nothing of the disc gets it a second time: it may have lain askew. */
 static bool
 seat(struct varve_library *library, struct placing *placing, struct varve_error *err)
@@ -393,8 +404,7 @@ seat(struct varve_library *library, struct placing *placing, struct varve_error 
         if (!varve_library_when_movable(library, place_locked, placing, err))
             return false;
         if (varve_drive_wait_loaded(&drive->drive, &missing, &why)) {
-            VARVE_LOCKED(&library->arm);
-            drive->proven = true; /* it was empty before, and has a disc now */
+            note_proven(library, drive);
             return true;
         }
         if (take_back(library, drive, &why) && missing && tries < SEAT_TRIES)

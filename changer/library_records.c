@@ -266,6 +266,7 @@ varve_library_accept(struct varve_library *library, int32_t address, unsigned *r
         count++;
     }
     varve_library_count_flags(library);
+    varve_library_publish(library);
     if (count == 0 && address >= 0)
         return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0,
                                "library '%s': element %d is not quarantined", library->name,

@@ -105,6 +105,8 @@ unsigned varve_library_drive_count(const struct varve_library *library);
 /* Barcode of the disc in drive `drive`, false if it is empty. */
 bool
 varve_library_drive_disc(struct varve_library *library, unsigned drive, struct varve_barcode *ret);
+/* What is unusual about it (enum varve_element_flag); QUARANTINED must not be written. */
+unsigned varve_library_drive_flags(struct varve_library *library, unsigned drive);
 
 /* Brings the disc to the drive and waits until the drive is ready with it. What is in the drive
  * goes home first. Nothing moves if it is there already. OFFLINE: not in this library; BUSY: in
