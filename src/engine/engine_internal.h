@@ -86,7 +86,8 @@ struct drive {
 struct library {
     struct varve_library *library;
     char name[64];
-    uint64_t readings_seen; /* inventories that the rows of discs know of; the ticker's */
+    atomic_uint_fast64_t readings_seen; /* inventories that the rows of discs know of */
+    uint64_t readings_tried;            /* a job was started for: the ticker's */
 };
 VARVE_MUST_CHECK bool
 libraries_open(struct varve_engine *engine, const struct varve_engine_ports *ports,
