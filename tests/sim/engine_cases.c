@@ -243,8 +243,10 @@ test_drive_trouble_is_not_the_discs(void **state)
     struct varve_disc_row row = disc_at(a, 0);
     /* The arm is stuck for as long as anybody tries. */
     for (unsigned i = 1; i <= 40; i++) {
-        const struct varve_virtual_fault stuck = {
+        struct varve_virtual_fault stuck = {
             .on_changer = true, .opcode = 0xA5, .nth = i, .key = 4, .asc = 0x15, .ascq = 1};
+        OK(varve_virtual_inject(a->bench.library, &stuck, &a->bench.err));
+        stuck.opcode = 0xA6; /* it exchanges where it can */
         OK(varve_virtual_inject(a->bench.library, &stuck, &a->bench.err));
     }
     uint64_t job;
