@@ -192,8 +192,9 @@ note_bad_power(struct varve_drive *drive, struct varve_error *err)
     if (drive->bad_powers >= BAD_POWERS_MAX)
         varve_error_hint(err,
                          "%u discs in a row failed so in this drive: clean or service the "
-                         "drive, or try discs of another batch",
-                         drive->bad_powers);
+                         "drive, or try discs of another batch (this one is of %s)",
+                         drive->bad_powers,
+                         drive->maker[0] != 0 ? drive->maker : "an unknown maker");
     else
         varve_error_hint(err, "the disc is scrapped and the next blank is tried");
     return VERDICT_FAILED;

@@ -64,6 +64,7 @@ varve_drive_forget(struct varve_drive *drive)
 {
     drive->burn = (struct varve_drive_burn){0};
     drive->reads = (struct varve_read_health){0};
+    drive->maker[0] = 0;
     drive->speed_set = false;
     drive->device.medium_changed = false;
     drive->device.deferred = false;
@@ -112,12 +113,28 @@ is_missing(const struct varve_scsi_sense *sense)
     return sense->valid && sense->key == 2 && sense->asc == 0x3a;
 }
 
+/* Of GET EVENT STATUS NOTIFICATION only the state counts: the kernel reads the events too. */
+static bool
+is_tray_open(struct varve_drive *drive)
+{
+    uint8_t data[8];
+    struct varve_scsi_command command;
+    struct varve_mmc_event event;
+    struct varve_error ignored = {0};
+    varve_mmc_encode_event(&command, data);
+    return varve_scsi_run(&drive->device, &command, &ignored) &&
+           varve_mmc_decode_event(data, command.received_bytes, &event) && event.tray_open;
+}
+
 static bool
 fail_unloadable(struct varve_drive *drive, const struct varve_scsi_command *command,
                 const struct varve_scsi_sense *sense, struct varve_error *err)
 {
     (void)varve_scsi_fail(command, sense, err);
-    if (is_missing(sense))
+    if (is_missing(sense) && is_tray_open(drive))
+        varve_error_hint(err, "the tray of %s is open and does not close by itself: look at it",
+                         drive->name);
+    else if (is_missing(sense))
         varve_error_hint(err,
                          "the changer put a disc into element %u, and %s does not see it: are the "
                          "drives listed in the changer's order?",
@@ -213,6 +230,7 @@ varve_drive_wait_loaded(struct varve_drive *drive, bool *ret_missing, struct var
     struct varve_medium medium;
     if (!varve_drive_medium(drive, &medium, err))
         return false;
+    varve_drive_note_maker(drive);
     *ret_missing = medium.state == VARVE_MEDIUM_NONE;
     if (medium.state == VARVE_MEDIUM_NONE)
         return varve_error_set(err, VARVE_ERROR_NOT_READY, 0,

@@ -24,6 +24,7 @@ struct varve_drive {
     struct varve_drive_settings settings;
     bool speed_set; /* since the disc came in */
     struct varve_read_health reads;
+    char maker[24];      /* of the disc, "VERBAT-IMe-000"; "" if it does not tell */
     unsigned bad_powers; /* discs in a row on which the laser could not be adjusted */
 };
 
@@ -60,6 +61,9 @@ VARVE_MUST_CHECK bool varve_drive_formats(struct varve_drive *drive, struct varv
 const struct varve_mmc_format *
 varve_drive_wanted_format(const struct varve_drive *drive, const struct varve_media *media,
                           const struct varve_mmc_formats *formats);
+
+/* Remembers who made the disc, if it tells. */
+void varve_drive_note_maker(struct varve_drive *drive);
 
 /* --- operation.c: what takes minutes --- */
 struct varve_operation {

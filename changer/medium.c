@@ -65,6 +65,21 @@ varve_drive_wanted_format(const struct varve_drive *drive, const struct varve_me
     return found;
 }
 
+void
+varve_drive_note_maker(struct varve_drive *drive)
+{
+    uint8_t data[VARVE_MMC_STRUCTURE_BYTES];
+    struct varve_scsi_command command;
+    struct varve_mmc_maker maker;
+    struct varve_error ignored = {0}; /* DVDs and many drives do not know it */
+    drive->maker[0] = 0;
+    varve_mmc_encode_structure(&command, data, sizeof data);
+    if (varve_scsi_run(&drive->device, &command, &ignored) &&
+        varve_mmc_decode_maker(data, command.received_bytes, &maker) && maker.manufacturer[0] != 0)
+        (void)snprintf(drive->maker, sizeof drive->maker, "%s-%s-%03u", maker.manufacturer,
+                       maker.media, maker.revision);
+}
+
 static bool
 read_disc(struct varve_drive *drive, struct varve_mmc_disc *ret, struct varve_error *err)
 {
@@ -168,7 +183,6 @@ read_rewritable(struct varve_drive *drive, const struct varve_media *media,
                 struct varve_medium *medium, struct varve_error *err)
 {
     struct varve_mmc_formats formats;
-    uint64_t clusters;
     if (!varve_drive_formats(drive, &formats, err))
         return false;
     medium->next_valid = true;
@@ -180,8 +194,8 @@ read_rewritable(struct varve_drive *drive, const struct varve_media *media,
         medium->capacity_clusters = format != NULL ? format->blocks / VARVE_CLUSTER_SECTORS : 0;
         return true;
     }
-    if (!read_recorded(drive, &clusters, err))
-        return false;
+    uint64_t clusters =
+        formats.blocks / VARVE_CLUSTER_SECTORS; /* READ CAPACITY may be off by padding */
     unsigned look = clusters < PROOF_CLUSTERS ? (unsigned)clusters : PROOF_CLUSTERS;
     medium->capacity_clusters = clusters;
     bool blank = is_empty(drive, 0, look) && is_empty(drive, clusters - look, look);

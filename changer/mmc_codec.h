@@ -136,13 +136,6 @@ struct varve_mmc_speeds {
 void varve_mmc_encode_write_speeds(struct varve_scsi_command *ret, uint8_t *data, unsigned speeds);
 bool varve_mmc_decode_write_speeds(const uint8_t *bytes, size_t size, struct varve_mmc_speeds *ret);
 
-/* READ BUFFER CAPACITY. */
-struct varve_mmc_buffer {
-    uint32_t total, free;
-};
-void varve_mmc_encode_buffer(struct varve_scsi_command *ret, uint8_t data[12]);
-bool varve_mmc_decode_buffer(const uint8_t *bytes, size_t size, struct varve_mmc_buffer *ret);
-
 /* GET EVENT STATUS NOTIFICATION, media class, polled. The kernel reads events too, so only the
  * state is to be relied upon (scsi.md 2.2). False: no media event in the answer. */
 struct varve_mmc_event {

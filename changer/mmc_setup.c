@@ -173,28 +173,6 @@ varve_mmc_decode_write_speeds(const uint8_t *bytes, size_t size, struct varve_mm
     return true;
 }
 
-/* MMC-6, READ BUFFER CAPACITY */
-void
-varve_mmc_encode_buffer(struct varve_scsi_command *ret, uint8_t data[12])
-{
-    start(ret, 0x5c, 10);
-    varve_put_be16(ret->cdb + 7, 12);
-    expect(ret, data, 12);
-}
-
-bool
-varve_mmc_decode_buffer(const uint8_t *bytes, size_t size, struct varve_mmc_buffer *ret)
-{
-    struct varve_cursor cursor = varve_cursor_new(bytes, size);
-    struct varve_mmc_buffer buffer;
-    if (!varve_cursor_skip(&cursor, 4) || !varve_cursor_be32(&cursor, &buffer.total) ||
-        !varve_cursor_be32(&cursor, &buffer.free) || buffer.total == 0 ||
-        buffer.free > buffer.total)
-        return false;
-    *ret = buffer;
-    return true;
-}
-
 /* MMC-6, GET EVENT STATUS NOTIFICATION, class 4 (media) */
 void
 varve_mmc_encode_event(struct varve_scsi_command *ret, uint8_t data[8])

@@ -36,8 +36,10 @@ enum varve_library_kind { VARVE_LIBRARY_VIRTUAL, VARVE_LIBRARY_SCSI, VARVE_LIBRA
 struct varve_config_library {
     char *name;
     enum varve_library_kind kind;
-    char *path;           /* of a virtual library: its folder, absolute */
-    uint64_t media_bytes; /* capacity of its discs; 0: by what is in them */
+    char *path;                      /* of a virtual library: its folder, absolute */
+    uint64_t media_bytes;            /* capacity of its discs; 0: by what is in them */
+    uint64_t read_speed, burn_speed; /* bytes a second; 0: the drives' own choice */
+    bool spares;                     /* format BD-R and BD-RE with spare areas */
     /* Of a SCSI or manual library: places as ports.h has them; of a manual one also
      * "virtual:FOLDER#N", a drive of a virtual library. Each `drive` line is one; the order is that
      * of the changer's drive elements, where it does not tell serial numbers. */

@@ -80,6 +80,48 @@ library_media(const struct scope *scope, void *object, const char *value, struct
     return varve_text_parse_bytes(value, &library->media_bytes, err);
 }
 
+/* The fastest drives take 72 MB/s (16x). */
+static bool
+parse_speed(const char *value, uint64_t *ret, struct varve_error *err)
+{
+    uint64_t speed;
+    if (!varve_text_parse_bytes(value, &speed, err))
+        return false;
+    if (speed < 1000000 || speed > 1000000000)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "must be from 1MB to 1GB a second (1x of Blu-ray: 4.5MB)");
+    *ret = speed;
+    return true;
+}
+
+static bool
+library_read_speed(const struct scope *scope, void *object, const char *value,
+                   struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    return parse_speed(value, &library->read_speed, err);
+}
+
+static bool
+library_burn_speed(const struct scope *scope, void *object, const char *value,
+                   struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    return parse_speed(value, &library->burn_speed, err);
+}
+
+static bool
+library_spares(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    library->spares = strcmp(value, "yes") == 0;
+    return library->spares || strcmp(value, "no") == 0 ||
+           varve_error_set(err, VARVE_ERROR_INVALID, 0, "must be yes or no");
+}
+
 static bool
 library_trace(const struct scope *scope, void *object, const char *value, struct varve_error *err)
 {
@@ -276,7 +318,14 @@ library_burn(const struct scope *scope, void *object, const char *value, struct 
            varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' is neither yes nor no", value);
 }
 
+#define DRIVE_FIELDS                                                                               \
+    {"read_speed", false, library_read_speed}, {"burn_speed", false, library_burn_speed},          \
+    {                                                                                              \
+        "spares", false, library_spares                                                            \
+    }
+
 static const struct config_field virtual_fields[] = {
+    DRIVE_FIELDS,
     {"kind", true, library_kind},
     {"path", true, library_path},
     {"media", false, library_media},
@@ -288,6 +337,7 @@ static const struct config_field virtual_fields[] = {
     {"timeouts", false, library_timeouts},
 };
 static const struct config_field scsi_fields[] = {
+    DRIVE_FIELDS,
     {"kind", true, library_kind},
     {"changer", true, library_changer},
     {"drive", true, library_drive},
@@ -299,6 +349,7 @@ static const struct config_field scsi_fields[] = {
     {"timeouts", false, library_timeouts},
 };
 static const struct config_field manual_fields[] = {
+    DRIVE_FIELDS,
     {"kind", true, library_kind},
     {"drive", true, library_hand_drive},
     {"media", false, library_media},

@@ -436,7 +436,9 @@ after_failure(struct burning *b, const struct varve_error *why, bool *ret_again,
                   why->text);
         return disc_mark(b->engine, &b->disc.barcode, VARVE_DISC_FAILED, why->text, err);
     case VARVE_ERROR_WRONG_DISC:
-        varve_log(VARVE_LOG_WARNING, "disc '%s' is not used: %s", b->disc.barcode.text, why->text);
+        varve_log(VARVE_LOG_WARNING,
+                  "disc '%s' is not used: %s\nexport it from library '%s' and put a blank in",
+                  b->disc.barcode.text, why->text, b->disc.library);
         return disc_mark(b->engine, &b->disc.barcode,
                          b->disc.state == VARVE_DISC_BURNING ? VARVE_DISC_FOREIGN
                                                              : VARVE_DISC_FAILED,

@@ -90,6 +90,19 @@ add_drives(struct varve_engine *engine, size_t library)
     }
 }
 
+/* Kept by the drives, and told to them with each disc. */
+static void
+set_drives(struct varve_library *library, const struct varve_config_library *config)
+{
+    const struct varve_drive_settings settings = {
+        .read_speed = (uint32_t)(config->read_speed / 1000),
+        .write_speed = (uint32_t)(config->burn_speed / 1000),
+        .spares = config->spares,
+    };
+    for (unsigned i = 0; i < varve_library_drive_count(library); i++)
+        varve_drive_set(varve_library_drive(library, i), &settings);
+}
+
 bool
 library_attach(struct varve_engine *engine, const struct varve_engine_ports *ports, size_t index,
                const struct varve_move_journal *journal, struct varve_error *err)
@@ -111,6 +124,7 @@ library_attach(struct varve_engine *engine, const struct varve_engine_ports *por
         ports_done(&scsi);
         return varve_error_wrap(err, "library '%s'", name);
     }
+    set_drives(library->library, &engine->config->libraries[index]);
     free(scsi.drives); /* the ports are the library's now, the array is ours */
     (void)snprintf(library->name, sizeof library->name, "%s", name);
     library->recall_drives = engine->config->libraries[index].recall_drives;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <varve/byteorder.h>
 
 #define CLUSTERS 12u
 
@@ -370,6 +371,74 @@ test_damaged_image(void **state)
     assert_int_equal(f->back[70000 - VARVE_CLUSTER_BYTES], 'x');
 }
 
+/* What SET STREAMING and SET CD SPEED were told, and the largest WRITE. */
+struct speed_watch {
+    struct varve_scsi_port port;
+    struct varve_scsi_port *inner;
+    bool no_streaming;
+    uint32_t read, write, most;
+    unsigned streams, speeds;
+};
+
+static bool
+speed_execute(struct varve_scsi_port *base, struct varve_scsi_command *command,
+              struct varve_error *err)
+{
+    struct speed_watch *watch = (struct speed_watch *)base;
+    const uint8_t *cdb = command->cdb;
+    if (cdb[0] == 0xb6 && watch->no_streaming) {
+        static const uint8_t refused[14] = {0x70, 0, 5, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0x20, 0x00};
+        command->status = 2;
+        memcpy(command->sense, refused, sizeof refused);
+        command->sense_bytes = sizeof refused;
+        return true;
+    }
+    if (cdb[0] == 0xb6) {
+        watch->streams++;
+        watch->read = varve_get_be32(command->data + 12);
+        watch->write = varve_get_be32(command->data + 20);
+    }
+    if (cdb[0] == 0xbb) {
+        watch->speeds++;
+        watch->read = varve_get_be16(cdb + 2);
+        watch->write = varve_get_be16(cdb + 4);
+    }
+    if (cdb[0] == 0x2a && command->data_bytes > watch->most)
+        watch->most = command->data_bytes;
+    return watch->inner->execute(watch->inner, command, err);
+}
+
+/* The speed is one that the drive lists, sent again after each load, slower for what cannot be read
+ * and after a loss of streaming; no command is larger than the port carries. */
+static void
+test_speed_and_size_of_commands(void **state)
+{
+    struct fixture *f = *state;
+    struct varve_error err = {0};
+    struct speed_watch watch = {.port = {.execute = speed_execute, .transfer_max = 2 * 65536},
+                                .inner = f->drive->device.port};
+    f->drive->device.port = &watch.port;
+    varve_drive_set(f->drive, &(struct varve_drive_settings){.write_speed = 20000});
+    EXPECT_OK(varve_drive_burn_begin(f->drive, 0, CLUSTERS, &err), err);
+    assert_int_equal(watch.streams, 1);
+    assert_int_equal(watch.write, 17984); /* 4x, of 2x, 4x and 6x */
+    assert_int_equal(watch.read, UINT32_MAX);
+    fault(f, 0x2a, 2, 0x030c09);
+    EXPECT_OK(varve_drive_burn_write(f->drive, f->data, CLUSTERS, &err), err);
+    assert_int_equal(watch.streams, 2);
+    assert_int_equal(watch.write, 8992);
+    assert_int_equal(watch.most, 2 * 65536);
+    EXPECT_OK(varve_drive_burn_close(f->drive, NULL, NULL, &err), err);
+    for (unsigned i = 0; i < 3; i++)
+        fault(f, 0x28, 1, 0x031105);
+    watch.no_streaming = true;
+    EXPECT_OK(varve_drive_read(f->drive, 0, CLUSTERS, f->back, NULL, &err), err);
+    assert_memory_equal(f->back, f->data, sizeof f->data);
+    assert_int_equal(watch.speeds, 2); /* slow, and as it was */
+    assert_int_equal(watch.write, 17984);
+    f->drive->device.port = watch.inner;
+}
+
 int
 main(void)
 {
@@ -388,6 +457,7 @@ main(void)
         CASE(test_stuck_write_ends),
         CASE(test_read_retries),
         CASE(test_damaged_image),
+        CASE(test_speed_and_size_of_commands),
     };
     return cmocka_run_group_tests_name("drive", tests, NULL, NULL);
 }

@@ -126,6 +126,7 @@ test_two_drives_and_a_looker(void **state)
     varve_library_free(shared.library);
     varve_virtual_close(folder);
     test_dir_done(dir);
+    free(journal.records);
 }
 
 int

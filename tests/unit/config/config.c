@@ -259,6 +259,11 @@ static const struct {
      "varve.conf:6: [library a] timeouts: move: a second at least, a day at most"},
     {SSD "[library a]\nkind = virtual\npath = l\nburn = maybe\n",
      "varve.conf:6: [library a] burn: 'maybe' is neither yes nor no"},
+    {SSD "[library a]\nkind = virtual\npath = l\nburn_speed = 4\n",
+     "varve.conf:6: [library a] burn_speed: must be from 1MB to 1GB a second (1x of Blu-ray: "
+     "4.5MB)"},
+    {SSD "[library a]\nkind = virtual\npath = l\nspares = maybe\n",
+     "varve.conf:6: [library a] spares: must be yes or no"},
     {SSD "[library a]\nkind = virtual\npath = l\nmedia = big\n",
      "varve.conf:6: [library a] media: 'big' is not a size\n"
      "hint: write it like 64MiB, 25GB or 4096"},
@@ -558,6 +563,22 @@ test_a_folder_without_configuration(void **state)
     assert_int_equal(err.kind, VARVE_ERROR_NOT_FOUND);
 }
 
+static void
+test_speeds_and_spares(void **state)
+{
+    (void)state;
+    VARVE_CLEANUP(varve_config_free) struct varve_config *config = NULL;
+    struct varve_error err = {0};
+    assert_true(parse(SSD "[library a]\nkind = virtual\npath = l\nburn_speed = 18MB\nspares = "
+                          "yes\n[library b]\nkind = virtual\npath = m\nread_speed = 1MB\n",
+                      &config, &err));
+    assert_int_equal(config->libraries[0].burn_speed, 18000000);
+    assert_int_equal(config->libraries[0].read_speed, 0);
+    assert_true(config->libraries[0].spares);
+    assert_int_equal(config->libraries[1].read_speed, 1000000);
+    assert_false(config->libraries[1].spares);
+}
+
 int
 main(void)
 {
@@ -565,6 +586,7 @@ main(void)
         cmocka_unit_test(test_the_example_of_the_design),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_readers),
+        cmocka_unit_test(test_speeds_and_spares),
         cmocka_unit_test(test_each_mistake_is_named),
         cmocka_unit_test(test_long_values_come_back_whole),
         cmocka_unit_test(test_bounds),
