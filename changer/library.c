@@ -84,7 +84,7 @@ varve_library_exchange(struct varve_library *library, const struct varve_changer
                        struct varve_error *err)
 {
     struct varve_changer_ends in = {0}, out = {0};
-    if (!varve_library_announce(library, &exchange->out, err))
+    if (!varve_library_announce_exchange(library, exchange, err))
         return varve_error_wrap(err, "library '%s'", library->name);
     bool done = varve_changer_exchange(&library->changer, exchange, &in, &out, err);
     if (out.known)

@@ -115,7 +115,8 @@ struct library {
     int64_t began_ns[TASK_CLASSES]; /* when work of each class last began */
     double load_ns;                 /* what a load takes here, lately */
     uint64_t loads;
-    uint64_t readings_seen; /* inventories that the rows of discs know of; the ticker's */
+    atomic_uint_fast64_t readings_seen; /* inventories that the rows of discs know of */
+    uint64_t readings_tried;            /* a job was started for: the ticker's */
 };
 VARVE_MUST_CHECK bool
 libraries_open(struct varve_engine *engine, const struct varve_engine_ports *ports,
