@@ -233,9 +233,9 @@ map_drives(struct varve_library *library, struct varve_error *err)
         struct varve_drive *drive = &library->drives[i].drive;
         int32_t proven = varve_library_find_serial(library, drive->identity.serial);
         drive->element = proven >= 0 ? (uint16_t)proven : (uint16_t)(range->first + i);
-        library->drives[i].proven = proven >= 0;
         (void)snprintf(drive->name, sizeof drive->name, "library '%s', drive %zu (element %u)",
                        library->name, i, drive->element);
+        library->drives[i].proven = proven >= 0;
     }
     return check_mapping(library, err);
 }

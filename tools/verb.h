@@ -22,4 +22,7 @@ verb_fn verb_library_list, verb_library_inventory, verb_library_load, verb_libra
     verb_library_import, verb_library_export, verb_library_unlock, verb_library_resume,
     verb_library_accept, verb_library_add_blanks; /* verb_library.c */
 
+verb_fn verb_virtual_create, verb_virtual_show, verb_virtual_event, verb_virtual_inject,
+    verb_virtual_calm, verb_virtual_insert, verb_virtual_add; /* verb_virtual.c */
+
 #endif
