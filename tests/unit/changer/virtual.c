@@ -310,6 +310,7 @@ test_large(void **state)
     assert_int_equal(test_where(library, "VRV05000"), 256);
     varve_library_free(library);
     varve_virtual_close(folder);
+    free(journal.records);
 }
 
 static void
