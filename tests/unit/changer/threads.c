@@ -124,6 +124,7 @@ test_two_drives_and_a_looker(void **state)
         assert_int_equal(test_where(shared.library, name), 1023 + number);
     }
     varve_library_free(shared.library);
+    test_journal_forget(&journal);
     varve_virtual_close(folder);
     test_dir_done(dir);
 }
