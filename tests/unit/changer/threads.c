@@ -124,10 +124,9 @@ test_two_drives_and_a_looker(void **state)
         assert_int_equal(test_where(shared.library, name), 1023 + number);
     }
     varve_library_free(shared.library);
-    free(journal.records);
+    test_journal_forget(&journal);
     varve_virtual_close(folder);
     test_dir_done(dir);
-    free(journal.records);
 }
 
 int

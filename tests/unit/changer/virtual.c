@@ -309,6 +309,7 @@ test_large(void **state)
     assert_true(took < 10 * VARVE_NS_PER_SECOND); /* generous: shared machines, sanitizers */
     assert_int_equal(test_where(library, "VRV05000"), 256);
     varve_library_free(library);
+    test_journal_forget(&journal);
     varve_virtual_close(folder);
     free(journal.records);
 }
