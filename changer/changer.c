@@ -190,7 +190,8 @@ varve_changer_init(struct varve_changer *changer, const struct varve_changer_set
     changer->buffer = malloc(STATUS_BYTES);
     if (changer->buffer == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "new changer");
-    if (!varve_changer_wait_ready(changer, START_SECONDS * VARVE_NS_PER_SECOND, err) ||
+    varve_scsi_set_timeouts(&changer->device, &setup->timeouts);
+    if (!varve_changer_wait_ready(changer, changer->device.ready_ns, err) ||
         !read_pages(changer, err))
         return varve_error_wrap(err, "changer");
     changer->device.reset = false;

@@ -22,6 +22,7 @@ struct varve_changer_setup {
     struct varve_move_journal journal;
     struct varve_clock *clock;
     struct varve_changer_observer observer;
+    struct varve_timeouts timeouts;
 };
 
 struct varve_changer {

@@ -126,7 +126,7 @@ fail_unloadable(struct varve_drive *drive, const struct varve_scsi_command *comm
         (void)varve_error_set(err, VARVE_ERROR_MEDIUM, 0,
                               "not ready with the disc after %d s\nhint: clean the disc and look "
                               "which side is up, or try another drive",
-                              LOAD_SECONDS);
+                              (int)(drive->device.ready_ns / VARVE_NS_PER_SECOND));
     else
         varve_error_hint(err, "the disc may be dirty, damaged or upside down: clean it and look "
                               "which side is up, or try another drive");
@@ -182,7 +182,7 @@ wait_ready(struct varve_drive *drive, bool *ret_missing, struct varve_error *err
     struct load_wait wait = {0};
     unsigned good = 0;
     int64_t now = varve_clock_monotonic(drive->device.clock);
-    varve_scsi_wait_begin(&wait.ready, drive->device.clock, LOAD_SECONDS * VARVE_NS_PER_SECOND);
+    varve_scsi_wait_begin(&wait.ready, drive->device.clock, drive->device.ready_ns);
     wait.pull_ns = now + PULL_SECONDS * VARVE_NS_PER_SECOND;
     wait.missing_ns = now + NO_MEDIUM_SECONDS * VARVE_NS_PER_SECOND;
     while (good < 2) {

@@ -57,6 +57,41 @@ varve_scsi_rule_of(uint8_t opcode)
     return &unknown_rule;
 }
 
+/* Of the device's model; 0: the usual one. */
+static unsigned
+other_timeout(const struct varve_scsi_device *device, uint8_t opcode)
+{
+    const unsigned *seconds = device->timeouts.seconds;
+    switch (opcode) {
+    case 0xa5:
+    case 0xa6:
+        return seconds[VARVE_TIMEOUT_MOVE];
+    case 0x07:
+    case 0x37:
+    case 0xb8:
+        return seconds[VARVE_TIMEOUT_INVENTORY];
+    case 0x28:
+    case 0xa8:
+        return seconds[VARVE_TIMEOUT_READ];
+    case 0x2a:
+    case 0xaa:
+        return seconds[VARVE_TIMEOUT_WRITE];
+    case 0x35:
+    case 0x5b:
+        return seconds[VARVE_TIMEOUT_CLOSE];
+    default:
+        return 0;
+    }
+}
+
+void
+varve_scsi_set_timeouts(struct varve_scsi_device *device, const struct varve_timeouts *timeouts)
+{
+    device->timeouts = *timeouts;
+    if (timeouts->seconds[VARVE_TIMEOUT_READY] != 0)
+        device->ready_ns = timeouts->seconds[VARVE_TIMEOUT_READY] * VARVE_NS_PER_SECOND;
+}
+
 static void
 note_sense(struct varve_scsi_device *device, const struct varve_scsi_sense *sense)
 {
@@ -93,7 +128,9 @@ varve_scsi_once(struct varve_scsi_device *device, struct varve_scsi_command *com
 {
     const struct varve_scsi_rule *rule = varve_scsi_rule_of(command->cdb[0]);
     bool later = device->settled && rule->later_seconds != 0;
-    command->timeout_ms = (later ? rule->later_seconds : rule->seconds) * 1000;
+    unsigned other = other_timeout(device, rule->opcode);
+    unsigned usual = later ? rule->later_seconds : rule->seconds;
+    command->timeout_ms = (other != 0 ? other : usual) * 1000;
     device->recovered = false;
     command->status = 0;
     command->sense_bytes = 0;

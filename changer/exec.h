@@ -26,8 +26,9 @@ const struct varve_scsi_rule *varve_scsi_rule_of(uint8_t opcode);
 struct varve_scsi_device {
     struct varve_scsi_port *port;
     struct varve_clock *clock;
-    int64_t ready_ns;    /* how long "becoming ready" is waited for */
-    bool attention;      /* a unit attention came; cleared by who dealt with it */
+    struct varve_timeouts timeouts; /* other than the usual ones */
+    int64_t ready_ns;               /* how long "becoming ready" is waited for */
+    bool attention;                 /* a unit attention came; cleared by who dealt with it */
     bool medium_changed; /* ... that says the medium, or what lies in the slots, may be another one
                           */
     bool heard;          /* ... since the inventory was read: anything may be elsewhere */
@@ -40,6 +41,9 @@ struct varve_scsi_device {
     atomic_uint_fast64_t commands, retries, medium_errors, hardware_errors, recovered_errors;
 };
 
+/* From now on. */
+void
+varve_scsi_set_timeouts(struct varve_scsi_device *device, const struct varve_timeouts *timeouts);
 /* One command, once. True: the device answered; *ret is its sense (not valid when there is none).
  * False: what happened is unknown. */
 VARVE_MUST_CHECK bool

@@ -85,7 +85,7 @@ varve_library_exchange(struct varve_library *library, const struct varve_changer
                        struct varve_error *err)
 {
     struct varve_changer_ends in = {0}, out = {0};
-    if (!varve_library_announce(library, &exchange->out, err))
+    if (!varve_library_announce_exchange(library, exchange, err))
         return varve_error_wrap(err, "library '%s'", library->name);
     bool done = varve_changer_exchange(&library->changer, exchange, &in, &out, err);
     if (out.known)
@@ -188,9 +188,8 @@ varve_library_refresh(struct varve_library *library, bool always, struct varve_e
     return varve_library_empty_gripper(library, err);
 }
 
-/* The drive element whose identifier contains the serial number of the drive, -1 if none does. */
-static int32_t
-find_by_serial(struct varve_library *library, const char *serial)
+int32_t
+varve_library_find_serial(struct varve_library *library, const char *serial)
 {
     int32_t found = -1;
     for (size_t i = 0; i < library->list.count && serial[0] != 0; i++) {
@@ -234,11 +233,11 @@ map_drives(struct varve_library *library, struct varve_error *err)
                                library->name, library->drive_count, range->count);
     for (size_t i = 0; i < library->drive_count; i++) {
         struct varve_drive *drive = &library->drives[i].drive;
-        int32_t proven = find_by_serial(library, drive->identity.serial);
+        int32_t proven = varve_library_find_serial(library, drive->identity.serial);
         drive->element = proven >= 0 ? (uint16_t)proven : (uint16_t)(range->first + i);
-        library->drives[i].proven = proven >= 0;
         (void)snprintf(drive->name, sizeof drive->name, "library '%s', drive %zu (element %u)",
                        library->name, i, drive->element);
+        library->drives[i].proven = proven >= 0;
     }
     return check_mapping(library, err);
 }
@@ -257,6 +256,7 @@ start_drives(struct varve_library *library, const struct varve_library_ports *po
                        i);
         if (!varve_drive_init(drive, ports->drives[i], library->clock, err))
             return false;
+        varve_scsi_set_timeouts(&drive->device, &ports->timeouts);
     }
     return true;
 }
@@ -269,6 +269,7 @@ dismantle(struct varve_library *library)
     varve_smc_list_done(&library->list);
     free(library->records);
     free(library->drives);
+    free(library->positions);
     (void)pthread_mutex_destroy(&library->arm);
     (void)pthread_mutex_destroy(&library->view);
     free(library);
@@ -291,6 +292,7 @@ bring_up(struct varve_library *library, const struct varve_library_ports *ports,
         .journal = *journal,
         .clock = library->clock,
         .observer = {library, varve_library_note, is_stopping},
+        .timeouts = ports->timeouts,
     };
     if (!varve_changer_init(&library->changer, &setup, err) ||
         !varve_library_records_load(library, err))
@@ -311,6 +313,9 @@ varve_library_new(const struct varve_library_ports *ports, const struct varve_mo
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "new library");
     (void)snprintf(library->name, sizeof library->name, "%s", ports->name);
     library->clock = clock;
+    library->has_geometry = ports->geometry != NULL;
+    if (library->has_geometry)
+        library->geometry = *ports->geometry;
     library->two_sided = ports->two_sided;
     (void)pthread_mutex_init(&library->arm, NULL); /* cannot fail on Linux */
     (void)pthread_mutex_init(&library->view, NULL);
@@ -384,7 +389,10 @@ varve_library_publish(struct varve_library *library)
         drive->shown_flags = at != NULL ? at->flags : 0;
         if (drive->shown_full)
             drive->shown = side_name(library, at);
+        drive->shown_element = drive->drive.element;
+        drive->shown_home = drive->has_home ? drive->home : 0;
     }
+    varve_library_view_positions(library);
 }
 
 bool

@@ -15,6 +15,8 @@ struct varve_library_drive {
     uint16_t home;              /* slot of the disc in the drive */
     struct varve_barcode shown; /* what is in it, "" if empty: under `view` */
     bool shown_full;
+    bool refused;                       /* the last disc brought was not taken: likewise */
+    uint16_t shown_element, shown_home; /* likewise; 0: none */
     unsigned shown_flags;
 };
 
@@ -28,6 +30,10 @@ struct varve_library {
     struct varve_smc_list list; /* as last seen */
     struct varve_library_drive *drives;
     size_t drive_count;
+    bool has_geometry;
+    struct varve_geometry geometry;
+    struct varve_library_position *positions; /* by bar code: under `view` */
+    size_t position_count;
     struct varve_element_record *records; /* by address */
     size_t record_count, record_capacity;
     bool unlocked, maintenance;
@@ -59,7 +65,14 @@ bool varve_library_exchange(struct varve_library *library,
                             const struct varve_changer_exchange *exchange, struct varve_error *err);
 /* Shows what the drives hold to varve_library_drive_disc(). */
 void varve_library_publish(struct varve_library *library);
+/* For varve_library_drive_refused(). */
+void varve_library_note_refusal(struct varve_library *library, unsigned drive, bool refused);
+/* The same for varve_library_element_of(); holding both locks (library_view.c). */
+void varve_library_view_positions(struct varve_library *library);
 bool varve_library_empty_gripper(struct varve_library *library, struct varve_error *err);
+
+/* The drive element whose identifier contains the serial number of a drive, -1 if none does. */
+int32_t varve_library_find_serial(struct varve_library *library, const char *serial);
 
 /* --- library_moves.c --- */
 
@@ -70,6 +83,22 @@ bool varve_library_find_disc(struct varve_library *library, const struct varve_b
  * again by looking, may tell another way. */
 bool varve_library_look_again(struct varve_library *library, const struct varve_changer_move *move,
                               const struct varve_scsi_sense *sense);
+
+/* Brings the disc of the drive home, holding the arm. */
+bool varve_library_unload_locked(struct varve_library *library, struct varve_library_drive *drive,
+                                 struct varve_error *err);
+
+/* --- library_learn.c --- */
+
+/* The device behind the drive is the one it was, or another drive of the library, whose place it
+ * takes then. Without the arm. */
+bool varve_library_check_device(struct varve_library *library, struct varve_library_drive *drive,
+                                struct varve_error *err);
+/* The disc was put into the drive's element, and the drive saw none. True: another drive that
+ * should be empty sees one; they changed places, and the disc went home, if it would. Without the
+ * arm. */
+bool varve_library_learn_by_look(struct varve_library *library, struct varve_library_drive *drive,
+                                 const struct varve_barcode *barcode);
 
 /* --- library_people.c --- */
 
@@ -124,6 +153,10 @@ varve_library_remember(struct varve_library *library, const struct varve_element
  * else's after a crash. */
 bool varve_library_announce(struct varve_library *library, const struct varve_changer_move *move,
                             struct varve_error *err);
+/* ... that the element between will hold one of the two. */
+bool varve_library_announce_exchange(struct varve_library *library,
+                                     const struct varve_changer_exchange *exchange,
+                                     struct varve_error *err);
 /* After it: both ends as they are now. */
 void varve_library_moved(struct varve_library *library, const struct varve_changer_move *move,
                          const struct varve_changer_ends *ends);

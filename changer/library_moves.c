@@ -8,6 +8,7 @@
     3u /* tries of a disc that is not where the unit says, or of slots that are full */
 #define SIDE_B ".B"
 #define SEAT_TRIES 2
+#define EJECT_TRIES 2
 
 static bool
 check_drive(struct varve_library *library, unsigned drive, struct varve_error *err)
@@ -108,7 +109,7 @@ find_home(struct varve_library *library, const struct varve_library_drive *drive
 }
 
 /* The tray may be locked by another program on this host, or must be opened first on some models:
- * ALLOW before the move; if the disc stays, ALLOW and eject, and once more. */
+ * ALLOW before the move; if the disc stays, ALLOW and eject, twice (fault 12). */
 static bool
 move_out_locked(struct varve_library *library, struct varve_library_drive *drive,
                 const struct varve_changer_move *move, struct varve_changer_ends *ret,
@@ -127,9 +128,20 @@ move_out_locked(struct varve_library *library, struct varve_library_drive *drive
         *err = first; /* not known to be in the drive any more, or no matter of the drive */
         return false;
     }
-    (void)!varve_drive_release(&drive->drive, &ignored);
-    (void)!varve_drive_eject(&drive->drive, &ignored);
-    return varve_library_move(library, move, ret, err);
+    struct varve_error last = {0};
+    for (unsigned tries = 0; tries < EJECT_TRIES; tries++) {
+        (void)!varve_drive_release(&drive->drive, &ignored);
+        (void)!varve_drive_eject(&drive->drive, &ignored);
+        last = (struct varve_error){0};
+        if (varve_library_move(library, move, ret, &last))
+            return true;
+    }
+    *err = last;
+    return varve_error_hint(err,
+                            "%s does not give disc '%s' out: end the program that uses the "
+                            "drive (lsof), or press its eject button; until then nothing "
+                            "else goes into this drive",
+                            drive->drive.name, move->barcode.text);
 }
 
 static bool
@@ -142,9 +154,9 @@ fail_no_slot(struct varve_library *library, const struct varve_library_drive *dr
     return varve_error_hint(err, "export a disc");
 }
 
-static bool
-unload_locked(struct varve_library *library, struct varve_library_drive *drive,
-              struct varve_error *err)
+bool
+varve_library_unload_locked(struct varve_library *library, struct varve_library_drive *drive,
+                            struct varve_error *err)
 {
     for (unsigned tries = 1;; tries++) {
         const struct varve_element *at = varve_library_element(library, drive->drive.element);
@@ -235,8 +247,9 @@ try_exchange(struct varve_library *library, const struct varve_element *at,
 {
     const struct varve_element *old = varve_library_element(library, drive->drive.element);
     const struct varve_element *home = find_home(library, drive);
-    if (!drive->proven || old == NULL || !old->full || home == NULL ||
-        at->type != VARVE_ELEMENT_SLOT)
+    /* A device that does not say who it is may be another one by now. */
+    if (!drive->proven || drive->drive.identity.serial[0] == 0 || old == NULL || !old->full ||
+        home == NULL || at->type != VARVE_ELEMENT_SLOT)
         return false;
     struct varve_changer_exchange exchange = {
         .in = {at->barcode, at->address, old->address, at->inverted},
@@ -298,7 +311,7 @@ place_once(struct varve_library *library, const struct placing *placing,
     }
     if (!here && at->inverted == side_b && try_exchange(library, at, drive))
         return PLACED;
-    if (!unload_locked(library, drive, err)) {
+    if (!varve_library_unload_locked(library, drive, err)) {
         (void)varve_error_wrap(err, "empty the drive first");
         return PLACE_FAILED;
     }
@@ -359,7 +372,8 @@ static bool
 begin_unload_locked(struct varve_library *library, void *context, struct varve_error *err)
 {
     const struct unloading *unloading = context;
-    return varve_library_begin(library, err) && unload_locked(library, unloading->drive, err);
+    return varve_library_begin(library, err) &&
+           varve_library_unload_locked(library, unloading->drive, err);
 }
 
 /* A disc that the drive does not take would block every later job with something nobody asked for.
@@ -369,7 +383,7 @@ take_back(struct varve_library *library, struct varve_library_drive *drive, stru
 {
     VARVE_LOCKED(&library->arm);
     struct varve_error undo = {0};
-    return unload_locked(library, drive, &undo) ||
+    return varve_library_unload_locked(library, drive, &undo) ||
            varve_error_wrap(err, "the disc stays in %s (%s)", drive->drive.name, undo.text);
 }
 
@@ -386,6 +400,7 @@ static bool
 seat(struct varve_library *library, struct placing *placing, struct varve_error *err)
 {
     struct varve_library_drive *drive = placing->drive;
+    bool learned = false;
     for (unsigned tries = 1;; tries++) {
         struct varve_error why = {0};
         bool missing;
@@ -395,8 +410,13 @@ seat(struct varve_library *library, struct placing *placing, struct varve_error 
             note_proven(library, drive);
             return true;
         }
+        if (missing && !learned && varve_library_learn_by_look(library, drive, placing->barcode)) {
+            learned = true;
+            continue;
+        }
         if (take_back(library, drive, &why) && missing && tries < SEAT_TRIES)
             continue;
+        varve_library_note_refusal(library, (unsigned)(drive - library->drives), true);
         *err = why;
         return false;
     }
@@ -408,8 +428,11 @@ varve_library_load(struct varve_library *library, const struct varve_barcode *ba
 {
     if (!check_drive(library, drive, err))
         return false;
+    varve_library_note_refusal(library, drive, false);
     struct placing placing = {barcode, &library->drives[drive]};
-    return seat(library, &placing, err) || varve_error_wrap(err, "load disc '%s'", barcode->text);
+    return (varve_library_check_device(library, placing.drive, err) &&
+            seat(library, &placing, err)) ||
+           varve_error_wrap(err, "load disc '%s'", barcode->text);
 }
 
 bool

@@ -94,9 +94,11 @@ api_handler api_post_archive, api_post_release, api_post_recall, api_post_pin, a
     api_post_flush;                                                      /* api_paths.c */
 api_handler api_get_policy, api_get_policy_effects, api_post_policy_run; /* api_policy.c */
 api_handler api_get_sets, api_get_set, api_post_set_repair, api_get_discs, api_get_disc,
-    api_post_disc_verify, api_post_disc_retire, api_post_scrub; /* api_discs.c */
+    api_post_disc_verify, api_post_disc_retire, api_post_disc_clear,
+    api_post_scrub;                                                      /* api_discs.c */
+api_handler api_get_drives, api_post_drive_clear, api_post_drive_retire; /* api_drives.c */
 api_handler api_get_libraries, api_get_inventory, api_post_load, api_post_unload, api_post_import,
-    api_post_export, api_post_blanks, api_post_unlock, api_post_resume,
-    api_post_accept; /* api_libraries.c */
+    api_post_export, api_post_blanks, api_post_unlock, api_post_resume, api_post_accept,
+    api_get_virtual, api_post_script, api_post_calm, api_post_insert; /* api_libraries.c */
 
 #endif

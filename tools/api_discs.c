@@ -107,15 +107,42 @@ parse_barcode(const struct api_request *request, struct varve_barcode *ret, stru
     return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%.64s' is no bar code", request->word);
 }
 
+/* The last incidents of a disc, newest first. */
+static bool
+list_incidents(const struct api_request *request, const struct varve_barcode *barcode, json_t **ret,
+               struct varve_error *err)
+{
+    enum { INCIDENTS_SHOWN = 32 };
+    VARVE_CLEANUP_FREE struct varve_incident *incidents =
+        calloc(INCIDENTS_SHOWN, sizeof *incidents);
+    size_t count;
+    if (incidents == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "list incidents");
+    if (!varve_catalog_incidents(get_catalog(request), NULL, barcode, incidents, INCIDENTS_SHOWN,
+                                 &count, err))
+        return false;
+    *ret = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_add(ret, json_incident(&incidents[i]));
+    return true;
+}
+
 bool
 api_get_disc(const struct api_request *request, json_t **ret, struct varve_error *err)
 {
     struct varve_barcode barcode;
     struct varve_disc_row disc;
+    struct varve_health_counters counters = {0};
+    struct varve_error none = {0}; /* nothing known is zeros */
+    json_t *incidents = NULL;
     if (!parse_barcode(request, &barcode, err) ||
-        !varve_catalog_disc_get(get_catalog(request), &barcode, &disc, err))
+        !varve_catalog_disc_get(get_catalog(request), &barcode, &disc, err) ||
+        !list_incidents(request, &barcode, &incidents, err))
         return false;
-    return answer(json_pack("{s:o}", "disc", json_disc(&disc)), ret, err);
+    VARVE_IGNORE(varve_catalog_disc_health_get(get_catalog(request), &barcode, &counters, &none));
+    return answer(json_pack("{s:o, s:o, s:o}", "disc", json_disc(&disc), "health",
+                            json_counters(&counters), "incidents", incidents),
+                  ret, err);
 }
 
 bool
@@ -134,6 +161,15 @@ api_post_disc_retire(const struct api_request *request, json_t **ret, struct var
     struct varve_barcode barcode;
     return parse_barcode(request, &barcode, err) &&
            varve_engine_disc_retire(request->options->engine, barcode.text, err) &&
+           api_get_disc(request, ret, err);
+}
+
+bool
+api_post_disc_clear(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    struct varve_barcode barcode;
+    return parse_barcode(request, &barcode, err) &&
+           varve_engine_disc_clear(request->options->engine, barcode.text, err) &&
            api_get_disc(request, ret, err);
 }
 

@@ -43,6 +43,42 @@ json_disc(const struct varve_disc_row *disc)
                      json_bytes(disc->place));
 }
 
+json_t *
+json_counters(const struct varve_health_counters *counters)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "loads", (json_int_t)counters->loads,
+                     "works", (json_int_t)counters->works, "commands",
+                     (json_int_t)counters->commands, "retries", (json_int_t)counters->retries,
+                     "medium_errors", (json_int_t)counters->medium_errors, "hardware_errors",
+                     (json_int_t)counters->hardware_errors, "incidents",
+                     (json_int_t)counters->incidents);
+}
+
+json_t *
+json_drive(const struct varve_engine_drive *drive)
+{
+    const struct varve_drive_row *row = &drive->row;
+    json_t *made =
+        json_pack("{s:o, s:I, s:o, s:o, s:s, s:o, s:o, s:s, s:s}", "library",
+                  json_bytes(row->library), "drive", (json_int_t)row->number, "model",
+                  json_bytes(row->model), "serial", json_bytes(drive->serial), "state",
+                  varve_service_name(row->service), "reason", json_bytes(row->reason), "since",
+                  json_time(row->since_ns), "disc", drive->disc.text, "work", drive->work);
+    if (json_object_update_new(made, json_counters(&row->counters)) == 0)
+        return made;
+    json_decref(made);
+    return NULL;
+}
+
+json_t *
+json_incident(const struct varve_incident *incident)
+{
+    return json_pack("{s:o, s:o, s:s, s:s, s:s, s:o}", "at", json_time(incident->at_ns), "drive",
+                     json_bytes(incident->drive), "disc", incident->disc.text, "act",
+                     varve_incident_act_name(incident->act), "verdict",
+                     varve_verdict_name(incident->verdict), "text", json_bytes(incident->text));
+}
+
 static const char *
 element_type_name(enum varve_element_type type)
 {

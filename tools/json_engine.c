@@ -91,6 +91,16 @@ make_disc_counts(const struct varve_catalog_totals *totals)
     return counts;
 }
 
+static json_t *
+make_drive_counts(const struct varve_engine_status *status)
+{
+    json_t *counts = json_object();
+    for (int i = 0; i <= VARVE_SERVICE_RETIRED; i++)
+        (void)json_object_set_new(counts, varve_service_name((enum varve_service)i),
+                                  json_integer((json_int_t)status->drives_by_service[i]));
+    return counts;
+}
+
 /* Contents that are on their way, those that asked first. */
 static json_t *
 make_recalls(const struct varve_engine_status *status)
@@ -110,7 +120,7 @@ json_t *
 json_status(const struct varve_engine_status *status)
 {
     json_t *warnings = json_array();
-    for (unsigned i = 0; i < status->warnings_count && i < 8; i++)
+    for (unsigned i = 0; i < status->warnings_count && i < VARVE_STATUS_WARNINGS_MAX; i++)
         json_add(&warnings, json_bytes(status->warnings[i]));
     char archive[VARVE_UUID_TEXT_BYTES];
     varve_uuid_format(&status->archive, archive);
@@ -118,7 +128,7 @@ json_status(const struct varve_engine_status *status)
     return json_pack(
         "{s:o, s:s, s:o, s:{s:I, s:I}, s:o, s:o, s:{s:I, s:I}, s:{s:I, s:I}, s:o, s:o, s:{s:I, "
         "s:I}, "
-        "s:I, s:o, s:o}",
+        "s:I, s:o, s:o, s:o}",
         "name", json_bytes(status->name), "archive", archive, "started",
         json_time(status->started_ns), "names", "inodes", (json_int_t)totals->inodes, "directories",
         (json_int_t)totals->directories, "states", make_states(totals), "tiers", make_tiers(status),
@@ -127,7 +137,7 @@ json_status(const struct varve_engine_status *status)
         (json_int_t)totals->request_bytes, "sets", make_set_counts(totals), "discs",
         make_disc_counts(totals), "jobs", "running", (json_int_t)status->jobs_running, "queued",
         (json_int_t)status->jobs_queued, "recalls_waiting", (json_int_t)status->recalls_waiting,
-        "recalls", make_recalls(status), "warnings", warnings);
+        "recalls", make_recalls(status), "drives", make_drive_counts(status), "warnings", warnings);
 }
 
 json_t *

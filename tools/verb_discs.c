@@ -112,22 +112,38 @@ verb_disc_verify(struct cli *cli, const struct args *args, struct varve_error *e
     return start_job(cli, args, "/v1/discs/", "/verify", err);
 }
 
+static void
+print_fields(const json_t *object)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        if (json_is_integer(value))
+            (void)printf("%-15s %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
+        else
+            (void)printf("%-15s %s\n", key, show_string(object, key));
+    }
+}
+
+static const struct column incident_columns[] = {
+    {"WHEN", "at", show_text},       {"DRIVE", "drive", show_text}, {"WHAT", "act", show_text},
+    {"BLAME", "verdict", show_text}, {"TEXT", "text", show_text},   {NULL, NULL, NULL},
+};
+
 static bool
 print_disc(struct cli *cli, json_t *answer, struct varve_error *err)
 {
     VARVE_CLEANUP_JSON json_t *owned = answer;
     if (cli->json)
         return cli_print_json(json_incref(owned), err);
-    const char *key;
-    json_t *value;
-    json_object_foreach(json_object_get(owned, "disc"), key, value)
-    {
-        if (json_is_integer(value))
-            (void)printf("%-15s %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
-        else
-            (void)printf("%-15s %s\n", key, show_string(json_object_get(owned, "disc"), key));
-    }
-    return true;
+    print_fields(json_object_get(owned, "disc"));
+    print_fields(json_object_get(owned, "health"));
+    const json_t *incidents = json_object_get(owned, "incidents");
+    if (json_array_size(incidents) == 0)
+        return true;
+    (void)putchar('\n');
+    return show_rows(incidents, incident_columns, "", err);
 }
 
 bool
@@ -141,13 +157,26 @@ verb_disc_show(struct cli *cli, const struct args *args, struct varve_error *err
            print_disc(cli, answer, err);
 }
 
-bool
-verb_disc_retire(struct cli *cli, const struct args *args, struct varve_error *err)
+/* POSTs nothing but the name; the disc comes back. */
+static bool
+act_on_disc(struct cli *cli, const struct args *args, const char *act, struct varve_error *err)
 {
     VARVE_CLEANUP(client_free) struct client *client = NULL;
     json_t *answer = NULL;
     char url[512];
-    return make_url("/v1/discs/", args->words[0], "/retire", url, err) &&
+    return make_url("/v1/discs/", args->words[0], act, url, err) &&
            session_open(cli, args, NULL, &client, err) &&
            client_post(client, url, json_object(), &answer, err) && print_disc(cli, answer, err);
+}
+
+bool
+verb_disc_retire(struct cli *cli, const struct args *args, struct varve_error *err)
+{
+    return act_on_disc(cli, args, "/retire", err);
+}
+
+bool
+verb_disc_clear(struct cli *cli, const struct args *args, struct varve_error *err)
+{
+    return act_on_disc(cli, args, "/clear", err);
 }

@@ -113,6 +113,7 @@ print_status(const json_t *status)
                  varve_text_bytes(show_integer(in_line, "bytes"), bytes));
     print_counts("sets      ", json_object_get(status, "sets"));
     print_counts("discs     ", json_object_get(status, "discs"));
+    print_counts("drives    ", json_object_get(status, "drives"));
     print_counts("jobs      ", json_object_get(status, "jobs"));
     if (show_integer(status, "recalls_waiting") > 0)
         (void)printf("recalls   %" PRIu64 " files are waited for\n",

@@ -22,7 +22,7 @@
 #include <varve/random.h>
 #include <varve/types.h>
 
-#define VARVE_CATALOG_SCHEMA 3 /* PRAGMA user_version */
+#define VARVE_CATALOG_SCHEMA 4 /* PRAGMA user_version */
 
 struct varve_catalog;
 

@@ -8,6 +8,7 @@
 #define VARVE_CONFIG_H
 
 #include <varve/error.h>
+#include <varve/timeouts.h>
 #include <varve/types.h>
 
 #define VARVE_CONFIG_FILE "varve.conf"
@@ -42,6 +43,11 @@ struct varve_config_library {
     char *changer;
     struct varve_config_list drives;
     char *trace; /* file to record all commands in, absolute; NULL: none */
+    /* `recall_drives`: so many drives do nothing but recalls, but one is left for the rest. Default
+     * 1 */
+    unsigned recall_drives;
+    struct varve_timeouts timeouts; /* `timeouts = move 20m, ready 1h` */
+    bool no_burning; /* `burn = no`: no new discs are made there; recalls and checks only */
     unsigned line;
 };
 

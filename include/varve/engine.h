@@ -9,6 +9,7 @@
 #define VARVE_ENGINE_H
 
 #include <varve/config.h>
+#include <varve/health.h>
 #include <varve/library.h>
 #include <varve/vfs.h>
 
@@ -154,6 +155,29 @@ varve_engine_library_act(struct varve_engine *engine, const char *library,
                          enum varve_library_action action, const char *barcode, unsigned drive,
                          struct varve_error *err);
 
+/* --- drives --- */
+struct varve_engine_drive {
+    struct varve_drive_row row;
+    char serial[33];
+    struct varve_barcode disc; /* in it; "": none */
+    bool busy;
+    const char *work; /* "recall", "burn", "verify", "" while it rests; static */
+};
+/* Of all libraries, in the order of the configuration. */
+size_t varve_engine_drives(struct varve_engine *engine, struct varve_engine_drive *ret, size_t max);
+/* Gives the drive no more work; what it does it ends. `library` NULL: the first; `reason` NULL:
+ * none was told. */
+VARVE_MUST_CHECK bool
+varve_engine_drive_retire(struct varve_engine *engine, const char *library, unsigned drive,
+                          const char *reason, struct varve_error *err);
+/* Puts it into service again and forgets what was held against it. */
+VARVE_MUST_CHECK bool varve_engine_drive_clear(struct varve_engine *engine, const char *library,
+                                               unsigned drive, struct varve_error *err);
+/* Forgets what was held against the disc; one that was set aside unwritten counts as blank again
+ * (and proves it before it is burned). A suspect one stays that until it is verified. */
+VARVE_MUST_CHECK bool
+varve_engine_disc_clear(struct varve_engine *engine, const char *barcode, struct varve_error *err);
+
 /* --- state --- */
 struct varve_engine_recall {
     struct varve_content_id content;
@@ -163,6 +187,7 @@ struct varve_engine_recall {
     const char *state;              /* "waiting", "reading", "decoding"; static */
     int64_t eta_s;
 };
+#define VARVE_STATUS_WARNINGS_MAX 24
 struct varve_engine_status {
     char name[64];
     struct varve_uuid archive;
@@ -173,8 +198,9 @@ struct varve_engine_status {
     uint64_t recalls_waiting;
     struct varve_engine_recall recalls[16]; /* those that asked first */
     size_t recall_count;
+    uint64_t drives_by_service[3]; /* by enum varve_service */
     unsigned warnings_count;
-    char warnings[8][200]; /* what an operator should look at */
+    char warnings[VARVE_STATUS_WARNINGS_MAX][320]; /* what an operator should look at */
 };
 VARVE_MUST_CHECK bool varve_engine_status(struct varve_engine *engine,
                                           struct varve_engine_status *ret, struct varve_error *err);

@@ -9,7 +9,9 @@
 #define VARVE_LIBRARY_H
 
 #include <varve/clock.h>
+#include <varve/geometry.h>
 #include <varve/scsi.h>
+#include <varve/timeouts.h>
 
 struct varve_library;
 
@@ -20,10 +22,11 @@ struct varve_element_record {
     uint16_t address;
     struct varve_barcode barcode; /* of the disc that was last seen here; "": empty */
     bool has_home;
-    uint16_t home;                 /* of a disc in a drive: its slot */
-    unsigned flags;                /* NAMED, UNKNOWN, QUARANTINED (enum varve_element_flag) */
-    struct varve_barcode expected; /* QUARANTINED: what lay here before */
-    bool inverted;                 /* side B is up */
+    uint16_t home;  /* of a disc in a drive: its slot */
+    unsigned flags; /* NAMED, UNKNOWN, QUARANTINED (enum varve_element_flag) */
+    /* QUARANTINED: what lay here before. Else: what an exchange under way takes out. */
+    struct varve_barcode expected;
+    bool inverted; /* side B is up */
 };
 
 /* Where moves are written down before they happen. `intend` must be durable when it returns true,
@@ -46,6 +49,8 @@ struct varve_library_ports {
     struct varve_scsi_port *changer;
     struct varve_scsi_port **drives; /* in the order of the changer's data transfer elements */
     size_t drive_count;
+    const struct varve_geometry *geometry; /* NULL: not known; copied */
+    struct varve_timeouts timeouts;
     /* Discs have two sides. Side B of disc X is called X.B; in slots side A is up. */
     bool two_sided;
 };
@@ -108,12 +113,25 @@ varve_library_drive_disc(struct varve_library *library, unsigned drive, struct v
 /* What is unusual about it (enum varve_element_flag); QUARANTINED must not be written. */
 unsigned varve_library_drive_flags(struct varve_library *library, unsigned drive);
 
+/* For choosing between drives; none of these waits for the arm. The element where a disc was last
+ * seen, 0: not known. */
+uint16_t
+varve_library_element_of(struct varve_library *library, const struct varve_barcode *barcode);
+/* Element of a drive, and where the disc in it came from; 0: not known. */
+void varve_library_drive_elements(struct varve_library *library, unsigned drive,
+                                  uint16_t *ret_element, uint16_t *ret_home);
+/* About what the arm takes from one element to another. */
+int64_t varve_library_move_ns(const struct varve_library *library, uint16_t from, uint16_t to);
+
 /* Brings the disc to the drive and waits until the drive is ready with it. What is in the drive
  * goes home first. Nothing moves if it is there already. OFFLINE: not in this library; BUSY: in
  * another drive; on failure the disc is back home, or the text says where it is. */
 VARVE_MUST_CHECK bool
 varve_library_load(struct varve_library *library, const struct varve_barcode *barcode,
                    unsigned drive, struct varve_error *err);
+/* The last varve_library_load() brought the disc into the drive, and the drive did not become ready
+ * with it: one of the two is to blame, not the arm. Does not wait for the arm. */
+bool varve_library_drive_refused(struct varve_library *library, unsigned drive);
 /* Brings the disc of the drive home (its old slot, else any free one). An empty drive is fine. */
 VARVE_MUST_CHECK bool
 varve_library_unload(struct varve_library *library, unsigned drive, struct varve_error *err);

@@ -94,11 +94,46 @@ enum varve_disc_state {
 #undef X
 };
 
+/* Whether a drive gets work. */
+#define VARVE_SERVICES(X)                                                                          \
+    X(IN, 0, "in service")                                                                         \
+    X(QUARANTINED, 1, "quarantined") /* by varve: gets no work until an operator clears it */      \
+    X(RETIRED, 2, "retired")         /* by an operator: likewise */
+enum varve_service {
+#define X(name, value, text) VARVE_SERVICE_##name = value,
+    VARVE_SERVICES(X)
+#undef X
+};
+
+/* What was done with a disc in a drive when something went wrong, and who was to blame. */
+#define VARVE_INCIDENT_ACTS(X)                                                                     \
+    X(LOAD, 0, "load")                                                                             \
+    X(BURN, 1, "burn")                                                                             \
+    X(READ, 2, "read")
+enum varve_incident_act {
+#define X(name, value, text) VARVE_INCIDENT_##name = value,
+    VARVE_INCIDENT_ACTS(X)
+#undef X
+};
+#define VARVE_VERDICTS(X)                                                                          \
+    X(OPEN, 0, "open")                                                                             \
+    X(DISC, 1, "disc")                                                                             \
+    X(DRIVE, 2, "drive")                                                                           \
+    X(CLEARED, 3, "cleared") /* by an operator */
+enum varve_verdict {
+#define X(name, value, text) VARVE_VERDICT_##name = value,
+    VARVE_VERDICTS(X)
+#undef X
+};
+
 const char *varve_tier_name(enum varve_tier tier);
 bool varve_tier_parse(const char *text, enum varve_tier *ret);
 const char *varve_state_name(enum varve_state state);
 const char *varve_set_state_name(enum varve_set_state state);
 const char *varve_disc_state_name(enum varve_disc_state state);
+const char *varve_service_name(enum varve_service service);
+const char *varve_incident_act_name(enum varve_incident_act act);
+const char *varve_verdict_name(enum varve_verdict verdict);
 enum varve_state varve_state_of(enum varve_phase phase, struct varve_place place);
 /* False if the text is no possible barcode. */
 bool varve_barcode_make(const char *text, struct varve_barcode *ret);

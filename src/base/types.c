@@ -62,6 +62,45 @@ varve_disc_state_name(enum varve_disc_state state)
     return "?";
 }
 
+const char *
+varve_service_name(enum varve_service service)
+{
+    switch (service) {
+#define X(name, value, text)                                                                       \
+    case VARVE_SERVICE_##name:                                                                     \
+        return text;
+        VARVE_SERVICES(X)
+#undef X
+    }
+    return "?";
+}
+
+const char *
+varve_incident_act_name(enum varve_incident_act act)
+{
+    switch (act) {
+#define X(name, value, text)                                                                       \
+    case VARVE_INCIDENT_##name:                                                                    \
+        return text;
+        VARVE_INCIDENT_ACTS(X)
+#undef X
+    }
+    return "?";
+}
+
+const char *
+varve_verdict_name(enum varve_verdict verdict)
+{
+    switch (verdict) {
+#define X(name, value, text)                                                                       \
+    case VARVE_VERDICT_##name:                                                                     \
+        return text;
+        VARVE_VERDICTS(X)
+#undef X
+    }
+    return "?";
+}
+
 enum varve_state
 varve_state_of(enum varve_phase phase, struct varve_place place)
 {

@@ -132,5 +132,21 @@ static const char to_schema_3[] =
     "  barcode TEXT NOT NULL, home INTEGER NOT NULL, flags INTEGER NOT NULL,"
     "  expected TEXT NOT NULL, inverted INTEGER NOT NULL, PRIMARY KEY (library, address))"
     "  STRICT, WITHOUT ROWID;";
+/* To schema 4: how drives and discs do, each for itself, and what went wrong with a disc in a drive
+ * until it is known which of them was to blame. */
+#define HEALTH_SCHEMA                                                                              \
+    "  loads INTEGER NOT NULL, works INTEGER NOT NULL, commands INTEGER NOT NULL,"                 \
+    "  retries INTEGER NOT NULL, medium_errors INTEGER NOT NULL,"                                  \
+    "  hardware_errors INTEGER NOT NULL, incidents INTEGER NOT NULL"
+static const char to_schema_4[] =
+    "CREATE TABLE drive (id TEXT PRIMARY KEY, library TEXT NOT NULL, number INTEGER NOT NULL,"
+    "  model TEXT NOT NULL, service INTEGER NOT NULL CHECK (service BETWEEN 0 AND 2),"
+    "  reason TEXT NOT NULL, since_ns INTEGER NOT NULL," HEALTH_SCHEMA ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE disc_health (barcode TEXT PRIMARY KEY," HEALTH_SCHEMA ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE incident (id INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER NOT NULL,"
+    "  drive TEXT NOT NULL, barcode TEXT NOT NULL, act INTEGER NOT NULL CHECK (act BETWEEN 0 AND "
+    "2),"
+    "  verdict INTEGER NOT NULL CHECK (verdict BETWEEN 0 AND 3), text TEXT NOT NULL) STRICT;";
 
-const char *const catalog_steps[VARVE_CATALOG_SCHEMA] = {first_schema, to_schema_2, to_schema_3};
+const char *const catalog_steps[VARVE_CATALOG_SCHEMA] = {first_schema, to_schema_2, to_schema_3,
+                                                         to_schema_4};

@@ -103,6 +103,14 @@ need_of(enum catalog_sql sql)
     case SQL_MOVE_DONE:
     case SQL_MOVE_FORGET:
     case SQL_MOVES_OPEN:
+    case SQL_DRIVE_PUT:
+    case SQL_DRIVE_GET:
+    case SQL_DISC_HEALTH_PUT:
+    case SQL_DISC_HEALTH_GET:
+    case SQL_INCIDENT_ADD:
+    case SQL_INCIDENTS_FORGET:
+    case SQL_INCIDENTS:
+    case SQL_INCIDENT_JUDGE:
     case SQL_ELEMENT_PUT:
     case SQL_ELEMENTS:
         return NEED_NOTHING;

@@ -18,6 +18,7 @@
 #define DISC_COLUMNS                                                                               \
     "barcode, library, state, set_id, disc_index, uuid, capacity_clusters, clusters, burned_ns, "  \
     "verified_ns, bad_clusters, place"
+#define HEALTH_COLUMNS "loads, works, commands, retries, medium_errors, hardware_errors, incidents"
 
 /* CROSS JOIN and INDEXED BY: without statistics the planner may start from the wrong side. */
 #define CATALOG_STATEMENTS(X)                                                                      \
@@ -114,6 +115,19 @@
                    " expected, inverted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                     \
     X(ELEMENTS, "SELECT library, address, barcode, home, flags, expected, inverted FROM element"   \
                 " WHERE library = ?1 AND address > ?2 ORDER BY address")                           \
+    X(DRIVE_PUT, "INSERT OR REPLACE INTO drive"                                                    \
+                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")          \
+    X(DRIVE_GET, "SELECT id, library, number, model, service, reason, since_ns, " HEALTH_COLUMNS   \
+                 " FROM drive WHERE id = ?1")                                                      \
+    X(DISC_HEALTH_PUT, "INSERT OR REPLACE INTO disc_health"                                        \
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                 \
+    X(DISC_HEALTH_GET, "SELECT " HEALTH_COLUMNS " FROM disc_health WHERE barcode = ?1")            \
+    X(INCIDENT_ADD, "INSERT INTO incident (at_ns, drive, barcode, act, verdict, text)"             \
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                            \
+    X(INCIDENTS_FORGET, "DELETE FROM incident WHERE id <= ?1 AND verdict <> 0")                    \
+    X(INCIDENTS, "SELECT id, at_ns, drive, barcode, act, verdict, text FROM incident"              \
+                 " WHERE (?1 = '' OR drive = ?1) AND (?2 = '' OR barcode = ?2) ORDER BY id DESC")  \
+    X(INCIDENT_JUDGE, "UPDATE incident SET verdict = ?2 WHERE id = ?1")                            \
     X(UNRECORDED, "SELECT " INODE_COLUMNS ", c.phase FROM inode i INDEXED BY inode_unrecorded"     \
                   " LEFT JOIN content c ON c.id = i.content"                                       \
                   " WHERE i.ctime_ns > i.recorded_ctime_ns AND i.ino > ?1 ORDER BY i.ino")         \

@@ -123,15 +123,99 @@ library_drive(const struct scope *scope, void *object, const char *value, struct
     return true;
 }
 
+static bool
+library_recall_drives(const struct scope *scope, void *object, const char *value,
+                      struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    uint64_t drives;
+    if (!varve_text_parse_number(value, 64, &drives, err))
+        return false;
+    library->recall_drives = (unsigned)drives;
+    return true;
+}
+
+/* "move 20m": one of them. */
+static bool
+parse_timeout(char *text, struct varve_timeouts *ret, struct varve_error *err)
+{
+#define X(name, word) word,
+    static const char *const words[] = {VARVE_TIMEOUTS(X)};
+#undef X
+    int64_t duration_ns;
+    text += strspn(text, " \t");
+    char *value = text + strcspn(text, " \t");
+    if (*value != 0)
+        *value++ = 0;
+    for (size_t i = 0; i < COUNT(words); i++) {
+        if (strcmp(text, words[i]) != 0)
+            continue;
+        if (!varve_text_parse_duration(value + strspn(value, " \t"), &duration_ns, err))
+            return varve_error_wrap(err, "%s", words[i]);
+        if (duration_ns < INT64_C(1000000000) || duration_ns > INT64_C(86400000000000))
+            return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                                   "%s: a second at least, a day at most", words[i]);
+        ret->seconds[i] = (unsigned)(duration_ns / INT64_C(1000000000));
+        return true;
+    }
+    varve_error_set(err, VARVE_ERROR_INVALID, 0, "unknown time-out '%s'", text);
+    const char *nearest = varve_config_nearest(text, words, COUNT(words));
+    return varve_error_hint(err,
+                            nearest != NULL ? "did you mean '%s'?"
+                                            : "known are ready, move, inventory, read, write, "
+                                              "close%s",
+                            nearest != NULL ? nearest : "");
+}
+
+static bool
+library_timeouts(const struct scope *scope, void *object, const char *value,
+                 struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    VARVE_CLEANUP_FREE char *copy = strdup(value);
+    char *rest = NULL;
+    if (copy == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "no memory");
+    for (char *word = strtok_r(copy, ",", &rest); word != NULL; word = strtok_r(NULL, ",", &rest)) {
+        if (!parse_timeout(word, &library->timeouts, err))
+            return false;
+    }
+    return true;
+}
+
+static bool
+library_burn(const struct scope *scope, void *object, const char *value, struct varve_error *err)
+{
+    (void)scope;
+    struct varve_config_library *library = object;
+    library->no_burning = strcmp(value, "no") == 0;
+    return library->no_burning || strcmp(value, "yes") == 0 ||
+           varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' is neither yes nor no", value);
+}
+
 static const struct config_field virtual_fields[] = {
-    {"kind", true, library_kind},        {"path", true, library_path},
-    {"media", false, library_media},     {"changer", false, library_no_device},
-    {"drive", false, library_no_device}, {"device", false, library_no_device},
+    {"recall_drives", false, library_recall_drives},
+    {"burn", false, library_burn},
+    {"timeouts", false, library_timeouts},
+    {"kind", true, library_kind},
+    {"path", true, library_path},
+    {"media", false, library_media},
+    {"changer", false, library_no_device},
+    {"drive", false, library_no_device},
+    {"device", false, library_no_device},
 };
 static const struct config_field scsi_fields[] = {
-    {"kind", true, library_kind},    {"changer", true, library_changer},
-    {"drive", true, library_drive},  {"media", false, library_media},
-    {"trace", false, library_trace}, {"path", false, library_no_path},
+    {"recall_drives", false, library_recall_drives},
+    {"burn", false, library_burn},
+    {"timeouts", false, library_timeouts},
+    {"kind", true, library_kind},
+    {"changer", true, library_changer},
+    {"drive", true, library_drive},
+    {"media", false, library_media},
+    {"trace", false, library_trace},
+    {"path", false, library_no_path},
 };
 
 static bool
@@ -156,6 +240,7 @@ config_read_library(const struct scope *scope, const char *name, struct varve_co
     if (library == NULL)
         return false;
     library->line = scope->section->line;
+    library->recall_drives = 1;
     if (!config_check_name(name, err) || !config_set_text(&library->name, name, err))
         return config_wrap_section(scope, err);
     /* The kind first: it decides what the other keys mean and which are missing. */

@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define SOURCE_PAUSE_NS (10 * VARVE_NS_PER_SECOND)
+
 struct burning {
     struct varve_engine *engine;
     const struct varve_set *set;
@@ -17,7 +19,11 @@ struct burning {
     struct varve_disc_row disc; /* the physical disc that this position goes to */
     struct task task;
     bool submitted, sealed;
+    bool unclosed; /* burned, but the drive could not close it */
     unsigned attempts;
+    uint64_t not_drives; /* that failed with a disc of this position */
+    bool guilty;         /* the disc: two drives agree */
+    bool asked_another;  /* drive to read it back */
 };
 
 static bool
@@ -95,7 +101,10 @@ where_to_begin(struct burning *b, struct drive *drive, uint64_t *ret_first, stru
     case VARVE_MEDIUM_OTHER:
         break;
     }
-    return varve_error_set(err, VARVE_ERROR_WRONG_DISC, 0, "it is no disc that varve can write");
+    return varve_error_set(err, VARVE_ERROR_WRONG_DISC, 0,
+                           "it is no disc that varve can write: %s (profile %04Xh), %s\nhint: take "
+                           "it out of library '%s' and put a blank disc in",
+                           medium.kind, medium.profile, medium.why_other, b->disc.library);
 }
 
 /* --- writing --- */
@@ -156,27 +165,54 @@ render_batch(struct burning *b, struct burn_source *source, uint64_t at, unsigne
     return true;
 }
 
+/* One burn: filled by a thread that reads files, emptied by the drive's. */
+struct feeding {
+    struct burning *b;
+    struct burn_source source;
+    uint64_t told;      /* clusters that the job counts */
+    bool told_of_pause; /* the log knows that the drive waits */
+};
+
+static bool
+feed(void *context, uint64_t cluster, unsigned count, uint8_t *ret, struct varve_error *err)
+{
+    struct feeding *feeding = context;
+    return render_batch(feeding->b, &feeding->source, cluster, count, ret, err);
+}
+
+/* A drive that has to wait loses speed, and the operator the reason: the source's disk. */
+static bool
+feed_tick(void *context, const struct varve_burn_progress *progress, struct varve_error *err)
+{
+    struct feeding *feeding = context;
+    struct burning *b = feeding->b;
+    if (progress->written > feeding->told) {
+        job_add(b->task.job, (progress->written - feeding->told) * VARVE_CLUSTER_BYTES, 0);
+        feeding->told = progress->written;
+    }
+    bool pauses = progress->waited_ns >= SOURCE_PAUSE_NS;
+    if (pauses && !feeding->told_of_pause)
+        varve_log(VARVE_LOG_WARNING,
+                  "disc '%s': the drive has been waiting for the files' disk for %d s; it goes on "
+                  "when the bytes come",
+                  b->disc.barcode.text, (int)(SOURCE_PAUSE_NS / VARVE_NS_PER_SECOND));
+    feeding->told_of_pause = pauses || (feeding->told_of_pause && progress->waited_ns > 0);
+    return go_on(b->engine, err);
+}
+
 static bool
 write_all(struct burning *b, struct drive *drive, uint64_t first, struct varve_error *err)
 {
-    uint64_t clusters = b->clusters;
-    struct burn_source source;
-    VARVE_CLEANUP_FREE uint8_t *buffer =
-        aligned_alloc(4096, (size_t)BURN_BATCH_CLUSTERS * VARVE_CLUSTER_BYTES);
-    if (buffer == NULL)
-        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "burn");
-    bool ok = burn_source_open(b, &source, err) &&
-              varve_drive_burn_begin(drive_handle(drive), first, clusters, err);
+    struct feeding feeding = {.b = b, .told = first};
+    const struct varve_burn burn = {.first_cluster = first,
+                                    .clusters = b->clusters,
+                                    .context = &feeding,
+                                    .fill = feed,
+                                    .tick = feed_tick};
+    bool ok = burn_source_open(b, &feeding.source, err);
     job_add(b->task.job, first * VARVE_CLUSTER_BYTES, 0);
-    for (uint64_t at = first; ok && at < clusters; at += BURN_BATCH_CLUSTERS) {
-        unsigned count =
-            clusters - at < BURN_BATCH_CLUSTERS ? (unsigned)(clusters - at) : BURN_BATCH_CLUSTERS;
-        ok = go_on(b->engine, err) && render_batch(b, &source, at, count, buffer, err) &&
-             varve_drive_burn_write(drive_handle(drive), buffer, count, err);
-        if (ok)
-            job_add(b->task.job, (uint64_t)count * VARVE_CLUSTER_BYTES, 0);
-    }
-    burn_source_close(&source);
+    ok = ok && varve_drive_burn(drive_handle(drive), &burn, err);
+    burn_source_close(&feeding.source);
     return ok;
 }
 
@@ -188,6 +224,43 @@ close_tick(void *context, int percent)
         job_text(b->task.job, "closing disc '%s' (%d %%)", b->disc.barcode.text, percent);
 }
 
+/* A disc that was written whole and does not let itself be closed may be as good as any: reading it
+ * back decides (fault 25). Lost data is another thing, and fails. */
+static bool
+close_disc(struct burning *b, struct drive *drive, struct varve_error *err)
+{
+    struct varve_error why = {0};
+    if (varve_drive_burn_close(drive_handle(drive), close_tick, b, &why))
+        return true;
+    if (why.kind != VARVE_ERROR_NOT_READY) {
+        *err = why;
+        return false;
+    }
+    varve_log(VARVE_LOG_WARNING, "disc '%s': %s", b->disc.barcode.text, why.text);
+    b->unclosed = true;
+    return true;
+}
+
+/* After a reload and a reading without a wrong byte. */
+static bool
+note_unclosed(struct burning *b, struct drive *drive, struct varve_error *err)
+{
+    struct varve_medium medium;
+    if (!varve_drive_medium(drive_handle(drive), &medium, err))
+        return false;
+    b->unclosed = medium.state != VARVE_MEDIUM_CLOSED;
+    if (!b->unclosed)
+        return true;
+    (void)snprintf(b->disc.place, sizeof b->disc.place,
+                   "not closed: other drives than library '%.40s', drive %u may not read it",
+                   b->disc.library, drive->number);
+    varve_log(VARVE_LOG_WARNING,
+              "disc '%s' reads back equal and is kept, but library '%s', drive %u could not close "
+              "it: other drives may not read it",
+              b->disc.barcode.text, b->disc.library, drive->number);
+    return true;
+}
+
 static bool
 burn(struct burning *b, struct drive *drive, struct varve_error *err)
 {
@@ -197,8 +270,7 @@ burn(struct burning *b, struct drive *drive, struct varve_error *err)
     if (first != UINT64_MAX) {
         job_text(b->task.job, "set %" PRIu64 ": burning disc %" PRIu32 " of %" PRIu32 " ('%s')",
                  b->set->id.value, b->index + 1, b->count, b->disc.barcode.text);
-        if (!write_all(b, drive, first, err) ||
-            !varve_drive_burn_close(drive_handle(drive), close_tick, b, err))
+        if (!write_all(b, drive, first, err) || !close_disc(b, drive, err))
             return false;
     } else {
         job_add(b->task.job, b->clusters * VARVE_CLUSTER_BYTES, 0);
@@ -212,7 +284,8 @@ burn(struct burning *b, struct drive *drive, struct varve_error *err)
 static bool
 read_back(struct burning *b, struct drive *drive, struct varve_error *err)
 {
-    uint64_t bad;
+    struct bad_clusters bad;
+    char text[VARVE_REASON_BYTES];
     if (!varve_library_unload(drive_library(drive), drive->number, err) ||
         !varve_library_load(drive_library(drive), &b->disc.barcode, drive->number, err))
         return false;
@@ -221,10 +294,11 @@ read_back(struct burning *b, struct drive *drive, struct varve_error *err)
     if (!disc_prove(drive, &b->disc.uuid, err) ||
         !disc_read_back(b->engine, drive, b->task.job, b->crcs, b->clusters, &bad, err))
         return false;
-    if (bad > 0)
-        return varve_error_set(err, VARVE_ERROR_CORRUPT, 0,
-                               "%" PRIu64 " of %" PRIu64 " clusters read back wrong", bad,
-                               b->clusters);
+    if (bad.count > 0)
+        return varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "reading back: %s",
+                               bad_clusters_text(&bad, b->clusters, text));
+    if (b->unclosed && !note_unclosed(b, drive, err))
+        return false;
     b->disc.state = VARVE_DISC_SEALED;
     b->disc.bad_clusters = 0;
     b->disc.verified_ns = varve_clock_realtime(b->engine->clock);
@@ -240,7 +314,19 @@ burn_task(struct varve_engine *engine, struct task *task, struct drive *drive,
 {
     (void)engine;
     struct burning *b = task->context;
-    return (b->disc.state == VARVE_DISC_BURNED || burn(b, drive, err)) && read_back(b, drive, err);
+    enum varve_incident_act act = VARVE_INCIDENT_BURN;
+    bool ok = b->disc.state == VARVE_DISC_BURNED || burn(b, drive, err);
+    if (ok) {
+        act = VARVE_INCIDENT_READ;
+        ok = read_back(b, drive, err);
+    }
+    if (ok) {
+        health_good(drive, &b->disc.barcode);
+    } else if (is_disc_or_drive(err)) {
+        b->guilty = health_bad(drive, &b->disc.barcode, act, err->text);
+        b->not_drives |= UINT64_C(1) << drive->number;
+    }
+    return ok;
 }
 
 /* --- all positions of a set --- */
@@ -293,19 +379,40 @@ choose_disc(struct burning *b, struct varve_error *err)
 static bool
 submit(struct burning *b, struct job *job, struct varve_error *err)
 {
+    const struct varve_set *set = b->set;
     if (!choose_disc(b, err))
         return varve_error_wrap(err, "disc %" PRIu32 " of %" PRIu32, b->index + 1, b->count);
     if (b->sealed) {
         job_add(job, 2 * b->clusters * VARVE_CLUSTER_BYTES, 0);
         return true;
     }
-    b->task = (struct task){
-        .class = TASK_BURN, .barcode = b->disc.barcode, .run = burn_task, .context = b, .job = job};
+    b->task = (struct task){.class = TASK_BURN,
+                            .barcode = b->disc.barcode,
+                            .group = set->id.value,
+                            .not_drives = b->not_drives,
+                            .run = burn_task,
+                            .context = b,
+                            .job = job};
     if (!library_index(b->engine, b->disc.library, &b->task.library, err))
         return false;
     b->attempts++;
     b->submitted = true;
     task_submit(b->engine, &b->task);
+    return true;
+}
+
+/* Burned and closed without a complaint, and then not read back by the same drive: another drive
+ * says whose fault that is (faults 25, 26). */
+static bool
+ask_another_drive(struct burning *b, const struct varve_error *why)
+{
+    if (b->disc.state != VARVE_DISC_BURNED || b->guilty || b->asked_another ||
+        !health_others_usable(b->engine, b->task.library, b->not_drives))
+        return false;
+    varve_log(VARVE_LOG_WARNING, "disc '%s': %s; another drive reads it", b->disc.barcode.text,
+              why->text);
+    b->asked_another = true;
+    b->attempts--; /* it is the same disc */
     return true;
 }
 
@@ -319,6 +426,11 @@ after_failure(struct burning *b, const struct varve_error *why, bool *ret_again,
     switch (why->kind) {
     case VARVE_ERROR_MEDIUM:
     case VARVE_ERROR_CORRUPT:
+        if (ask_another_drive(b, why)) {
+            *ret_again = true;
+            return true;
+        }
+        b->asked_another = false; /* the next blank has its own chance */
         varve_log(VARVE_LOG_WARNING, "disc '%s' failed and is scrapped: %s", b->disc.barcode.text,
                   why->text);
         return disc_mark(b->engine, &b->disc.barcode, VARVE_DISC_FAILED, why->text, err);
@@ -407,7 +519,7 @@ static bool
 burn_all(struct burning *all, uint32_t count, struct job *job, struct varve_error *err)
 {
     bool again = true;
-    for (unsigned round = 0; again && round < BURN_ATTEMPTS_MAX; round++) {
+    for (unsigned round = 0; again && round < 2 * BURN_ATTEMPTS_MAX; round++) {
         if (!burn_round(all, count, job, &again, err))
             return false;
     }

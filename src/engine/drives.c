@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One thread per drive takes the most urgent work that its drive may do: recalls, then burns, then
- * checks. */
+/* One thread per drive does what dispatch.c gives its drive. */
 #include "engine_internal.h"
 
 #include <assert.h>
@@ -79,11 +78,15 @@ static void
 add_drives(struct varve_engine *engine, size_t library)
 {
     unsigned count = varve_library_drive_count(engine->libraries[library].library);
-    for (unsigned number = 0; number < count && engine->drive_count < DRIVES_MAX; number++) {
+    if (count > SCHEDULE_DRIVES_MAX)
+        varve_log(VARVE_LOG_WARNING, "library '%s' has %u drives; %d of them are used",
+                  engine->libraries[library].name, count, SCHEDULE_DRIVES_MAX);
+    for (unsigned number = 0;
+         number < count && number < SCHEDULE_DRIVES_MAX && engine->drive_count < DRIVES_MAX;
+         number++) {
         struct drive *drive = &engine->drives[engine->drive_count++];
-        *drive = (struct drive){.engine = engine, .library = library, .number = number};
-        /* With two or more drives one is kept for recalls, so that a reader waits for no burn. */
-        drive->recalls_only = number == 0 && count >= 2;
+        *drive = (struct drive){
+            .engine = engine, .library = library, .number = number, .served_ns = INT64_MIN};
     }
 }
 
@@ -99,6 +102,7 @@ library_attach(struct varve_engine *engine, const struct varve_engine_ports *por
     if (!ports->open_library(ports->context, engine->config, index, &scsi, err))
         return varve_error_wrap(err, "library '%s'", name);
     scsi.name = name;
+    scsi.timeouts = engine->config->libraries[index].timeouts;
     struct library *library = &engine->libraries[engine->library_count];
     if (!varve_library_new(&scsi, journal, engine->clock, &library->library, err)) {
         ports_done(&scsi);
@@ -106,6 +110,12 @@ library_attach(struct varve_engine *engine, const struct varve_engine_ports *por
     }
     free(scsi.drives); /* the ports are the library's now, the array is ours */
     (void)snprintf(library->name, sizeof library->name, "%s", name);
+    library->recall_drives = engine->config->libraries[index].recall_drives;
+    library->no_burning = engine->config->libraries[index].no_burning;
+    library->again_ns = INT64_MAX;
+    library->load_ns = LOAD_GUESS_NS;
+    for (int class = 0; class < TASK_CLASSES; class ++)
+        library->began_ns[class] = INT64_MIN;
     add_drives(engine, engine->library_count++);
     return true;
 }
@@ -128,6 +138,10 @@ libraries_open(struct varve_engine *engine, const struct varve_engine_ports *por
             return false;
         free(elements);
     }
+    for (size_t i = 0; i < engine->drive_count; i++) {
+        if (!health_open(&engine->drives[i], err))
+            return false;
+    }
     return true;
 }
 
@@ -137,16 +151,41 @@ libraries_close(struct varve_engine *engine)
     for (size_t i = 0; i < engine->library_count; i++)
         varve_library_free(engine->libraries[i].library);
     engine->library_count = 0;
+    free(engine->planning);
+    free(engine->planning_tasks);
 }
 
 /* --- the line of tasks --- */
 
+void
+task_end(struct task *task, const struct varve_error *why)
+{
+    task->ok = false;
+    task->error = *why;
+    task->state = TASK_OVER;
+}
+
 static void
 cancel(struct task *task)
 {
-    task->ok = false;
-    varve_error_set(&task->error, VARVE_ERROR_CANCELLED, 0, "varve is stopping");
-    task->state = TASK_OVER;
+    struct varve_error why = {0};
+    varve_error_set(&why, VARVE_ERROR_CANCELLED, 0, "varve is stopping");
+    task_end(task, &why);
+}
+
+void
+drives_wake_locked(struct varve_engine *engine)
+{
+    for (size_t i = 0; i < engine->library_count; i++)
+        engine->libraries[i].stale = true;
+    pthread_cond_broadcast(&engine->tasks_changed);
+}
+
+void
+drives_wake(struct varve_engine *engine)
+{
+    VARVE_LOCKED(&engine->tasks_lock);
+    drives_wake_locked(engine);
 }
 
 void
@@ -154,16 +193,17 @@ task_submit(struct varve_engine *engine, struct task *task)
 {
     task->state = TASK_WAITING;
     task->next = NULL;
+    task->since_ns = varve_clock_monotonic(engine->clock);
     VARVE_LOCKED(&engine->tasks_lock);
     if (stopping(engine)) { /* the drives may have looked for the last time */
         cancel(task);
         return;
     }
-    struct task **link = &engine->tasks;
+    struct task **link = &engine->libraries[task->library].tasks;
     while (*link != NULL)
         link = &(*link)->next;
     *link = task;
-    pthread_cond_broadcast(&engine->tasks_changed);
+    drives_wake_locked(engine);
 }
 
 bool
@@ -178,94 +218,17 @@ task_wait(struct varve_engine *engine, struct task *task, struct varve_error *er
 }
 
 void
-drives_wake(struct varve_engine *engine)
-{
-    VARVE_LOCKED(&engine->tasks_lock);
-    pthread_cond_broadcast(&engine->tasks_changed);
-}
-
-/* The drive that holds the disc, NULL if none does. */
-static struct drive *
-holder_of(struct varve_engine *engine, size_t library, const struct varve_barcode *barcode)
-{
-    for (size_t i = 0; i < engine->drive_count; i++) {
-        struct drive *drive = &engine->drives[i];
-        struct varve_barcode loaded;
-        if (drive->library == library &&
-            varve_library_drive_disc(engine->libraries[library].library, drive->number, &loaded) &&
-            varve_barcode_equal(&loaded, barcode))
-            return drive;
-    }
-    return NULL;
-}
-
-bool
-is_taken(const struct discs_taken *taken, const struct varve_barcode *barcode)
-{
-    for (size_t i = 0; i < taken->count; i++) {
-        if (varve_barcode_equal(&taken->discs[i], barcode))
-            return true;
-    }
-    return false;
-}
-
-/* Lock held. Where a disc is does not tell: it may be in the gripper, or out for a reload. */
-static void
-list_taken(const struct drive *drive, struct discs_taken *ret)
+drive_load_took(struct drive *drive, int64_t ns)
 {
     struct varve_engine *engine = drive->engine;
-    ret->count = 0;
-    for (size_t i = 0; i < engine->drive_count; i++) {
-        const struct drive *other = &engine->drives[i];
-        if (other == drive || other->library != drive->library || !other->busy)
-            continue;
-        ret->discs[ret->count++] = other->disc;
-        if (varve_library_drive_disc(engine->libraries[other->library].library, other->number,
-                                     &ret->discs[ret->count]))
-            ret->count++;
-    }
+    recalls_note_load(engine, ns);
+    VARVE_LOCKED(&engine->tasks_lock);
+    struct library *library = &engine->libraries[drive->library];
+    double weight = library->loads++ == 0 ? 1 : 0.3;
+    library->load_ns += weight * ((double)ns - library->load_ns);
 }
 
-static bool
-may_take(const struct drive *drive, const struct task *task, const struct discs_taken *taken)
-{
-    if (task->state != TASK_WAITING || task->library != drive->library)
-        return false;
-    if (drive->recalls_only && task->class != TASK_RECALL)
-        return false;
-    return (!task->has_drive || task->drive == drive->number) && !is_taken(taken, &task->barcode);
-}
-
-/* Most urgent first; among equals a disc that is in this drive already, then who came first. Lock
- * held. */
-static struct task *
-pick(struct drive *drive, const struct varve_barcode *loaded, const struct discs_taken *taken)
-{
-    struct task *best = NULL;
-    bool best_here = false;
-    for (struct task *task = drive->engine->tasks; task != NULL; task = task->next) {
-        if (!may_take(drive, task, taken))
-            continue;
-        bool here = varve_barcode_equal(&task->barcode, loaded);
-        if (best == NULL || task->class < best->class ||
-            (task->class == best->class && here && !best_here)) {
-            best = task;
-            best_here = here;
-        }
-    }
-    return best;
-}
-
-static void
-unlink_task(struct varve_engine *engine, struct task *task)
-{
-    for (struct task **link = &engine->tasks; *link != NULL; link = &(*link)->next) {
-        if (*link == task) {
-            *link = task->next;
-            return;
-        }
-    }
-}
+/* --- work --- */
 
 /* Brings the disc, out of an idle drive if it is in one. The holder is marked busy by the caller.
  */
@@ -278,7 +241,8 @@ bring_disc(struct drive *drive, struct drive *holder, const struct varve_barcode
         return false;
     if (varve_library_load(drive_library(drive), barcode, drive->number, err))
         return true;
-    if (err->kind == VARVE_ERROR_OFFLINE || stopping(drive->engine))
+    if (err->kind == VARVE_ERROR_OFFLINE || stopping(drive->engine) ||
+        varve_library_drive_refused(drive_library(drive), drive->number))
         return false;
     /* The failure may be another disc's: one that was to leave the drive and is gone. The library
      * has looked since. */
@@ -287,31 +251,27 @@ bring_disc(struct drive *drive, struct drive *holder, const struct varve_barcode
     return varve_library_load(drive_library(drive), barcode, drive->number, err);
 }
 
+/* What was there already says nothing of how long loads take. */
 static bool
 bring(struct drive *drive, struct drive *holder, const struct varve_barcode *barcode,
       struct varve_error *err)
 {
+    struct varve_engine *engine = drive->engine;
+    struct varve_barcode loaded;
+    bool there = varve_library_drive_disc(drive_library(drive), drive->number, &loaded) &&
+                 varve_barcode_equal(&loaded, barcode);
+    int64_t begun = varve_clock_monotonic(engine->clock);
     bool ok = bring_disc(drive, holder, barcode, err);
     if (holder != NULL)
         recalls_note_drive(holder, NULL);
     recalls_note_drive(drive, ok ? barcode : NULL);
+    if (there)
+        return ok;
+    drive->served_ns = INT64_MIN;
+    drive->turn_ns = varve_clock_monotonic(engine->clock);
+    if (ok)
+        drive_load_took(drive, drive->turn_ns - begun);
     return ok;
-}
-
-/* Lock held: the drive works with the disc from now on. Another drive that holds it gives it up. */
-static struct drive *
-claim(struct drive *drive, const struct varve_barcode *barcode)
-{
-    struct drive *holder = holder_of(drive->engine, drive->library, barcode);
-    if (holder == drive)
-        holder = NULL;
-    if (holder != NULL) {
-        holder->busy = true;
-        holder->disc = *barcode;
-    }
-    drive->busy = true;
-    drive->disc = *barcode;
-    return holder;
 }
 
 /* The disc is in the drive, or it cannot be had: the holder is free, and so is what was in the
@@ -322,17 +282,54 @@ brought(struct varve_engine *engine, struct drive *holder)
     VARVE_LOCKED(&engine->tasks_lock);
     if (holder != NULL)
         holder->busy = false;
-    pthread_cond_broadcast(&engine->tasks_changed);
+    drives_wake_locked(engine);
+}
+
+/* The drive did not take the disc (dirty, upside down, or the drive): noted, with what they did
+ * until now. */
+static void
+note_refusal(struct drive *drive, const struct varve_error *why)
+{
+    if (varve_library_drive_refused(drive_library(drive), drive->number) &&
+        why->kind != VARVE_ERROR_CANCELLED)
+        (void)health_bad(drive, &drive->disc, VARVE_INCIDENT_LOAD, why->text);
+}
+
+/* Back into the line: another drive may take the disc (faults 18, 19). */
+static bool
+try_elsewhere(struct drive *drive, struct task *task)
+{
+    struct varve_engine *engine = drive->engine;
+    if (task->has_drive || !varve_library_drive_refused(drive_library(drive), drive->number))
+        return false;
+    VARVE_LOCKED(&engine->tasks_lock);
+    task->not_drives |= UINT64_C(1) << drive->number;
+    if (stopping(engine) || (drives_usable(engine, drive->library) & ~task->not_drives) == 0)
+        return false;
+    drive->busy = false;
+    task->state = TASK_WAITING;
+    task->next = engine->libraries[drive->library].tasks;
+    engine->libraries[drive->library].tasks = task;
+    drives_wake_locked(engine);
+    return true;
 }
 
 static void
-run_task(struct drive *drive, struct task *task, struct drive *holder)
+run_task(struct drive *drive)
 {
     struct varve_engine *engine = drive->engine;
+    struct task *task = drive->task;
     struct varve_error err = {0};
-    bool arrived = bring(drive, holder, &task->barcode, &err);
-    brought(engine, holder);
+    struct varve_drive_health before;
+    varve_drive_health(drive_handle(drive), &before);
+    bool arrived = bring(drive, drive->holder, &task->barcode, &err);
+    brought(engine, drive->holder);
+    if (!arrived)
+        note_refusal(drive, &err);
+    if (!arrived && try_elsewhere(drive, task))
+        return;
     bool ok = arrived && task->run(engine, task, drive, &err);
+    health_count(drive, &before, arrived);
     VARVE_LOCKED(&engine->tasks_lock);
     task->disc_arrived = arrived;
     task->ok = ok;
@@ -340,85 +337,87 @@ run_task(struct drive *drive, struct task *task, struct drive *holder)
         task->error = err;
     task->state = TASK_OVER;
     drive->busy = false;
-    pthread_cond_broadcast(&engine->tasks_changed);
+    drives_wake_locked(engine);
+}
+
+/* Nobody else was waiting: a disc whose turn is over has another one. */
+static void
+take_turn(struct drive *drive)
+{
+    struct varve_engine *engine = drive->engine;
+    int64_t now = varve_clock_monotonic(engine->clock);
+    VARVE_LOCKED(&engine->tasks_lock);
+    if (schedule_turn_is_over(drive->turn_ns, now, engine->libraries[drive->library].load_ns))
+        drive->turn_ns = now;
 }
 
 static void
-run_recalls(struct drive *drive, const struct varve_barcode *barcode, struct drive *holder)
+run_recalls(struct drive *drive)
 {
     struct varve_engine *engine = drive->engine;
     struct varve_error err = {0};
-    int64_t begun = varve_clock_monotonic(engine->clock);
-    bool there = false;
-    struct varve_barcode loaded;
-    if (varve_library_drive_disc(drive_library(drive), drive->number, &loaded))
-        there = varve_barcode_equal(&loaded, barcode);
-    bool arrived = bring(drive, holder, barcode, &err);
-    brought(engine, holder);
-    drive->turn_ns = varve_clock_monotonic(engine->clock);
-    if (arrived && !there)
-        recalls_note_load(engine, drive->turn_ns - begun);
-    recalls_serve(engine, drive, barcode, arrived ? NULL : &err);
+    struct varve_drive_health before;
+    varve_drive_health(drive_handle(drive), &before);
+    bool arrived = bring(drive, drive->holder, &drive->disc, &err);
+    brought(engine, drive->holder);
+    if (!arrived)
+        note_refusal(drive, &err);
+    if (arrived)
+        take_turn(drive);
+    recalls_serve(engine, drive, &drive->disc, arrived ? NULL : &err);
+    health_count(drive, &before, arrived);
     VARVE_LOCKED(&engine->tasks_lock);
     drive->busy = false;
-    pthread_cond_broadcast(&engine->tasks_changed);
+    drives_wake_locked(engine);
 }
 
-/* Lock held. */
-static bool
-choose_work(struct drive *drive, struct task **ret_task, struct varve_barcode *ret_recall,
-            struct drive **ret_holder)
+/* Lock held: until something changes, or time alone does. */
+static void
+wait_for_change(struct varve_engine *engine, int64_t again_ns)
 {
-    struct varve_engine *engine = drive->engine;
-    struct varve_barcode loaded = {{0}};
-    struct discs_taken taken;
-    list_taken(drive, &taken);
-    (void)varve_library_drive_disc(drive_library(drive), drive->number, &loaded);
-    struct task *task = pick(drive, &loaded, &taken);
-    if ((task == NULL || task->class != TASK_RECALL) &&
-        recalls_next_disc(engine, drive, &loaded, &taken, ret_recall)) {
-        *ret_task = NULL;
-        *ret_holder = claim(drive, ret_recall);
-        return true;
+    if (again_ns == INT64_MAX) {
+        pthread_cond_wait(&engine->tasks_changed, &engine->tasks_lock);
+        return;
     }
-    if (task == NULL)
-        return false;
-    task->state = TASK_RUNNING;
-    unlink_task(engine, task);
-    *ret_task = task;
-    *ret_holder = claim(drive, &task->barcode);
-    return true;
+    int64_t left = again_ns - varve_clock_monotonic(engine->clock);
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    left = (left > 0 ? left : 0) + until.tv_nsec + VARVE_NS_PER_MS;
+    until.tv_sec += left / VARVE_NS_PER_SECOND;
+    until.tv_nsec = left % VARVE_NS_PER_SECOND;
+    (void)pthread_cond_clockwait(&engine->tasks_changed, &engine->tasks_lock, CLOCK_MONOTONIC,
+                                 &until); /* too early or too late: the loop looks again */
 }
 
-/* Takes the next work, or false when the engine stops. Exactly one of *ret_task and *ret_recall is
- * set. */
+/* Takes the next work, or false when the engine stops. */
 static bool
-next_work(struct drive *drive, struct task **ret_task, struct varve_barcode *ret_recall,
-          struct drive **ret_holder)
+next_work(struct drive *drive)
 {
     struct varve_engine *engine = drive->engine;
     VARVE_LOCKED(&engine->tasks_lock);
-    for (;;) {
-        if (stopping(engine))
-            return false;
-        if (!drive->busy && choose_work(drive, ret_task, ret_recall, ret_holder))
+    while (!stopping(engine)) {
+        dispatch(engine, drive->library);
+        if (drive->assigned) {
+            drive->assigned = false;
             return true;
-        pthread_cond_wait(&engine->tasks_changed, &engine->tasks_lock);
+        }
+        wait_for_change(engine, engine->libraries[drive->library].again_ns);
     }
+    if (drive->assigned && drive->task != NULL)
+        cancel(drive->task);
+    drive->assigned = false;
+    return false;
 }
 
 static void *
 drive_thread(void *argument)
 {
     struct drive *drive = argument;
-    struct task *task;
-    struct varve_barcode recall;
-    struct drive *holder;
-    while (next_work(drive, &task, &recall, &holder)) {
-        if (task != NULL)
-            run_task(drive, task, holder);
+    while (next_work(drive)) {
+        if (drive->task != NULL)
+            run_task(drive);
         else
-            run_recalls(drive, &recall, holder);
+            run_recalls(drive);
     }
     return NULL;
 }
@@ -426,6 +425,10 @@ drive_thread(void *argument)
 bool
 drives_start(struct varve_engine *engine, struct varve_error *err)
 {
+    engine->planning = calloc(PLANNING_MAX, sizeof *engine->planning);
+    engine->planning_tasks = calloc(PLANNING_MAX, sizeof(struct task *));
+    if (engine->planning == NULL || engine->planning_tasks == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "start the drives");
     for (size_t i = 0; i < engine->drive_count; i++) {
         struct drive *drive = &engine->drives[i];
         int failed = pthread_create(&drive->thread, NULL, drive_thread, drive);
@@ -441,10 +444,13 @@ static void
 cancel_waiting(struct varve_engine *engine)
 {
     VARVE_LOCKED(&engine->tasks_lock);
-    while (engine->tasks != NULL) {
-        struct task *task = engine->tasks;
-        engine->tasks = task->next;
-        cancel(task);
+    for (size_t i = 0; i < engine->library_count; i++) {
+        struct library *library = &engine->libraries[i];
+        while (library->tasks != NULL) {
+            struct task *task = library->tasks;
+            library->tasks = task->next;
+            cancel(task);
+        }
     }
     pthread_cond_broadcast(&engine->tasks_changed);
 }

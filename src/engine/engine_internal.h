@@ -12,13 +12,17 @@
 #include <varve/engine.h>
 #include <varve/erasure.h>
 #include <varve/file.h>
+#include <varve/health.h>
 #include <varve/log.h>
 #include <varve/policy.h>
+
+#include "schedule.h"
 
 enum {
     JOBS_RUNNING_MAX = 32, /* threads of jobs; more wait in line */
     JOBS_KEPT_MAX = 132,   /* rows remembered, running and finished */
-    DRIVES_MAX = 64,       /* of all libraries together */
+    DRIVES_MAX = 256,      /* of all libraries together; SCHEDULE_DRIVES_MAX of one */
+    PLANNING_MAX = 2048,   /* tasks of one library that are looked at together */
     LIBRARIES_MAX = 16,
     BURN_ATTEMPTS_MAX = 3, /* blanks tried for one position of a set */
     BURN_BATCH_CLUSTERS = 16,
@@ -50,16 +54,20 @@ bool stopping(const struct varve_engine *engine);
 bool go_on(const struct varve_engine *engine, struct varve_error *err);
 
 /* --- libraries and drives (drives.c) --- */
-/* Work for one disc in one drive. Recalls come before burns, burns before checks. */
-enum task_class { TASK_RECALL, TASK_BURN, TASK_VERIFY };
+/* Until something was measured: a changer's way and a drive's spin-up. */
+#define LOAD_GUESS_NS (60.0 * (double)VARVE_NS_PER_SECOND)
+/* Work for one disc in one drive, in the line of its library. schedule.h says which comes first. */
 enum task_state { TASK_WAITING, TASK_RUNNING, TASK_OVER };
 struct drive;
 struct task {
     enum task_class class;
     size_t library;
     struct varve_barcode barcode;
-    bool has_drive; /* only this drive will do */
+    bool has_drive; /* only this drive will do, even one that is out of service: by hand */
     unsigned drive;
+    bool reader;         /* of TASK_RECALL: somebody waits; not a job */
+    uint64_t not_drives; /* a bit for each drive of the library that will not do, if others will */
+    uint64_t group;      /* of TASK_BURN: its set */
     /* The disc is in the drive and ready. */
     bool (*run)(struct varve_engine *engine, struct task *task, struct drive *drive,
                 struct varve_error *err);
@@ -68,6 +76,8 @@ struct task {
     enum task_state state;
     bool ok;
     bool disc_arrived; /* false: the error is about bringing the disc, not about the work */
+    unsigned ran_in;   /* the drive that it was given to */
+    int64_t since_ns;  /* waits */
     struct varve_error error;
     struct task *next;
 };
@@ -75,18 +85,38 @@ struct drive {
     struct varve_engine *engine;
     size_t library;
     unsigned number; /* in its library */
-    bool recalls_only;
     bool busy;
-    struct varve_barcode
-        disc;        /* while busy: what it works with, in it, on its way or out for a reload */
-    int64_t turn_ns; /* since when it reads the disc for recalls; its own thread's */
+    enum task_class class;     /* what it does, while busy */
+    struct varve_barcode disc; /* while busy: what it works with, in it, on its way or out for a
+                                  reload */
+    /* What dispatch.c gave it and its thread has not begun yet. */
+    bool assigned;
+    struct task *task;    /* NULL: recalls of the disc */
+    struct drive *holder; /* the disc is taken out of this one first; NULL: of none */
+
+    int64_t turn_ns;            /* since when it reads the disc for recalls */
+    int64_t served_ns;          /* when that last gave a reader something; INT64_MIN: it did not */
+    uint64_t group;             /* the set of the disc burned last ... */
+    unsigned group_count;       /* ... and how many of that set in a row */
+    struct varve_drive_row row; /* under `tasks`, but for its id, which never changes */
+    unsigned good_works;        /* in a row: discs that did well in it; under `tasks` */
     pthread_t thread;
     bool running;
 };
 struct library {
     struct varve_library *library;
     char name[64];
-    uint64_t readings_seen; /* inventories that the rows of discs know of; the ticker's */
+    unsigned recall_drives; /* kept for recalls, so that a reader waits for no burn */
+    bool no_burning;
+    /* Under `tasks`: */
+    struct task *tasks;             /* that wait, in order of arrival */
+    bool stale;                     /* something changed since it was planned for last */
+    int64_t again_ns;               /* plan again then, even if nothing does */
+    int64_t began_ns[TASK_CLASSES]; /* when work of each class last began */
+    double load_ns;                 /* what a load takes here, lately */
+    uint64_t loads;
+    atomic_uint_fast64_t readings_seen; /* inventories that the rows of discs know of */
+    uint64_t readings_tried;            /* a job was started for: the ticker's */
 };
 VARVE_MUST_CHECK bool
 libraries_open(struct varve_engine *engine, const struct varve_engine_ports *ports,
@@ -100,8 +130,32 @@ void task_submit(struct varve_engine *engine, struct task *task);
 bool task_wait(struct varve_engine *engine, struct task *task, struct varve_error *err);
 struct varve_drive *drive_handle(struct drive *drive);
 struct varve_library *drive_library(struct drive *drive);
-/* Wakes drives that look for recalls. */
+/* Something changed that drives may wait for: recalls, say. */
 void drives_wake(struct varve_engine *engine);
+/* The same, with `tasks` held. */
+void drives_wake_locked(struct varve_engine *engine);
+/* With `tasks` held: gives drives of the library what they do next, as long as there is something
+ * (dispatch.c). Costs nothing while nothing changed. */
+void dispatch(struct varve_engine *engine, size_t library);
+/* Ends a task that nobody will run. */
+void task_end(struct task *task, const struct varve_error *why);
+void drive_load_took(struct drive *drive, int64_t ns);
+
+/* --- health (health.c) --- */
+/* What is known of the drive. */
+VARVE_MUST_CHECK bool health_open(struct drive *drive, struct varve_error *err);
+/* A piece of work is over: counters since `before` go to the drive and to the disc. */
+void health_count(struct drive *drive, const struct varve_drive_health *before, bool loaded);
+/* Something went wrong with the disc in the drive. True: the disc is to blame, as two drives agree;
+ * false: not known yet, or the drive is, which may be out of service now. */
+bool health_bad(struct drive *drive, const struct varve_barcode *disc, enum varve_incident_act act,
+                const char *text);
+/* The disc was read whole, or burned and read back, and is fine. */
+void health_good(struct drive *drive, const struct varve_barcode *disc);
+/* With `tasks` held: a bit for each drive of the library that is in service. */
+uint64_t drives_usable(const struct varve_engine *engine, size_t library);
+/* The library has a drive in service that is none of these. */
+bool health_others_usable(struct varve_engine *engine, size_t library, uint64_t not_drives);
 
 /* --- elements of libraries (elements.c) --- */
 /* For struct varve_move_journal; the context is the engine. */
@@ -133,9 +187,8 @@ inventory_update(struct varve_engine *engine, size_t library, bool refresh,
                  struct varve_element **ret, size_t *ret_count, struct varve_error *err);
 bool library_index(const struct varve_engine *engine, const char *name, size_t *ret,
                    struct varve_error *err);
-/* A blank disc, not in use, of any library with drives; NO_SPACE says what there is. `avoid` counts
- * the discs of the set by library (may be NULL). Marks it as BURNING for (set, index), durable,
- * before it returns. */
+/* A blank disc, not in use, of any library with drives; NO_SPACE says what there is. placement.h
+ * says of which. Marks it as BURNING for (set, index), durable, before it returns. */
 VARVE_MUST_CHECK bool
 blank_take(struct varve_engine *engine, const struct varve_set *set, uint32_t index,
            struct varve_disc_row *ret, struct varve_error *err);
@@ -292,11 +345,21 @@ VARVE_MUST_CHECK bool pipeline_thaw_stranded(struct varve_engine *engine, struct
 /* Goes on with repairs that the last run began: sealed sets with a disc half-way (repair.c). */
 VARVE_MUST_CHECK bool repairs_resume(struct varve_engine *engine, struct varve_error *err);
 
-/* Reads a disc back whole against its CRCs (verify.c). *ret_bad counts clusters; the disc is in the
- * drive. */
-VARVE_MUST_CHECK bool
-disc_read_back(struct varve_engine *engine, struct drive *drive, struct job *job,
-               const uint32_t *crcs, uint64_t clusters, uint64_t *ret_bad, struct varve_error *err);
+/* Clusters that did not match: how many, the first and the last. */
+struct bad_clusters {
+    uint64_t count, first, last;
+};
+/* Reads a disc back whole against its CRCs (verify.c); it is in the drive. */
+VARVE_MUST_CHECK bool disc_read_back(struct varve_engine *engine, struct drive *drive,
+                                     struct job *job, const uint32_t *crcs, uint64_t clusters,
+                                     struct bad_clusters *ret_bad, struct varve_error *err);
+/* "2 of 128 clusters do not match (LBA 320 to 383)"; returns `ret`. */
+const char *
+bad_clusters_text(const struct bad_clusters *bad, uint64_t clusters, char ret[VARVE_REASON_BYTES]);
+/* The disc or the drive is to blame for such an error; which of them is not said. */
+bool is_disc_or_drive(const struct varve_error *why);
+/* Warns of a disc whose reading since it was loaded took retries or much time (reading.c). */
+void reading_tell(struct drive *drive);
 /* Proves that the disc in the drive is image `uuid` (INV-5): by its anchor. */
 VARVE_MUST_CHECK bool
 disc_prove(struct drive *drive, const struct varve_uuid *uuid, struct varve_error *err);
@@ -332,19 +395,21 @@ VARVE_MUST_CHECK bool recalls_start(struct varve_engine *engine, struct varve_er
 /* Ends all recalls; no more are taken. Freed after the last job, which may still ask. */
 void recalls_stop(struct varve_engine *engine);
 void recalls_free(struct varve_engine *engine);
-/* Discs that other drives of a library work with, or still hold while they do. */
-struct discs_taken {
-    struct varve_barcode discs[2 * DRIVES_MAX];
-    size_t count;
-};
-bool is_taken(const struct discs_taken *taken, const struct varve_barcode *barcode);
-/* The next disc of the drive's library that recalls wait for and that is not taken (`loaded`, if it
- * is one); false: none. */
-bool recalls_next_disc(struct varve_engine *engine, const struct drive *drive,
-                       const struct varve_barcode *loaded, const struct discs_taken *taken,
-                       struct varve_barcode *ret);
-/* A recall waits for the disc: whoever has it in a drive for long serves in between. */
-bool recalls_wait_for(struct varve_engine *engine, const struct varve_barcode *barcode);
+/* What recalls wait for in a library: one task a disc, those that asked first if there are more
+ * than `max`. `user` of each is whose turn it would be. */
+size_t
+recalls_collect(struct varve_engine *engine, size_t library, struct schedule_task *ret, size_t max);
+/* A drive begins with this one of them. */
+void recalls_note_turn(struct varve_engine *engine, const struct schedule_task *task);
+/* No drive of the library is in service: the rest of the sets has to serve. */
+void recalls_give_up_library(struct varve_engine *engine, size_t library);
+/* A recall waits for the disc that the drive works with: whoever has it there for long serves in
+ * between. */
+bool recalls_wait_for(struct varve_engine *engine, const struct drive *drive);
+/* The drive could not bring or read the disc: another shall try. False: there is none in service.
+ */
+bool recalls_try_elsewhere(struct varve_engine *engine, const struct drive *drive,
+                           const struct varve_barcode *barcode);
 /* Serves all that wait for the disc, which is in the drive (or could not be brought: `failure`). */
 void recalls_serve(struct varve_engine *engine, struct drive *drive,
                    const struct varve_barcode *barcode, const struct varve_error *failure);
@@ -475,7 +540,8 @@ struct varve_engine {
     size_t drive_count;
     pthread_mutex_t tasks_lock;
     pthread_cond_t tasks_changed;
-    struct task *tasks; /* waiting and running, in order of arrival */
+    struct schedule_task *planning; /* room for one library's view, under `tasks` */
+    struct task **planning_tasks;   /* of each: the task; NULL: recalls */
 
     pthread_mutex_t pipeline;
     bool replan; /* under `pipeline`: a set was given up, its files are in line again */

@@ -159,6 +159,7 @@ survivor_submit(struct gathering *g, uint32_t index, struct survivor *survivor)
                                    .barcode = survivor->disc.barcode,
                                    .run = survivor_task,
                                    .context = survivor,
+                                   .reader = g->job == NULL, /* a repair has a job */
                                    .job = g->job};
     if (!library_index(g->engine, survivor->disc.library, &survivor->task.library, &ignored))
         return false;

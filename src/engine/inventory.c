@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the libraries hold against what the catalog knows of discs. */
 #include "engine_internal.h"
+#include "placement.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -211,6 +212,8 @@ inventory_update(struct varve_engine *engine, size_t library, bool refresh,
     struct library *row = &engine->libraries[library];
     VARVE_CLEANUP_FREE struct varve_element *elements = NULL;
     size_t count;
+    struct varve_library_state before;
+    varve_library_state(row->library, &before);
     if (!varve_library_inventory(row->library, refresh, &elements, &count, err))
         return varve_error_wrap(err, "library '%s'", row->name);
     for (size_t i = 0; i < count; i++) {
@@ -221,6 +224,8 @@ inventory_update(struct varve_engine *engine, size_t library, bool refresh,
     }
     if (!note_all_missing(engine, row->name, elements, count, err))
         return false;
+    /* At least these: what was read meanwhile is looked at once more. */
+    atomic_store(&row->readings_seen, before.readings + (refresh ? 1 : 0));
     *ret = VARVE_TAKE(elements);
     *ret_count = count;
     return true;
@@ -228,40 +233,102 @@ inventory_update(struct varve_engine *engine, size_t library, bool refresh,
 
 /* --- blanks --- */
 
-/* Calls nothing back: finds the best blank after `skip` fits. *ret_found false: none. */
+/* Blanks by library, and the first of each by bar code. */
+struct census {
+    struct placement_library libraries[LIBRARIES_MAX];
+    struct varve_disc_row first[LIBRARIES_MAX];
+    uint64_t count;
+};
+
+static void
+note_blank(struct varve_engine *engine, const struct varve_disc_row *disc, uint64_t capacity_min,
+           struct census *census)
+{
+    size_t library;
+    struct varve_error ignored = {0};
+    if (disc->state != VARVE_DISC_BLANK ||
+        !library_index(engine, disc->library, &library, &ignored) ||
+        engine->libraries[library].no_burning ||
+        (disc->capacity_clusters > 0 && disc->capacity_clusters < capacity_min))
+        return;
+    census->count++;
+    if (census->libraries[library].blanks++ == 0)
+        census->first[library] = *disc;
+}
+
 static bool
-each_blank(struct varve_engine *engine, struct varve_disc_row *ret_first, uint64_t *ret_count,
-           uint64_t capacity_min, struct varve_error *err)
+count_blanks(struct varve_engine *engine, uint64_t capacity_min, struct census *ret,
+             struct varve_error *err)
 {
     VARVE_CLEANUP_FREE struct varve_disc_row *page = calloc(PAGE_ROWS, sizeof *page);
     struct varve_barcode after = {{0}};
     size_t count = PAGE_ROWS;
-    *ret_count = 0;
+    memset(ret, 0, sizeof *ret);
     if (page == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "list discs");
     while (count == PAGE_ROWS) {
         if (!varve_catalog_discs(engine->catalog, &after, page, PAGE_ROWS, &count, err))
             return false;
         for (size_t i = 0; i < count; i++) {
-            size_t library;
-            struct varve_error ignored = {0};
             after = page[i].barcode;
-            bool usable =
-                page[i].state == VARVE_DISC_BLANK &&
-                library_index(engine, page[i].library, &library, &ignored) &&
-                (page[i].capacity_clusters == 0 || page[i].capacity_clusters >= capacity_min);
-            if (usable && (*ret_count)++ == 0)
-                *ret_first = page[i];
+            note_blank(engine, &page[i], capacity_min, ret);
         }
     }
+    return true;
+}
+
+/* What each library has of the set already, and with how many drives it would burn more. */
+static bool
+note_holders(struct varve_engine *engine, struct varve_set_id set, struct census *census,
+             struct varve_error *err)
+{
+    enum { ROWS_MAX = 1024 };
+    VARVE_CLEANUP_FREE struct varve_disc_row *rows = calloc(ROWS_MAX, sizeof *rows);
+    size_t count;
+    if (rows == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "discs of a set");
+    if (!varve_catalog_set_discs(engine->catalog, set, rows, ROWS_MAX, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        size_t library;
+        struct varve_error ignored = {0}; /* of a library that is no more */
+        if (usefulness(rows[i].state) > usefulness(VARVE_DISC_LOST) &&
+            library_index(engine, rows[i].library, &library, &ignored))
+            census->libraries[library].held++;
+    }
+    VARVE_LOCKED(&engine->tasks_lock);
+    for (size_t i = 0; i < engine->library_count; i++)
+        census->libraries[i].drives = (unsigned)__builtin_popcountll(drives_usable(engine, i));
     return true;
 }
 
 bool
 blanks_count(struct varve_engine *engine, uint64_t *ret, struct varve_error *err)
 {
-    struct varve_disc_row first;
-    return each_blank(engine, &first, ret, 0, err);
+    struct census census;
+    if (!count_blanks(engine, 0, &census, err))
+        return false;
+    *ret = census.count;
+    return true;
+}
+
+/* A blank of the library that is best for the set. */
+static bool
+choose_blank(struct varve_engine *engine, const struct varve_set *set, struct varve_disc_row *ret,
+             struct varve_error *err)
+{
+    struct census census;
+    if (!count_blanks(engine, set->clusters, &census, err) ||
+        !note_holders(engine, set->id, &census, err))
+        return false;
+    size_t library = placement_choose(census.libraries, engine->library_count, set->parity_discs);
+    if (library != PLACEMENT_NONE) {
+        *ret = census.first[library];
+        return true;
+    }
+    varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no blank disc is left");
+    return varve_error_hint(
+        err, "add blank discs, then run 'varve library inventory --refresh' and 'varve flush'");
 }
 
 bool
@@ -270,14 +337,8 @@ blank_take(struct varve_engine *engine, const struct varve_set *set, uint32_t in
 {
     VARVE_LOCKED(&engine->blanks_lock);
     struct varve_disc_row disc;
-    uint64_t count;
-    if (!each_blank(engine, &disc, &count, set->clusters, err))
+    if (!choose_blank(engine, set, &disc, err))
         return false;
-    if (count == 0) {
-        varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no blank disc is left");
-        return varve_error_hint(
-            err, "add blank discs, then run 'varve library inventory --refresh' and 'varve flush'");
-    }
     disc.state = VARVE_DISC_BURNING;
     disc.set = set->id;
     disc.index = index;
@@ -356,17 +417,32 @@ planned_capacity(const struct varve_engine *engine, const struct varve_disc_row 
     return disc->capacity_clusters;
 }
 
+/* The first that a drive has told of, else the first; NO_SPACE: there is none. */
+static bool
+known_blank(struct varve_engine *engine, struct varve_disc_row *ret, struct varve_error *err)
+{
+    struct census census;
+    bool found = false;
+    if (!count_blanks(engine, 0, &census, err))
+        return false;
+    for (size_t i = 0; i < engine->library_count; i++) {
+        bool known = census.libraries[i].blanks > 0 && census.first[i].capacity_clusters > 0;
+        if (census.libraries[i].blanks > 0 && (!found || (known && ret->capacity_clusters == 0))) {
+            *ret = census.first[i];
+            found = true;
+        }
+    }
+    return found || varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no blank disc is left");
+}
+
 bool
 blank_capacity(struct varve_engine *engine, uint64_t *ret_clusters, struct varve_error *err)
 {
     enum { PROBES_MAX = 64 };
     for (unsigned i = 0; i < PROBES_MAX; i++) {
         struct varve_disc_row disc;
-        uint64_t count;
-        if (!each_blank(engine, &disc, &count, 0, err))
+        if (!known_blank(engine, &disc, err))
             return false;
-        if (count == 0)
-            return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no blank disc is left");
         if (disc.capacity_clusters > 0) {
             *ret_clusters = planned_capacity(engine, &disc);
             return true;

@@ -6,11 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Until something was measured: a changer's way and a drive's spin-up, 4x Blu-ray. */
-#define LOAD_GUESS_NS (60.0 * (double)VARVE_NS_PER_SECOND)
+/* Until something was measured: 4x Blu-ray. */
 #define BYTES_PER_NS_GUESS 0.018
-/* The shortest turn of a disc in a drive. */
-#define TURN_MIN_NS VARVE_NS_PER_SECOND
 
 /* --- entries --- */
 
@@ -32,6 +29,8 @@ entry_locate(struct varve_engine *engine, struct entry *entry)
     if (!piece_reach(engine, entry_piece(entry), &reach, &ignored) || reach.degraded)
         return ENTRY_DEGRADED;
     VARVE_LOCKED(&engine->recalls->lock); /* others list entries that are being served */
+    if (!varve_barcode_equal(&entry->barcode, &reach.barcode))
+        entry->not_drives = 0;
     entry->library = reach.library;
     entry->barcode = reach.barcode;
     entry->since_ns = varve_clock_monotonic(engine->clock);
@@ -241,6 +240,13 @@ entry_set_state(struct recalls *recalls, struct entry *entry, enum entry_state s
 
 /* --- what a disc serves --- */
 
+static uint64_t
+usable_of(const struct drive *drive)
+{
+    VARVE_LOCKED(&drive->engine->tasks_lock);
+    return drives_usable(drive->engine, drive->library);
+}
+
 static int
 compare_entries(const void *a, const void *b)
 {
@@ -249,15 +255,23 @@ compare_entries(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-size_t
-entries_take(struct recalls *recalls, const struct varve_barcode *barcode, struct entry **ret,
-             size_t max)
+static bool
+may_serve(const struct entry *entry, unsigned drive, uint64_t usable)
 {
+    return (entry->not_drives >> drive & 1) == 0 || (usable & ~entry->not_drives) == 0;
+}
+
+size_t
+entries_take(struct recalls *recalls, const struct drive *drive,
+             const struct varve_barcode *barcode, struct entry **ret, size_t max)
+{
+    uint64_t usable = usable_of(drive);
     VARVE_LOCKED(&recalls->lock);
     size_t count = 0;
     for (struct entry *entry = recalls->entries; entry != NULL && count < max;
          entry = entry->next) {
-        if (entry->state == ENTRY_WAITING && varve_barcode_equal(&entry->barcode, barcode)) {
+        if (entry->state == ENTRY_WAITING && varve_barcode_equal(&entry->barcode, barcode) &&
+            may_serve(entry, drive->number, usable)) {
             entry->state = ENTRY_SERVING;
             ret[count++] = entry;
         }
@@ -292,20 +306,13 @@ recalls_give_up_disc(struct varve_engine *engine, const struct varve_barcode *ba
 
 /* --- what drives ask --- */
 
-/* Under the lock. A disc keeps a drive as long as it takes to bring two, if others wait. */
-static bool
-turn_has_passed(const struct recalls *recalls, const struct drive *drive)
-{
-    int64_t now = varve_clock_monotonic(recalls->engine->clock);
-    return (double)(now - drive->turn_ns) > 2 * recalls->pace.load_ns + (double)TURN_MIN_NS;
-}
-
 bool
 turn_is_over(struct varve_engine *engine, const struct drive *drive,
              const struct varve_barcode *loaded)
 {
     VARVE_LOCKED(&engine->recalls->lock);
-    if (!turn_has_passed(engine->recalls, drive))
+    if (!schedule_turn_is_over(drive->turn_ns, varve_clock_monotonic(engine->clock),
+                               engine->recalls->pace.load_ns))
         return false;
     for (const struct entry *entry = engine->recalls->entries; entry != NULL; entry = entry->next) {
         if (entry->state == ENTRY_WAITING && entry->library == drive->library &&
@@ -326,67 +333,136 @@ turn_of(struct recalls *recalls, uint32_t uid)
     return NULL;
 }
 
-static void
-note_turn(struct recalls *recalls, const struct entry *entry)
+void
+recalls_note_turn(struct varve_engine *engine, const struct schedule_task *task)
 {
-    struct user_turn *turn = turn_of(recalls, entry->uid);
-    if (!entry->reader)
+    struct recalls *recalls = engine->recalls;
+    if (!task->reader)
         return;
+    VARVE_LOCKED(&recalls->lock);
+    struct user_turn *turn = turn_of(recalls, task->user);
     if (turn == NULL)
         turn = &recalls->users[recalls->user_next++ % USER_TURNS_MAX];
-    *turn = (struct user_turn){true, entry->uid, varve_clock_monotonic(recalls->engine->clock)};
+    *turn = (struct user_turn){true, task->user, varve_clock_monotonic(engine->clock)};
 }
 
-/* Under the lock. */
 static double
-rank(struct recalls *recalls, const struct entry *entry, bool loaded, bool stay)
+rank(const struct recalls *recalls, const struct schedule_task *task)
 {
-    const struct user_turn *turn = entry->reader ? turn_of(recalls, entry->uid) : NULL;
-    const struct rank_input input = {.since_ns = entry->since_ns,
-                                     .turn_ns = turn != NULL ? turn->since_ns : INT64_MIN,
-                                     .reader = entry->reader,
-                                     .loaded = loaded,
-                                     .stay = stay,
+    const struct rank_input input = {.since_ns = task->since_ns,
+                                     .turn_ns = task->turn_ns,
+                                     .reader = task->reader,
                                      .load_ns = recalls->pace.load_ns};
     return recall_rank(&input);
 }
 
-bool
-recalls_next_disc(struct varve_engine *engine, const struct drive *drive,
-                  const struct varve_barcode *loaded, const struct discs_taken *taken,
-                  struct varve_barcode *ret)
+/* Tasks found by their disc: open addressing, twice as many places as tasks. */
+enum { PLACES = 2 * PLANNING_MAX };
+struct collecting {
+    struct schedule_task *tasks;
+    size_t count, max;
+    uint16_t places[PLACES]; /* index + 1 */
+};
+
+/* The task of the disc and those drives, a new one, or NULL: there are too many. */
+static struct schedule_task *
+task_of(struct collecting *c, const struct entry *entry, bool *ret_fresh)
+{
+    *ret_fresh = false;
+    uint32_t hash = varve_crc32c(0, entry->barcode.text, sizeof entry->barcode.text);
+    for (size_t at = hash % PLACES;; at = (at + 1) % PLACES) {
+        if (c->places[at] == 0) {
+            if (c->count == c->max)
+                return NULL;
+            *ret_fresh = true;
+            c->places[at] = (uint16_t)(++c->count);
+            struct schedule_task *fresh = &c->tasks[c->count - 1];
+            *fresh =
+                (struct schedule_task){.disc = entry->barcode, .not_drives = entry->not_drives};
+            return fresh;
+        }
+        struct schedule_task *task = &c->tasks[c->places[at] - 1];
+        if (task->not_drives == entry->not_drives &&
+            varve_barcode_equal(&task->disc, &entry->barcode))
+            return task;
+    }
+}
+
+/* Under the lock. */
+static void
+collect(struct recalls *recalls, struct collecting *c, const struct entry *entry)
+{
+    const struct user_turn *turn = entry->reader ? turn_of(recalls, entry->uid) : NULL;
+    bool first;
+    struct schedule_task *task = task_of(c, entry, &first);
+    if (task == NULL)
+        return;
+    struct schedule_task own = *task;
+    own.class = TASK_RECALL;
+    own.reader = entry->reader;
+    own.since_ns = entry->since_ns;
+    own.turn_ns = turn != NULL ? turn->since_ns : INT64_MIN;
+    own.user = entry->uid;
+    unsigned crowd = first ? 0 : task->crowd + 1;
+    if (first || rank(recalls, &own) < rank(recalls, task))
+        *task = own;
+    task->crowd = crowd;
+}
+
+size_t
+recalls_collect(struct varve_engine *engine, size_t library, struct schedule_task *ret, size_t max)
 {
     struct recalls *recalls = engine->recalls;
-    const struct entry *best = NULL;
-    double best_rank = 0;
+    struct collecting c = {.tasks = ret, .max = max < PLANNING_MAX ? max : PLANNING_MAX};
     VARVE_LOCKED(&recalls->lock);
-    bool stay = !turn_has_passed(recalls, drive);
     for (const struct entry *entry = recalls->entries; entry != NULL; entry = entry->next) {
-        if (entry->state != ENTRY_WAITING || entry->library != drive->library ||
-            is_taken(taken, &entry->barcode))
-            continue;
-        double own = rank(recalls, entry, varve_barcode_equal(&entry->barcode, loaded), stay);
-        if (best == NULL || own < best_rank) {
-            best = entry;
-            best_rank = own;
-        }
+        if (entry->state == ENTRY_WAITING && entry->library == library)
+            collect(recalls, &c, entry);
     }
-    if (best == NULL)
-        return false;
-    note_turn(recalls, best);
-    *ret = best->barcode;
-    return true;
+    return c.count;
+}
+
+void
+recalls_give_up_library(struct varve_engine *engine, size_t library)
+{
+    struct recalls *recalls = engine->recalls;
+    if (recalls == NULL)
+        return;
+    VARVE_LOCKED(&recalls->lock);
+    for (struct entry *entry = recalls->entries; entry != NULL; entry = entry->next) {
+        if (entry->state == ENTRY_WAITING && entry->library == library)
+            entry->state = ENTRY_DEGRADED;
+    }
+    pthread_cond_broadcast(&recalls->changed);
 }
 
 bool
-recalls_wait_for(struct varve_engine *engine, const struct varve_barcode *barcode)
+recalls_wait_for(struct varve_engine *engine, const struct drive *drive)
 {
     VARVE_LOCKED(&engine->recalls->lock);
     for (const struct entry *entry = engine->recalls->entries; entry != NULL; entry = entry->next) {
-        if (entry->state == ENTRY_WAITING && varve_barcode_equal(&entry->barcode, barcode))
+        if (entry->state == ENTRY_WAITING && varve_barcode_equal(&entry->barcode, &drive->disc) &&
+            (entry->not_drives >> drive->number & 1) == 0)
             return true;
     }
     return false;
+}
+
+bool
+recalls_try_elsewhere(struct varve_engine *engine, const struct drive *drive,
+                      const struct varve_barcode *barcode)
+{
+    uint64_t own = UINT64_C(1) << drive->number;
+    uint64_t usable = usable_of(drive);
+    bool any = false;
+    VARVE_LOCKED(&engine->recalls->lock);
+    for (struct entry *entry = engine->recalls->entries; entry != NULL; entry = entry->next) {
+        if (entry->state != ENTRY_WAITING || !varve_barcode_equal(&entry->barcode, barcode))
+            continue;
+        entry->not_drives |= own;
+        any = any || (usable & ~entry->not_drives) != 0;
+    }
+    return any;
 }
 
 uint64_t

@@ -34,6 +34,7 @@ struct entry {
     enum entry_state state;
     size_t library;
     struct varve_barcode barcode;
+    uint64_t not_drives; /* a bit for each drive that could not read it */
     int64_t since_ns;    /* waits for its disc */
     int64_t unwanted_ns; /* nobody has wanted it since; 0: somebody does */
     struct entry *next;
@@ -73,7 +74,8 @@ struct serving {
     uint8_t *buffer;   /* SERVE_CLUSTERS of them */
     unsigned burst;    /* clusters of the next read */
     uint64_t position; /* cluster behind the last one read */
-    uint64_t bad_clusters;
+    struct bad_clusters bad;
+    bool proved;       /* gave what another drive could not read */
     unsigned troubles; /* reads in a row that failed because of the drive */
 };
 /* Serves one entry as far as this disc reaches, and ends it or sends it on. */
@@ -120,8 +122,8 @@ uint64_t entry_cluster_of(const struct entry *entry, uint64_t offset);
 void entry_bytes_of(const struct entry *entry, uint64_t cluster, unsigned count,
                     struct varve_range *ret);
 /* Takes all entries that wait for the disc, in the order of addresses. */
-size_t entries_take(struct recalls *recalls, const struct varve_barcode *barcode,
-                    struct entry **ret, size_t max);
+size_t entries_take(struct recalls *recalls, const struct drive *drive,
+                    const struct varve_barcode *barcode, struct entry **ret, size_t max);
 /* Somebody has waited for another disc for longer than this one deserves. */
 bool turn_is_over(struct varve_engine *engine, const struct drive *drive,
                   const struct varve_barcode *loaded);

@@ -34,6 +34,7 @@ struct schedule_task {
     int64_t turn_ns;     /* recalls: a disc was last brought for its user; INT64_MIN: not lately */
     uint64_t not_drives; /* a bit for each drive that will not do */
     uint64_t group;      /* burns: the set; 0: none */
+    uint32_t user;       /* recalls: the caller's */
 };
 
 struct schedule_drive {

@@ -217,7 +217,9 @@ note_bad(struct serving *serving, struct entry *entry, uint64_t cluster, struct 
 {
     struct varve_range range;
     struct varve_error full = {0};
-    serving->bad_clusters += serving->troubles == 0; /* else the drive is to blame */
+    if (serving->bad.count++ == 0)
+        serving->bad.first = cluster;
+    serving->bad.last = cluster;
     entry_bytes_of(entry, cluster, 1, &range);
     if (varve_ranges_add(&entry->bad, range.start, range.end, &full))
         return true;
@@ -311,6 +313,25 @@ serve_piece(struct serving *serving, struct entry *entry, bool *ret_left, struct
     return true;
 }
 
+/* What this drive could not read of the disc another one may: one load, where the rest of the set
+ * takes many. */
+static void
+send_on(struct serving *serving, struct entry *entry)
+{
+    struct varve_engine *engine = serving->engine;
+    const struct drive *drive = serving->drive;
+    uint64_t tried = entry->not_drives;
+    if (drive != NULL)
+        tried |= UINT64_C(1) << drive->number;
+    bool elsewhere = drive != NULL && health_others_usable(engine, drive->library, tried);
+    entry->not_drives = tried;
+    if (elsewhere)
+        varve_ranges_done(&entry->bad);
+    entry_set_state(engine->recalls, entry, elsewhere ? ENTRY_WAITING : ENTRY_DEGRADED);
+    if (elsewhere)
+        drives_wake(engine);
+}
+
 void
 serve_one(struct serving *serving, struct entry *entry)
 {
@@ -321,9 +342,11 @@ serve_one(struct serving *serving, struct entry *entry)
     else if (left)
         abandon(serving->engine, entry);
     else if (entry->bad.count > 0)
-        entry_set_state(serving->engine->recalls, entry, ENTRY_DEGRADED);
-    else
+        send_on(serving, entry);
+    else {
+        serving->proved = serving->proved || entry->not_drives != 0;
         entry_piece_over(serving, entry);
+    }
 }
 
 /* --- a disc --- */
@@ -348,15 +371,23 @@ close_serving(struct serving *serving)
     free(serving->crcs);
 }
 
+/* The disc is noted only when no other drive can say that it is fine. */
 static void
-note_bad_clusters(struct varve_engine *engine, const struct varve_barcode *barcode, uint64_t bad)
+note_bad_clusters(struct serving *serving, const struct varve_barcode *barcode)
 {
-    char text[64];
+    struct varve_engine *engine = serving->engine;
+    const struct drive *drive = serving->drive;
+    char text[VARVE_REASON_BYTES];
     struct varve_disc_row disc;
     struct varve_error ignored = {0}; /* the note helps operators; the recall goes on without it */
-    (void)snprintf(text, sizeof text, "clusters did not match at a recall");
-    varve_log(VARVE_LOG_WARNING, "recall: disc '%s': %" PRIu64 " clusters do not match",
-              barcode->text, bad);
+    if (serving->troubles >= TROUBLES_MAX)
+        (void)snprintf(text, sizeof text, "the drive stopped reading at a recall");
+    else
+        (void)bad_clusters_text(&serving->bad, serving->crc_count, text);
+    bool guilty = health_bad(serving->drive, barcode, VARVE_INCIDENT_READ, text);
+    bool asked = health_others_usable(engine, drive->library, UINT64_C(1) << drive->number);
+    if ((!guilty && asked) || serving->troubles >= TROUBLES_MAX)
+        return;
     VARVE_IGNORE(disc_mark(engine, barcode, VARVE_DISC_SUSPECT, text, &ignored));
     if (varve_catalog_disc_get(engine->catalog, barcode, &disc, &ignored))
         VARVE_IGNORE(set_regrade(engine, disc.set, &ignored));
@@ -371,16 +402,35 @@ serve_batches(struct serving *serving, const struct varve_barcode *barcode)
     VARVE_CLEANUP_FREE struct entry **batch = calloc(BATCH, sizeof(struct entry *));
     bool over = batch == NULL;
     while (!over && !stopping(engine)) {
-        size_t count = entries_take(engine->recalls, barcode, batch, BATCH);
+        size_t count = entries_take(engine->recalls, serving->drive, barcode, batch, BATCH);
         over = count == 0;
         for (size_t i = 0; i < count; i++) {
             over = over || turn_is_over(engine, serving->drive, barcode);
-            if (over)
+            if (over) {
                 entry_set_state(engine->recalls, batch[i], ENTRY_WAITING);
-            else
-                serve_one(serving, batch[i]);
+                continue;
+            }
+            bool reader = batch[i]->reader;
+            serve_one(serving, batch[i]);
+            if (reader)
+                serving->drive->served_ns = varve_clock_monotonic(engine->clock);
         }
     }
+}
+
+/* `arrived`: the disc is there, and the drive cannot read what it is. What was wrong before is
+ * noted already. */
+static bool
+try_elsewhere(struct varve_engine *engine, struct drive *drive, const struct varve_barcode *barcode,
+              const struct varve_error *why, bool arrived)
+{
+    if (arrived && !is_disc_or_drive(why))
+        return false;
+    if (!arrived && !varve_library_drive_refused(drive_library(drive), drive->number))
+        return false;
+    if (arrived && health_bad(drive, barcode, VARVE_INCIDENT_READ, why->text))
+        return false;
+    return recalls_try_elsewhere(engine, drive, barcode);
 }
 
 void
@@ -389,12 +439,16 @@ recalls_serve(struct varve_engine *engine, struct drive *drive, const struct var
 {
     struct serving serving = {0};
     struct varve_error err = {0};
+    if (failure != NULL)
+        err = *failure;
     bool ready = failure == NULL && open_serving(&serving, drive, barcode, &err);
     if (ready)
         serve_batches(&serving, barcode);
-    else if (!stopping(engine))
-        recalls_give_up_disc(engine, barcode, failure != NULL ? failure : &err);
-    if (serving.bad_clusters > 0)
-        note_bad_clusters(engine, barcode, serving.bad_clusters);
+    else if (!stopping(engine) && !try_elsewhere(engine, drive, barcode, &err, failure == NULL))
+        recalls_give_up_disc(engine, barcode, &err);
+    if (serving.bad.count > 0)
+        note_bad_clusters(&serving, barcode);
+    else if (serving.proved)
+        health_good(drive, barcode);
     close_serving(&serving);
 }

@@ -44,6 +44,47 @@ warn_of_discs(const struct varve_engine *engine, struct varve_engine_status *sta
              discs[VARVE_DISC_BLANK], wanted);
 }
 
+/* The first few of a kind, by name and with the reason; how many there are is said before. */
+static void
+name_discs(const struct varve_engine *engine, struct varve_engine_status *status)
+{
+    enum { NAMED_MAX = 4 };
+    VARVE_CLEANUP_FREE struct varve_disc_row *page = calloc(PAGE_ROWS, sizeof *page);
+    struct varve_barcode after = {{0}};
+    struct varve_error ignored = {0}; /* the counts were told */
+    size_t count = PAGE_ROWS;
+    unsigned named = 0;
+    while (page != NULL && count == PAGE_ROWS && named < NAMED_MAX &&
+           varve_catalog_discs(engine->catalog, &after, page, PAGE_ROWS, &count, &ignored)) {
+        for (size_t i = 0; i < count && named < NAMED_MAX; i++) {
+            after = page[i].barcode;
+            if (page[i].state != VARVE_DISC_SUSPECT && page[i].state != VARVE_DISC_LOST &&
+                page[i].state != VARVE_DISC_FOREIGN)
+                continue;
+            warn(status, "disc '%s' of library '%.60s' is %s: %s", page[i].barcode.text,
+                 page[i].library, varve_disc_state_name(page[i].state), page[i].place);
+            named++;
+        }
+    }
+}
+
+static void
+warn_of_drives(struct varve_engine *engine, struct varve_engine_status *status)
+{
+    VARVE_CLEANUP_FREE struct varve_engine_drive *drives = calloc(DRIVES_MAX, sizeof *drives);
+    size_t count = drives != NULL ? varve_engine_drives(engine, drives, DRIVES_MAX) : 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct varve_drive_row *row = &drives[i].row;
+        status->drives_by_service[row->service]++;
+        if (row->service == VARVE_SERVICE_QUARANTINED)
+            warn(
+                status,
+                "library '%.60s', drive %u is quarantined: %.150s; 'varve drive clear %u --library "
+                "%.60s' puts it back",
+                row->library, row->number, row->reason, row->number, row->library);
+    }
+}
+
 /* What the libraries want of a person comes before all else. */
 static void
 warn_of_libraries(const struct varve_engine *engine, struct varve_engine_status *status)
@@ -127,7 +168,13 @@ varve_engine_status(struct varve_engine *engine, struct varve_engine_status *ret
     count_jobs(engine, &status);
     list_recalls(engine, &status);
     warn_of_libraries(engine, &status);
+    warn_of_drives(engine, &status);
     warn_of_discs(engine, &status);
+    if (status.totals.discs_by_state[VARVE_DISC_SUSPECT] +
+            status.totals.discs_by_state[VARVE_DISC_LOST] +
+            status.totals.discs_by_state[VARVE_DISC_FOREIGN] >
+        0)
+        name_discs(engine, &status);
     warn_of_tiers(engine, &status);
     {
         VARVE_LOCKED(&engine->warning_lock);
@@ -188,7 +235,8 @@ with_disc(struct varve_engine *engine, size_t library, enum varve_library_action
     struct task task = {.class = TASK_RECALL,
                         .library = library,
                         .barcode = *barcode,
-                        .has_drive = action == VARVE_LIBRARY_LOAD,
+                        .has_drive = action != VARVE_LIBRARY_EXPORT,
+                        .reader = true,
                         .drive = drive,
                         .run = by_hand_task,
                         .context = &by_hand};

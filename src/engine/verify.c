@@ -146,11 +146,29 @@ read_one(struct drive *drive, uint64_t cluster, uint8_t *bytes, struct varve_err
            varve_drive_read(drive_handle(drive), cluster, 1, bytes, NULL, &why);
 }
 
+bool
+is_disc_or_drive(const struct varve_error *why)
+{
+    return is_drive_trouble(why) || why->kind == VARVE_ERROR_MEDIUM ||
+           why->kind == VARVE_ERROR_CORRUPT;
+}
+
+const char *
+bad_clusters_text(const struct bad_clusters *bad, uint64_t clusters, char ret[VARVE_REASON_BYTES])
+{
+    (void)snprintf(ret, VARVE_REASON_BYTES,
+                   "%" PRIu64 " of %" PRIu64 " clusters do not match (LBA %" PRIu64 " to %" PRIu64
+                   ")",
+                   bad->count, clusters, bad->first * VARVE_CLUSTER_SECTORS,
+                   (bad->last + 1) * VARVE_CLUSTER_SECTORS - 1);
+    return ret;
+}
+
 /* Adds the clusters of the batch that do not match or cannot be read. False: the drive is in
  * trouble, which says nothing of the disc. */
 static bool
 count_bad(struct drive *drive, const uint32_t *crcs, uint64_t cluster, unsigned count,
-          uint8_t *buffer, uint64_t *ret_bad, struct varve_error *err)
+          uint8_t *buffer, struct bad_clusters *ret_bad, struct varve_error *err)
 {
     struct varve_error ignored = {0};
     bool whole = varve_drive_read(drive_handle(drive), cluster, count, buffer, NULL, &ignored);
@@ -163,32 +181,37 @@ count_bad(struct drive *drive, const uint32_t *crcs, uint64_t cluster, unsigned 
             *err = why;
             return false;
         }
-        if (!read || varve_crc32c(0, bytes, VARVE_CLUSTER_BYTES) != crcs[cluster + i])
-            (*ret_bad)++;
+        if (read && varve_crc32c(0, bytes, VARVE_CLUSTER_BYTES) == crcs[cluster + i])
+            continue;
+        if (ret_bad->count++ == 0)
+            ret_bad->first = cluster + i;
+        ret_bad->last = cluster + i;
     }
     return true;
 }
 
 bool
 disc_read_back(struct varve_engine *engine, struct drive *drive, struct job *job,
-               const uint32_t *crcs, uint64_t clusters, uint64_t *ret_bad, struct varve_error *err)
+               const uint32_t *crcs, uint64_t clusters, struct bad_clusters *ret_bad,
+               struct varve_error *err)
 {
     VARVE_CLEANUP_FREE uint8_t *buffer =
         aligned_alloc(4096, (size_t)BURN_BATCH_CLUSTERS * VARVE_CLUSTER_BYTES);
     if (buffer == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "read back");
-    *ret_bad = 0;
+    *ret_bad = (struct bad_clusters){0};
     for (uint64_t at = 0; at < clusters; at += BURN_BATCH_CLUSTERS) {
         unsigned count =
             clusters - at < BURN_BATCH_CLUSTERS ? (unsigned)(clusters - at) : BURN_BATCH_CLUSTERS;
         if (!go_on(engine, err))
             return false;
-        if (recalls_wait_for(engine, &drive->disc)) /* readers do not wait for the whole disc */
+        if (recalls_wait_for(engine, drive)) /* readers do not wait for the whole disc */
             recalls_serve(engine, drive, &drive->disc, NULL);
         if (!count_bad(drive, crcs, at, count, buffer, ret_bad, err))
             return false;
         job_add(job, (uint64_t)count * VARVE_CLUSTER_BYTES, 0);
     }
+    reading_tell(drive);
     return true;
 }
 
@@ -197,7 +220,8 @@ disc_read_back(struct varve_engine *engine, struct drive *drive, struct job *job
 struct verifying {
     struct varve_disc_row disc;
     struct task task;
-    uint64_t bad;
+    struct bad_clusters bad;
+    bool guilty; /* two drives agree that the disc is bad */
 };
 
 static bool
@@ -208,9 +232,17 @@ verify_task(struct varve_engine *engine, struct task *task, struct drive *drive,
     struct varve_disc_row *disc = &verifying->disc;
     VARVE_CLEANUP_FREE uint32_t *crcs = NULL;
     uint64_t clusters;
+    char text[VARVE_REASON_BYTES];
     job_text(task->job, "reading disc '%s'", disc->barcode.text);
-    return disc_tables(engine, drive, disc, &crcs, &clusters, err) &&
-           disc_read_back(engine, drive, task->job, crcs, clusters, &verifying->bad, err);
+    bool read = disc_tables(engine, drive, disc, &crcs, &clusters, err) &&
+                disc_read_back(engine, drive, task->job, crcs, clusters, &verifying->bad, err);
+    if (read && verifying->bad.count == 0)
+        health_good(drive, &disc->barcode);
+    else if (read || is_disc_or_drive(err))
+        verifying->guilty =
+            health_bad(drive, &disc->barcode, VARVE_INCIDENT_READ,
+                       read ? bad_clusters_text(&verifying->bad, clusters, text) : err->text);
+    return read;
 }
 
 static bool
@@ -219,6 +251,21 @@ readable(const struct varve_disc_row *disc)
     return disc->set.value != 0 && disc->clusters > 0 &&
            (disc->state == VARVE_DISC_SEALED || disc->state == VARVE_DISC_SUSPECT ||
             disc->state == VARVE_DISC_LOST);
+}
+
+/* Why it is suspect or lost, "" if it is fine. */
+static void
+note_reason(const struct verifying *verifying, struct varve_disc_row *disc, bool read,
+            const struct varve_error *why)
+{
+    char text[VARVE_REASON_BYTES];
+    disc->place[0] = 0;
+    if (!read)
+        (void)snprintf(disc->place, sizeof disc->place, "%.*s", (int)strcspn(why->text, "\n"),
+                       why->text);
+    else if (verifying->bad.count > 0)
+        (void)snprintf(disc->place, sizeof disc->place, "%.127s",
+                       bad_clusters_text(&verifying->bad, disc->clusters, text));
 }
 
 /* Inside a unit. The row as it is now: a repair may have replaced the disc, an operator may have
@@ -233,14 +280,13 @@ judge_row(struct varve_engine *engine, const struct verifying *verifying, bool r
     if (!readable(&disc))
         return true;
     if (read || verifying->task.disc_arrived) {
-        disc.state = read && verifying->bad == 0 ? VARVE_DISC_SEALED : VARVE_DISC_SUSPECT;
-        disc.bad_clusters = verifying->bad;
+        disc.state = read && verifying->bad.count == 0 ? VARVE_DISC_SEALED : VARVE_DISC_SUSPECT;
+        disc.bad_clusters = verifying->bad.count;
         disc.verified_ns = varve_clock_realtime(engine->clock);
     } else {
         disc.state = VARVE_DISC_LOST;
     }
-    (void)snprintf(disc.place, sizeof disc.place, "%.*s", read ? 0 : (int)strcspn(why->text, "\n"),
-                   why->text);
+    note_reason(verifying, &disc, read, why);
     return varve_catalog_disc_put(engine->catalog, &disc, err);
 }
 
@@ -260,40 +306,72 @@ judge(struct varve_engine *engine, const struct verifying *verifying, bool read,
            set_regrade(engine, verifying->disc.set, err);
 }
 
+/* One drive says that the disc is bad: worth asking another. */
+static bool
+is_doubtful(const struct verifying *verifying, bool read, const struct varve_error *why)
+{
+    return !verifying->guilty && (read ? verifying->bad.count > 0
+                                       : verifying->task.disc_arrived && is_disc_or_drive(why));
+}
+
+/* A disc is condemned by two drives where there are two (fault 26): what only one of them says may
+ * be its own fault. */
+static bool
+read_disc(struct varve_engine *engine, struct job *job, struct verifying *verifying,
+          struct varve_error *why)
+{
+    const struct varve_disc_row *row = &verifying->disc;
+    uint64_t tried = 0;
+    for (;;) {
+        verifying->task = (struct task){.class = TASK_VERIFY,
+                                        .barcode = row->barcode,
+                                        .not_drives = tried,
+                                        .run = verify_task,
+                                        .context = verifying,
+                                        .job = job};
+        if (!library_index(engine, row->library, &verifying->task.library, why))
+            return false;
+        task_submit(engine, &verifying->task);
+        bool read = task_wait(engine, &verifying->task, why);
+        bool again = tried == 0 && is_doubtful(verifying, read, why);
+        tried |= UINT64_C(1) << verifying->task.ran_in;
+        if (!again || !health_others_usable(engine, verifying->task.library, tried))
+            return read;
+        *why = (struct varve_error){0};
+        job_grow(job, row->clusters * VARVE_CLUSTER_BYTES, 0);
+    }
+}
+
+static void
+tell_bad(struct job *job, const struct verifying *verifying, bool read, struct varve_error *why)
+{
+    const struct varve_disc_row *row = &verifying->disc;
+    char text[VARVE_REASON_BYTES];
+    if (read)
+        varve_error_set(why, VARVE_ERROR_CORRUPT, 0, "%s",
+                        bad_clusters_text(&verifying->bad, row->clusters, text));
+    varve_error_wrap(why, "disc '%s'", row->barcode.text);
+    varve_error_hint(why, "'varve set repair %" PRIu64 "' burns it anew from the rest of its set",
+                     row->set.value);
+    job_file_failed(job, why);
+    varve_log(VARVE_LOG_WARNING, "%s", why->text);
+}
+
 static bool
 verify_one(struct varve_engine *engine, struct job *job, const struct varve_disc_row *row,
            struct varve_error *err)
 {
     struct verifying verifying = {.disc = *row};
     struct varve_error why = {0};
-    verifying.task = (struct task){.class = TASK_VERIFY,
-                                   .barcode = row->barcode,
-                                   .run = verify_task,
-                                   .context = &verifying,
-                                   .job = job};
-    bool read = library_index(engine, row->library, &verifying.task.library, &why);
-    if (read) {
-        task_submit(engine, &verifying.task);
-        read = task_wait(engine, &verifying.task, &why);
-    }
+    bool read = read_disc(engine, job, &verifying, &why);
     if (!judge(engine, &verifying, read, &why, err))
         return false;
     if (!read && why.kind == VARVE_ERROR_CANCELLED) {
         *err = why;
         return false;
     }
-    if (!read || verifying.bad > 0) {
-        if (read)
-            varve_error_set(&why, VARVE_ERROR_CORRUPT, 0,
-                            "%" PRIu64 " of %" PRIu64 " clusters do not match", verifying.bad,
-                            row->clusters);
-        varve_error_wrap(&why, "disc '%s'", row->barcode.text);
-        varve_error_hint(&why,
-                         "'varve set repair %" PRIu64 "' burns it anew from the rest of its set",
-                         row->set.value);
-        job_file_failed(job, &why);
-        varve_log(VARVE_LOG_WARNING, "%s", why.text);
-    }
+    if (!read || verifying.bad.count > 0)
+        tell_bad(job, &verifying, read, &why);
     job_add(job, 0, 1);
     return true;
 }

@@ -50,13 +50,18 @@ open_library(void *context, const struct varve_config *config, size_t index,
 {
     struct bench *bench = context;
     struct varve_library_ports made = {.name = config->libraries[index].name};
-    if (!varve_virtual_open(config->libraries[index].path, &hurried, &bench->library, err))
+    if (index >= BENCH_LIBRARIES_MAX ||
+        !varve_virtual_open(config->libraries[index].path, &hurried, &bench->libraries[index], err))
         return false;
-    made.drive_count = varve_virtual_drive_count(bench->library);
+    struct varve_virtual *library = bench->libraries[index];
+    bench->library = bench->libraries[0];
+    made.drive_count = varve_virtual_drive_count(library);
     made.drives = calloc(made.drive_count + 1, sizeof(struct varve_scsi_port *));
-    bool ok = made.drives != NULL && varve_virtual_changer_port(bench->library, &made.changer, err);
+    bool ok = made.drives != NULL && varve_virtual_changer_port(library, &made.changer, err);
     for (unsigned i = 0; ok && i < made.drive_count; i++)
-        ok = varve_virtual_drive_port(bench->library, i, &made.drives[i], err);
+        ok = varve_virtual_drive_port(library, i, &made.drives[i], err);
+    if (ok && bench->wrap != NULL)
+        bench->wrap(bench, index, made.drives, made.drive_count);
     if (ok)
         *ret = made;
     return ok;
@@ -90,6 +95,27 @@ insert_keys(struct bench *bench, const char *keys)
     return varve_file_replace(path, made.data, made.size, &bench->err);
 }
 
+/* Further libraries like the first one. */
+static bool
+make_more(struct bench *bench, const struct bench_options *options)
+{
+    for (unsigned i = 1; i < options->libraries && i < BENCH_LIBRARIES_MAX; i++) {
+        char path[sizeof bench->dir + 16], section[64], prefix[8];
+        (void)snprintf(prefix, sizeof prefix, "M%u_", i);
+        const struct varve_virtual_options library = {.slots = options->slots,
+                                                      .drives = options->drives,
+                                                      .mail_slots = 1,
+                                                      .disc_bytes = options->disc_bytes,
+                                                      .barcode = prefix};
+        (void)snprintf(path, sizeof path, "%s/more%u", bench->dir, i);
+        (void)snprintf(section, sizeof section, "[library more%u]\nkind = virtual\npath = more%u",
+                       i, i);
+        if (!append_rules(bench, section) || !varve_virtual_create(path, &library, &bench->err))
+            return false;
+    }
+    return true;
+}
+
 bool
 bench_make(struct bench *bench, const struct bench_options *options, uint64_t seed)
 {
@@ -121,7 +147,7 @@ bench_make(struct bench *bench, const struct bench_options *options, uint64_t se
     return varve_engine_init(&init, bench->ports.clock, bench->ports.random, &bench->err) &&
            insert_keys(bench, options->keys != NULL ? options->keys : "head = 0") &&
            (options->rules == NULL || append_rules(bench, options->rules)) &&
-           varve_virtual_create(path, &library, &bench->err);
+           varve_virtual_create(path, &library, &bench->err) && make_more(bench, options);
 }
 
 bool
@@ -138,7 +164,9 @@ void
 bench_close(struct bench *bench)
 {
     varve_engine_close(VARVE_TAKE(bench->engine));
-    varve_virtual_close(VARVE_TAKE(bench->library));
+    bench->library = NULL;
+    for (unsigned i = 0; i < BENCH_LIBRARIES_MAX; i++)
+        varve_virtual_close(VARVE_TAKE(bench->libraries[i]));
 }
 
 static int

@@ -11,13 +11,21 @@
 struct bench_options {
     unsigned slots, drives, data_discs, parity_discs;
     uint64_t disc_bytes;
-    const char *rules; /* appended to varve.conf */
-    const char *keys;  /* of [archive]; NULL: no heads, so that every read comes from a disc */
+    const char *rules;  /* appended to varve.conf */
+    const char *keys;   /* of [archive]; NULL: no heads, so that every read comes from a disc */
+    unsigned libraries; /* 0: one. More are called "more1", ...; their discs M1_00001, ... */
 };
+enum { BENCH_LIBRARIES_MAX = 4 };
 struct bench {
     char dir[200];
     struct varve_engine_ports ports;
-    struct varve_virtual *library; /* NULL while closed */
+    struct varve_virtual *library; /* the first; NULL while closed */
+    struct varve_virtual *libraries[BENCH_LIBRARIES_MAX];
+    /* Puts something before the ports of a library's drives, which it may exchange; NULL: nothing.
+     * Set it before bench_open(). */
+    void (*wrap)(struct bench *bench, size_t library, struct varve_scsi_port **drives,
+                 size_t count);
+    void *context; /* of wrap */
     struct varve_engine *engine;
     struct varve_error err;
 };

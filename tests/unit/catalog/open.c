@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <varve/file.h>
+#include <varve/health.h>
 
 static void
 run_sql(const char *path, const char *sql)
@@ -94,15 +95,21 @@ test_newer(void **state)
 /* A catalog that an older varve left is brought up to date where it lies, with all that is in it.
  */
 static void
-test_upgrade(void **state)
+open_golden(struct fixture *f, const char *name)
 {
-    struct fixture *f = *state;
     VARVE_CLEANUP_BUFFER struct varve_buffer sql = {0};
     varve_catalog_close(VARVE_TAKE(f->catalog));
     assert_int_equal(unlink(f->path), 0);
-    MUST(varve_file_read(GOLDEN_FOLDER "/catalog-1.sql", 1 << 20, &sql, &err));
+    MUST(varve_file_read(name, 1 << 20, &sql, &err));
     run_sql(f->path, varve_buffer_string(&sql));
     MUST(varve_catalog_open(f->path, &f->clock.clock, &f->catalog, &err));
+}
+
+static void
+test_upgrade(void **state)
+{
+    struct fixture *f = *state;
+    open_golden(f, GOLDEN_FOLDER "/catalog-1.sql");
     struct varve_inode inode;
     struct varve_content content;
     MUST(varve_catalog_resolve(f->catalog, "/dir/sealed", &inode, &err));
@@ -124,6 +131,25 @@ test_upgrade(void **state)
     /* The second time there is nothing left to do. */
     MUST(varve_catalog_open(f->path, &f->clock.clock, &f->catalog, &err));
     MUST(varve_catalog_resolve(f->catalog, "/dir/hard", &inode, &err));
+}
+
+static void
+test_upgrade_from_2(void **state)
+{
+    struct fixture *f = *state;
+    open_golden(f, GOLDEN_FOLDER "/catalog-2.sql");
+    struct varve_inode inode;
+    struct varve_content content;
+    struct varve_disc_row disc;
+    const struct varve_barcode barcode = {"VRV00001"};
+    MUST(varve_catalog_resolve(f->catalog, "/dir/sealed", &inode, &err));
+    MUST(varve_catalog_content_get(f->catalog, inode.content, &content, &err));
+    assert_int_equal(content.phase, VARVE_PHASE_SEALED);
+    assert_int_equal(content.head.tier, VARVE_TIER_SSD);
+    MUST(varve_catalog_disc_get(f->catalog, &barcode, &disc, &err));
+    assert_int_equal(disc.state, VARVE_DISC_SEALED);
+    const struct varve_health_counters counters = {.loads = 3, .incidents = 1};
+    MUST(varve_catalog_disc_health_put(f->catalog, &barcode, &counters, &err));
 }
 
 static void
@@ -225,15 +251,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        FIXTURE_TEST(test_create_twice),
-        FIXTURE_TEST(test_create_in_missing_directory),
-        FIXTURE_TEST(test_missing),
-        FIXTURE_TEST(test_foreign),
-        FIXTURE_TEST(test_newer),
-        FIXTURE_TEST(test_upgrade),
-        FIXTURE_TEST(test_parts_missing),
-        FIXTURE_TEST(test_damaged_pages),
-        FIXTURE_TEST(test_create_after_crash),
+        FIXTURE_TEST(test_create_twice),   FIXTURE_TEST(test_create_in_missing_directory),
+        FIXTURE_TEST(test_missing),        FIXTURE_TEST(test_foreign),
+        FIXTURE_TEST(test_newer),          FIXTURE_TEST(test_upgrade),
+        FIXTURE_TEST(test_upgrade_from_2), FIXTURE_TEST(test_parts_missing),
+        FIXTURE_TEST(test_damaged_pages),  FIXTURE_TEST(test_create_after_crash),
         FIXTURE_TEST(test_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

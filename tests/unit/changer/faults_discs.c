@@ -105,6 +105,32 @@ fault_05_crash_is_no_swap(void **state)
     assert_string_equal(test_element(bench, 1024).barcode.text, "VRV00001");
 }
 
+/* Nor is an exchange, before or after it was carried out; nor does a try of it forget a quarantine.
+ */
+static void
+fault_05_crash_in_an_exchange(void **state)
+{
+    struct test_bench *bench = *state;
+    static const char *const scripts[] = {"on changer exchange: dead",
+                                          "on changer exchange after: dead"};
+    for (size_t i = 0; i < 2; i++) {
+        struct varve_error err = {0};
+        struct varve_barcode two = test_barcode("VRV00002");
+        test_load(bench, "VRV00001", 0);
+        test_script(bench, scripts[i]);
+        assert_false(varve_library_load(bench->library, &two, 0, &err));
+        test_forget_events(bench);
+        test_restart(bench);
+        test_told_nothing(bench);
+        assert_int_equal(test_flags(bench, 256), 0);
+        assert_string_equal(test_element(bench, 256).barcode.text,
+                            i == 0 ? "VRV00001" : "VRV00002");
+        test_unload(bench, 0);
+        assert_string_equal(test_element(bench, 1024).barcode.text, "VRV00001");
+        assert_string_equal(test_element(bench, 1025).barcode.text, "VRV00002");
+    }
+}
+
 /* --- 6: no label --- */
 
 static void
@@ -118,6 +144,14 @@ fault_06_unreadable_label(void **state)
     test_refresh(bench);
     struct varve_element at = test_element(bench, 1026);
     assert_int_equal(at.flags, VARVE_ELEMENT_NAMED | VARVE_ELEMENT_UNKNOWN);
+    assert_string_equal(at.barcode.text, "VRV00003"); /* until somebody looked */
+    assert_true(varve_virtual_script(bench->folder, "now take 1026", &err));
+    test_refresh(bench);
+    test_script(bench, "now put VRV00003 1026, label VRV00003 none");
+    test_refresh(bench);
+    at = test_element(bench, 1026); /* nothing is known of this one */
+    assert_int_equal(at.flags, VARVE_ELEMENT_NAMED | VARVE_ELEMENT_UNKNOWN);
+    assert_int_equal(at.barcode.text[0], 'N');
     test_told(bench, WORDS("library 'lib': the disc in element 1026 has no readable bar code",
                            at.barcode.text, "give it a label"));
     /* It is loaded by that name and looked at; what it says of itself is its name from then on. */
@@ -142,6 +176,23 @@ fault_06_unreadable_label(void **state)
 }
 
 /* --- 7: two of the same --- */
+
+/* The disc whose place it has is elsewhere: then it is none that was here. */
+static void
+fault_06_stranger_without_label(void **state)
+{
+    struct test_bench *bench = *state;
+    test_script(bench, "now swap 1026 1027, label VRV00004 none");
+    test_refresh(bench);
+    struct varve_element at = test_element(bench, 1026);
+    assert_int_equal(at.barcode.text[0], 'N');
+    assert_int_equal(at.flags, VARVE_ELEMENT_NAMED | VARVE_ELEMENT_UNKNOWN);
+    assert_string_equal(test_element(bench, 1027).barcode.text, "VRV00003");
+    assert_int_equal(test_flags(bench, 1027), VARVE_ELEMENT_QUARANTINED);
+    test_load(bench, at.barcode.text, 0);
+    test_script(bench, "now label VRV00004 VRV00004");
+    test_nothing_lost(bench, NULL);
+}
 
 static void
 fault_07_duplicate_label(void **state)
@@ -272,6 +323,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(fault_05_swapped_discs),        CASE(fault_05_put_back),
         CASE(fault_05_crash_is_no_swap),     CASE(fault_06_unreadable_label),
+        CASE(fault_05_crash_in_an_exchange), CASE(fault_06_stranger_without_label),
         CASE(fault_07_duplicate_label),      CASE(fault_14_sources_lost),
         CASE(fault_14_homes_over_a_restart), MAGAZINES(fault_15_magazine_removed),
         MAGAZINES(fault_15_count_shrinks),   MAGAZINES(fault_15_slot_out_of_use),

@@ -264,7 +264,7 @@ reopen_two_sided(struct test_bench *bench, struct turning_port *turning)
     EXPECT_OK(varve_virtual_changer_port(bench->folder, &turning->inner, &err), err);
     for (unsigned i = 0; i < 2; i++)
         EXPECT_OK(varve_virtual_drive_port(bench->folder, i, &drives[i], &err), err);
-    struct varve_library_ports ports = {"lib", &turning->port, drives, 2, true};
+    struct varve_library_ports ports = {"lib", &turning->port, drives, 2, .two_sided = true};
     struct varve_move_journal journal = test_journal_port(&bench->journal);
     EXPECT_OK(varve_library_new(&ports, &journal, &bench->clock.clock, &bench->library, &err), err);
 }

@@ -238,6 +238,14 @@ static const struct {
     {SSD "[library a]\nkind = virtual\npath = l\ndevice = /dev/sr0\n",
      "varve.conf:6: [library a] device: a virtual library has no device\n"
      "hint: `path` names its folder; `kind = scsi` is for hardware"},
+    {SSD "[library a]\nkind = virtual\npath = l\nrecall_drives = all\n",
+     "varve.conf:6: [library a] recall_drives: 'all' is not a number"},
+    {SSD "[library a]\nkind = virtual\npath = l\ntimeouts = move 20m, raed 1m\n",
+     "varve.conf:6: [library a] timeouts: unknown time-out 'raed'\nhint: did you mean 'read'?"},
+    {SSD "[library a]\nkind = virtual\npath = l\ntimeouts = move 2d\n",
+     "varve.conf:6: [library a] timeouts: move: a second at least, a day at most"},
+    {SSD "[library a]\nkind = virtual\npath = l\nburn = maybe\n",
+     "varve.conf:6: [library a] burn: 'maybe' is neither yes nor no"},
     {SSD "[library a]\nkind = virtual\npath = l\nmedia = big\n",
      "varve.conf:6: [library a] media: 'big' is not a size\n"
      "hint: write it like 64MiB, 25GB or 4096"},
