@@ -51,6 +51,7 @@ check_length(const struct varve_config_key *key, struct varve_error *err)
         {"recall_", 1000},
         {"scan_", 1000},
         {"changer", 1000},
+        {"timeouts", 200},
         {"drive", 1000},
         {"ask_command", 1000},
         {"timeouts", 1000},

@@ -48,6 +48,7 @@ teardown(void **state)
 {
     struct fixture *f = *state;
     test_dir_done(f->dir);
+    free(f->journal.records);
     free(f);
     return 0;
 }
