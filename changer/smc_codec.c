@@ -194,12 +194,18 @@ decode_device_id(struct varve_cursor *cursor, struct varve_smc_element *ret)
     (void)varve_cursor_u8(cursor, &code_set);
     (void)varve_cursor_u8(cursor, &type);
     (void)varve_cursor_u8(cursor, &reserved);
-    if (!varve_cursor_u8(cursor, &length) || (code_set & 0x0f) != 2)
+    if (!varve_cursor_u8(cursor, &length))
         return;
     uint64_t left = varve_cursor_left(cursor);
     uint64_t take = length < left ? length : left; /* a cut identifier still helps: prefix match */
-    if (varve_cursor_take(cursor, take, &id))
+    if (!varve_cursor_take(cursor, take, &id))
+        return;
+    if ((code_set & 0x0f) == 2)
         copy_text(id, take, ret->device_id, sizeof ret->device_id);
+    /* Binary: a world wide name, as hex digits; a cut one names nobody. */
+    size_t digits = (code_set & 0x0f) == 1 && take == length && take <= 32 ? take : 0;
+    for (size_t i = 0; i < digits; i++)
+        (void)snprintf(ret->device_id + 2 * i, 3, "%02x", id[i]);
 }
 
 enum descriptor_verdict { DESCRIPTOR_WHOLE, DESCRIPTOR_CUT, DESCRIPTOR_JUNK };
