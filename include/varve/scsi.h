@@ -1,9 +1,8 @@
 /* scsi.h - one SCSI command to one logical unit, whatever carries it: the port that all hardware
  * sits behind.
  *
- * A port belongs to one thread at a time. Ports: virtual (virtual.h); SG_IO, iSCSI and trace replay
- * join here. Nothing above a port knows which one it is. Sources: SPC-4, SAM-5; reference numbers
- * in docs/architecture.md. */
+ * A port belongs to one thread at a time. Ports: virtual (virtual.h); SG_IO, iSCSI, recorder and
+ * replay (ports.h). Nothing above a port knows which one it is. Sources: SPC-4, SAM-5. */
 #ifndef VARVE_SCSI_H
 #define VARVE_SCSI_H
 
@@ -35,6 +34,8 @@ struct varve_scsi_port {
     bool (*execute)(struct varve_scsi_port *port, struct varve_scsi_command *command,
                     struct varve_error *err);
     void (*close)(struct varve_scsi_port *port); /* frees it */
+    /* Most data of one command in bytes, a multiple of 64 KiB; 0: no limit. */
+    uint32_t transfer_max;
 };
 
 /* Sense data, either format, decoded (SPC-4 4.5). */
