@@ -2,6 +2,7 @@
 /* What names mean, over a list of devices: pure. */
 #include <varve/devices.h>
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ is_named(const struct varve_device *device, const char *name)
 {
     const char *serial = serial_of(name);
     if (serial != NULL)
-        return serial[0] != 0 && strcmp(device->serial, serial) == 0;
+        return device->serial_is_page_80 && serial[0] != 0 && strcmp(device->serial, serial) == 0;
     return name[0] != 0 && (strcmp(device->sg, name) == 0 || strcmp(device->block, name) == 0 ||
                             strcmp(device->changer, name) == 0 ||
                             strcmp(device->by_id, name) == 0 || strcmp(device->by_path, name) == 0);
@@ -70,8 +71,8 @@ varve_devices_find(const struct varve_devices *devices, enum varve_device_kind k
     if (!find_named(devices, kind, name, &found, err))
         return false;
     /* Another link than those we keep: it leads to a node all the same. */
-    VARVE_CLEANUP_FREE char *node = NULL;
-    if (found == NULL && name[0] == '/' && (node = realpath(name, NULL)) != NULL &&
+    char node[PATH_MAX];
+    if (found == NULL && name[0] == '/' && realpath(name, node) != NULL &&
         !find_named(devices, kind, node, &found, err))
         return false;
     if (found == NULL) {
@@ -110,7 +111,8 @@ void
 varve_devices_name(const struct varve_devices *devices, const struct varve_device *device,
                    char ret[VARVE_DEVICE_NAME_BYTES])
 {
-    if (device->serial[0] != 0 && is_plain(device->serial) && is_serial_unique(devices, device)) {
+    if (device->serial_is_page_80 && is_plain(device->serial) &&
+        is_serial_unique(devices, device)) {
         (void)snprintf(ret, VARVE_DEVICE_NAME_BYTES, VARVE_DEVICE_SERIAL_PREFIX "%s",
                        device->serial);
         return;

@@ -79,6 +79,7 @@ read_serial(struct udev_device *unit, struct varve_device *ret)
     size_t size = read_attribute(unit, "vpd_pg80", page, sizeof page);
     if (varve_smc_decode_serial(page, size, serial))
         copy_word(serial, ret->serial, sizeof ret->serial);
+    ret->serial_is_page_80 = ret->serial[0] != 0;
 }
 
 static bool

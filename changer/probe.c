@@ -3,13 +3,10 @@
 #include <varve/probe.h>
 
 #include <string.h>
-#include <varve/byteorder.h>
-#include <varve/cursor.h>
 
 #include "changer.h"
-#include "mmc_codec.h"
 
-#define ASK_SECONDS 10 /* a drive that is busy does not hold up the whole probe */
+#define ASK_SECONDS 10
 
 void
 varve_probe_done(struct varve_probe *probe)
@@ -18,88 +15,20 @@ varve_probe_done(struct varve_probe *probe)
     *probe = (struct varve_probe){0};
 }
 
-/* --- drives --- */
-
-static bool
-ask_page_80(struct varve_scsi_device *device, char ret[33])
-{
-    uint8_t data[252];
-    struct varve_scsi_command command;
-    struct varve_error unused = {0}; /* a drive without it is asked otherwise */
-    varve_smc_encode_inquiry_vpd(&command, 0x80, data, sizeof data);
-    return varve_scsi_run(device, &command, &unused) &&
-           varve_smc_decode_serial(data, command.received_bytes, ret);
-}
-
-/* MMC-6 5.3.38, logical unit serial number feature: 8 bytes of header, 4 of the descriptor. */
-static bool
-decode_feature_108(const uint8_t *bytes, size_t size, char *ret, size_t ret_bytes)
-{
-    struct varve_cursor cursor = varve_cursor_new(bytes, size);
-    uint16_t code;
-    uint8_t flags, length;
-    const uint8_t *text;
-    (void)varve_cursor_skip(&cursor, 8);
-    (void)varve_cursor_be16(&cursor, &code);
-    (void)varve_cursor_u8(&cursor, &flags);
-    if (!varve_cursor_u8(&cursor, &length) || code != 0x0108 ||
-        !varve_cursor_take(&cursor, length, &text))
-        return false;
-    size_t used = 0;
-    for (size_t i = 0; i < length && used + 1 < ret_bytes; i++) {
-        if (text[i] > ' ' && text[i] <= '~')
-            ret[used++] = (char)text[i];
-    }
-    ret[used] = 0;
-    return used > 0;
-}
-
-static bool
-ask_feature_108(struct varve_scsi_device *device, char *ret, size_t ret_bytes)
-{
-    uint8_t data[256];
-    struct varve_scsi_command command;
-    struct varve_error unused = {0};
-    varve_mmc_encode_get_configuration(&command, data, sizeof data);
-    varve_put_be16(command.cdb + 2, 0x0108); /* RT 2: this feature only */
-    return varve_scsi_run(device, &command, &unused) &&
-           decode_feature_108(data, command.received_bytes, ret, ret_bytes);
-}
-
-void
-varve_probe_identify(struct varve_probe_drive *drive, struct varve_clock *clock)
-{
-    if (drive->port == NULL || drive->serial[0] != 0)
-        return;
-    struct varve_scsi_device device = {
-        .port = drive->port, .clock = clock, .ready_ns = ASK_SECONDS * VARVE_NS_PER_SECOND};
-    char serial[33];
-    if (ask_page_80(&device, serial))
-        (void)snprintf(drive->serial, sizeof drive->serial, "%s", serial);
-    else if (!ask_feature_108(&device, drive->serial, sizeof drive->serial))
-        drive->serial[0] = 0;
-}
-
 /* --- the changer --- */
 
 static bool
 identify_changer(struct varve_changer *changer, struct varve_probe *ret, struct varve_error *err)
 {
-    uint8_t data[252];
-    struct varve_scsi_command command;
-    struct varve_inquiry inquiry;
-    varve_smc_encode_inquiry(&command, data, sizeof data);
-    if (!varve_scsi_run(&changer->device, &command, err))
+    struct varve_device device = {0};
+    if (!varve_probe_inquire(changer->device.port, changer->device.clock, &device, err))
         return false;
-    if (!varve_smc_decode_inquiry(data, command.received_bytes, &inquiry) ||
-        inquiry.device_type != VARVE_DEVICE_CHANGER)
+    if (device.kind != VARVE_DEVICE_CHANGER)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "the device is no changer");
-    memcpy(ret->vendor, inquiry.vendor, sizeof ret->vendor);
-    memcpy(ret->product, inquiry.product, sizeof ret->product);
-    memcpy(ret->revision, inquiry.revision, sizeof ret->revision);
-    char serial[33];
-    if (ask_page_80(&changer->device, serial))
-        (void)snprintf(ret->serial, sizeof ret->serial, "%s", serial);
+    memcpy(ret->vendor, device.vendor, sizeof ret->vendor);
+    memcpy(ret->product, device.product, sizeof ret->product);
+    memcpy(ret->revision, device.revision, sizeof ret->revision);
+    memcpy(ret->serial, device.serial, sizeof ret->serial);
     return true;
 }
 
@@ -138,6 +67,27 @@ look(struct varve_changer *changer, struct varve_probe *ret, struct varve_error 
     return ok;
 }
 
+/* A changer that counts its discs does so for minutes (reference 1.2); a person who probes wants to
+ * know that now. */
+static bool
+check_ready(struct varve_scsi_port *port, struct varve_clock *clock, struct varve_error *err)
+{
+    struct varve_scsi_device device = {
+        .port = port, .clock = clock, .ready_ns = ASK_SECONDS * VARVE_NS_PER_SECOND};
+    struct varve_scsi_command command;
+    struct varve_error failed = {0};
+    varve_smc_encode_test_unit_ready(&command);
+    if (varve_scsi_run(&device, &command, &failed) || failed.kind != VARVE_ERROR_NOT_READY)
+        return true; /* other failures are told by what comes next */
+    struct varve_scsi_sense sense;
+    varve_scsi_sense_decode(command.sense, command.sense_bytes, &sense);
+    if (varve_scsi_is(&sense, 2, 0x04, 0x02))
+        return true; /* it waits to be told to count, which varve_changer_init() does */
+    *err = failed;
+    return varve_error_hint(err, "after power-on and after its door was open a changer counts its "
+                                 "discs for some minutes: then probe again");
+}
+
 bool
 varve_probe_look(struct varve_scsi_port *port, const struct varve_probe_drive *drives,
                  size_t drive_count, struct varve_clock *clock, struct varve_probe *ret,
@@ -147,7 +97,8 @@ varve_probe_look(struct varve_scsi_port *port, const struct varve_probe_drive *d
     const struct varve_move_journal none = {0};
     struct varve_changer changer = {0};
     VARVE_CLEANUP_PROBE struct varve_probe made = {0};
-    bool ok = varve_changer_init(&changer, &ports, &none, clock, err) && look(&changer, &made, err);
+    bool ok = check_ready(port, clock, err) &&
+              varve_changer_init(&changer, &ports, &none, clock, err) && look(&changer, &made, err);
     varve_changer_done(&changer);
     if (!ok)
         return false;

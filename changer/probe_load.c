@@ -214,7 +214,7 @@ try_element(struct loader *loader, struct varve_probe_element *element,
     element->proof = found ? VARVE_PROOF_LOADED : VARVE_PROOF_NONE;
     if (found)
         element->why[0] = 0;
-    tell(loader, "drive element %u: %s", element->address,
+    tell(loader, "drive element %u: %s%s", element->address, found ? "it is drive " : "",
          found ? loader->loading->drives[drive].serial : element->why);
     return true;
 }

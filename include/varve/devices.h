@@ -33,8 +33,9 @@ struct varve_device {
     /* Links that udev keeps; "" if it does not. */
     char by_id[VARVE_DEVICE_LINK_BYTES];
     char by_path[VARVE_DEVICE_LINK_BYTES];
-    bool in_udev;       /* udev's database knows one of the nodes */
-    bool udisks_leaves; /* UDISKS_IGNORE is set: our udev rule is in force */
+    bool serial_is_page_80; /* the kernel has it: "serial:..." finds the device */
+    bool in_udev;           /* udev's database knows one of the nodes */
+    bool udisks_leaves;     /* UDISKS_IGNORE is set: our udev rule is in force */
 };
 struct varve_devices {
     struct varve_device *list; /* malloc'd, by kind then address */
@@ -53,9 +54,10 @@ VARVE_MUST_CHECK bool varve_devices_scan(struct varve_devices *ret, struct varve
 VARVE_MUST_CHECK bool
 varve_devices_find(const struct varve_devices *devices, enum varve_device_kind kind,
                    const char *name, const struct varve_device **ret, struct varve_error *err);
-/* The best name to write into a configuration: the serial number if no other device has it
- * (reference 3.4: USB bridges repeat theirs), else udev's link by path, else by id, else the node,
- * which the next boot may give to another device. "" if there is not even a node. Pure. */
+/* The best name of a `device` of the list to write into a configuration: the serial number if no
+ * other device has it (reference 3.4: USB bridges repeat theirs), else udev's link by path, else by
+ * id, else the node, which the next boot may give to another device. "" if there is not even a
+ * node. Pure. */
 #define VARVE_DEVICE_NAME_BYTES VARVE_DEVICE_LINK_BYTES
 void varve_devices_name(const struct varve_devices *devices, const struct varve_device *device,
                         char ret[VARVE_DEVICE_NAME_BYTES]);

@@ -60,6 +60,18 @@ void varve_probe_match(struct varve_probe_element *elements, size_t element_coun
  * none yet. Moves nothing. */
 void varve_probe_identify(struct varve_probe_drive *drive, struct varve_clock *clock);
 
+/* INQUIRY: kind (whatever type the unit has), vendor, product, revision and serial number of *ret.
+ */
+VARVE_MUST_CHECK bool varve_probe_inquire(struct varve_scsi_port *port, struct varve_clock *clock,
+                                          struct varve_device *ret, struct varve_error *err);
+/* REPORT LUNS: the units of a target, at most `max`. */
+#define VARVE_PROBE_LUNS_MAX 256u
+VARVE_MUST_CHECK bool
+varve_probe_luns(struct varve_scsi_port *port, struct varve_clock *clock, uint16_t *ret, size_t max,
+                 size_t *ret_count, struct varve_error *err);
+/* Of an answer to REPORT LUNS. Pure; junk gives none. */
+size_t varve_probe_decode_luns(const uint8_t *bytes, size_t size, uint16_t *ret, size_t max);
+
 /* Looks at the changer and matches; moves nothing. */
 VARVE_MUST_CHECK bool
 varve_probe_look(struct varve_scsi_port *changer, const struct varve_probe_drive *drives,

@@ -10,17 +10,20 @@
 static struct varve_device three[] = {
     {.kind = VARVE_DEVICE_CHANGER,
      .serial = "CHG1",
+     .serial_is_page_80 = true,
      .sg = "/dev/sg3",
      .changer = "/dev/sch0",
      .by_path = "/dev/tape/by-path/pci-0-changer"},
     {.kind = VARVE_DEVICE_DRIVE,
      .serial = "SAME",
+     .serial_is_page_80 = true,
      .sg = "/dev/sg1",
      .block = "/dev/sr0",
      .by_id = "/dev/disk/by-id/usb-X",
      .by_path = "/dev/disk/by-path/usb-1"},
     {.kind = VARVE_DEVICE_DRIVE,
      .serial = "SAME",
+     .serial_is_page_80 = true,
      .sg = "/dev/sg2",
      .block = "/dev/sr1",
      .by_id = "/dev/disk/by-id/usb-X2"},
@@ -87,10 +90,18 @@ test_name(void **state)
         varve_devices_name(&devices, &three[i], name);
         assert_string_equal(name, wanted[i]);
     }
-    struct varve_device odd[] = {{.kind = VARVE_DEVICE_DRIVE, .serial = "A B;C", .sg = "/dev/sg9"}};
-    const struct varve_devices one = {odd, 1};
-    varve_devices_name(&one, &odd[0], name); /* no word of a configuration */
+    struct varve_device odd[] = {{.kind = VARVE_DEVICE_DRIVE,
+                                  .serial = "A B;C", /* no word of a configuration */
+                                  .serial_is_page_80 = true,
+                                  .sg = "/dev/sg9"},
+                                 {.kind = VARVE_DEVICE_DRIVE,
+                                  .serial = "UDEV1", /* of a bridge: the kernel knows none */
+                                  .sg = "/dev/sg10"}};
+    const struct varve_devices two = {odd, 2};
+    varve_devices_name(&two, &odd[0], name);
     assert_string_equal(name, "/dev/sg9");
+    varve_devices_name(&two, &odd[1], name);
+    assert_string_equal(name, "/dev/sg10");
 }
 
 /* This process has /dev/null open; another process, seen from a child, is named. */
