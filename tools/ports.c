@@ -2,6 +2,7 @@
 #include "ports.h"
 
 #include <string.h>
+#include <varve/ports.h>
 
 static void
 close_port(struct varve_scsi_port *port)
@@ -64,6 +65,35 @@ open_virtual(struct ports *ports, const struct varve_config_library *config,
 }
 
 static bool
+open_place(const char *place, enum varve_port_peer peer, struct varve_scsi_port **ret,
+           struct varve_error *err)
+{
+    const struct varve_port_options options = {.peer = peer};
+    return varve_port_open(place, &options, ret, err);
+}
+
+static bool
+open_scsi(const struct varve_config_library *config, struct varve_library_ports *ret,
+          struct varve_error *err)
+{
+    struct varve_library_ports made = {.name = config->name, .drive_count = config->drives.count};
+    made.drives = calloc(made.drive_count + 1, sizeof(struct varve_scsi_port *));
+    if (made.drives == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open the drives");
+    bool ok = open_place(config->changer, VARVE_PORT_CHANGER, &made.changer, err) ||
+              varve_error_wrap(err, "changer");
+    for (size_t i = 0; ok && i < made.drive_count; i++)
+        ok = open_place(config->drives.words[i], VARVE_PORT_DRIVE, &made.drives[i], err) ||
+             varve_error_wrap(err, "drive %zu", i);
+    if (!ok) {
+        close_ports(&made);
+        return false;
+    }
+    *ret = made;
+    return true;
+}
+
+static bool
 open_library(void *context, const struct varve_config *config, size_t library_index,
              struct varve_library_ports *ret, struct varve_error *err)
 {
@@ -71,6 +101,10 @@ open_library(void *context, const struct varve_config *config, size_t library_in
     switch (library->kind) {
     case VARVE_LIBRARY_VIRTUAL:
         if (open_virtual(context, library, ret, err))
+            return true;
+        break;
+    case VARVE_LIBRARY_SCSI:
+        if (open_scsi(library, ret, err))
             return true;
         break;
     }

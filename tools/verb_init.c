@@ -4,6 +4,7 @@
 #include <string.h>
 #include <varve/config.h>
 #include <varve/file.h>
+#include <varve/ports.h>
 #include <varve/text.h>
 #include <varve/virtual.h>
 
@@ -17,7 +18,8 @@ static const char media_default[] = "bd-r-25";
 /* What was asked for, checked as far as that goes without touching anything. */
 struct plan {
     struct varve_init_options options;
-    bool has_library;
+    bool has_library;      /* a virtual one, to be made */
+    const char **drives;   /* of a SCSI library */
     char *dir, *ssd, *hdd; /* absolute where they exist; NULL: not said, or not there */
 };
 
@@ -27,6 +29,7 @@ plan_done(struct plan *plan)
     free(plan->dir);
     free(plan->ssd);
     free(plan->hdd);
+    free(plan->drives);
 }
 
 /* What is relative on the command line counts from the current directory; in varve.conf it would
@@ -58,16 +61,55 @@ parse_count(const struct args *args, const char *name, unsigned max, unsigned *v
     return true;
 }
 
+/* The devices are not asked: the archive may be made before they are there. */
+static bool
+parse_scsi(const struct args *args, struct plan *plan, struct varve_error *err)
+{
+    struct varve_init_options *options = &plan->options;
+    options->changer = args_value(args, "changer");
+    plan->drives = calloc(args->use_count + 1, sizeof *plan->drives);
+    if (plan->drives == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "list of drives");
+    for (size_t i = 0; i < args->use_count; i++) {
+        if (strcmp(args->uses[i].name, "drive") == 0)
+            plan->drives[options->drive_place_count++] = args->uses[i].value;
+    }
+    options->drive_places = plan->drives;
+    if (options->changer == NULL || options->drive_place_count == 0) {
+        varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                        "--library scsi needs --changer and at least one --drive");
+        return varve_error_hint(err, "as in --changer /dev/sg4 --drive /dev/sg2 --drive /dev/sg3");
+    }
+    bool known = varve_port_is_place(options->changer);
+    for (size_t i = 0; known && i < options->drive_place_count; i++)
+        known = varve_port_is_place(options->drive_places[i]);
+    if (known)
+        return true;
+    varve_error_set(err, VARVE_ERROR_INVALID, 0, "--changer or --drive names no device");
+    return varve_error_hint(err, "known are /dev/..., serial:TEXT and "
+                                 "iscsi://[user[%%password]@]host[:port]/target/lun");
+}
+
+static bool
+refuse_devices(const struct args *args, struct varve_error *err)
+{
+    if (args_value(args, "changer") == NULL && args_value(args, "drive") == NULL)
+        return true;
+    return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                           "--changer and --drive belong to --library scsi");
+}
+
 static bool
 parse_library(const struct args *args, struct plan *plan, struct varve_error *err)
 {
     const char *kind = args_value(args, "library");
+    if (kind != NULL && strcmp(kind, "scsi") == 0)
+        return parse_scsi(args, plan, err);
     plan->has_library = kind == NULL || strcmp(kind, "virtual") == 0;
     if (plan->has_library || strcmp(kind, "none") == 0)
-        return true;
-    varve_error_set(err, VARVE_ERROR_INVALID, 0,
-                    "--library: '%s': this version drives virtual libraries only", kind);
-    return varve_error_hint(err, "use --library virtual, or --library none");
+        return refuse_devices(args, err);
+    varve_error_set(err, VARVE_ERROR_INVALID, 0, "--library: unknown kind '%s'", kind);
+    return varve_error_hint(err, "use --library virtual, scsi or none");
 }
 
 static bool
@@ -75,6 +117,8 @@ parse_media(const struct args *args, struct plan *plan, struct varve_error *err)
 {
     const char *media = args_value(args, "media");
     uint64_t bytes = 0;
+    if (media == NULL && plan->options.changer != NULL)
+        return true; /* the discs say it */
     if (!media_parse(media != NULL ? media : media_default, &bytes, err))
         return varve_error_wrap(err, "--media");
     /* A size that people write (700MB) is cut to what a disc can have: whole clusters. */
@@ -162,24 +206,36 @@ check_no_library(const struct plan *plan, struct varve_error *err)
            varve_error_set(err, VARVE_ERROR_EXISTS, 0, "'%s' exists already", dir);
 }
 
+static const char *
+kind_of(const struct plan *plan)
+{
+    return plan->has_library ? "virtual" : plan->options.changer != NULL ? "scsi" : NULL;
+}
+
+static int
+drive_count(const struct plan *plan)
+{
+    return plan->has_library ? (int)plan->options.drives : (int)plan->options.drive_place_count;
+}
+
 static bool
 print_result(const struct cli *cli, const struct plan *plan, struct varve_error *err)
 {
     const struct varve_init_options *options = &plan->options;
+    const char *kind = kind_of(plan);
     if (cli->json)
-        return cli_print_json(json_pack("{s:o, s:i, s:i, s:o, s:i, s:i, s:I}", "archive",
-                                        json_bytes(options->dir), "data_discs",
-                                        (int)options->data_discs, "parity_discs",
-                                        (int)options->parity_discs, "library",
-                                        plan->has_library ? json_string("virtual") : json_null(),
-                                        "slots", plan->has_library ? (int)options->slots : 0,
-                                        "drives", plan->has_library ? (int)options->drives : 0,
-                                        "disc_bytes", (json_int_t)options->disc_bytes),
-                              err);
+        return cli_print_json(
+            json_pack("{s:o, s:i, s:i, s:o, s:i, s:i, s:I}", "archive", json_bytes(options->dir),
+                      "data_discs", (int)options->data_discs, "parity_discs",
+                      (int)options->parity_discs, "library",
+                      kind != NULL ? json_string(kind) : json_null(), "slots",
+                      plan->has_library ? (int)options->slots : 0, "drives", drive_count(plan),
+                      "disc_bytes", (json_int_t)options->disc_bytes),
+            err);
     char bytes[VARVE_TEXT_BYTES];
-    (void)printf("made the archive '%s': sets of %u+%u discs of %s\n", options->dir,
-                 options->data_discs, options->parity_discs,
-                 varve_text_bytes(options->disc_bytes, bytes));
+    (void)printf("made the archive '%s': sets of %u+%u discs%s%s\n", options->dir,
+                 options->data_discs, options->parity_discs, options->disc_bytes > 0 ? " of " : "",
+                 options->disc_bytes > 0 ? varve_text_bytes(options->disc_bytes, bytes) : "");
     if (plan->has_library)
         (void)printf("a virtual library with %u blank discs and %u drives is in '%s/library'\n",
                      options->slots, options->drives, options->dir);
@@ -204,7 +260,7 @@ verb_init(struct cli *cli, const struct args *args, struct varve_error *err)
     bool ok = make_plan(args, &plan, err);
     if (!ok)
         cli->exit_code = EXIT_CODE_USAGE;
-    plan.options.library = plan.has_library ? "virtual" : NULL;
+    plan.options.library = kind_of(&plan);
     ok = ok && init(cli, &plan, err);
     plan_done(&plan);
     return ok;

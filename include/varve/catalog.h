@@ -210,9 +210,10 @@ varve_catalog_contents(struct varve_catalog *catalog, struct varve_content_id af
 VARVE_MUST_CHECK bool varve_catalog_heads(struct varve_catalog *catalog,
                                           struct varve_content_id after, struct varve_content *ret,
                                           size_t max, size_t *ret_count, struct varve_error *err);
-/* A new number for a backing file; never used before, nor handed out before a crash. */
-VARVE_MUST_CHECK bool
-varve_catalog_file_number(struct varve_catalog *catalog, uint64_t *ret, struct varve_error *err);
+/* `count` (1-64) consecutive new numbers for backing files, from *ret on; never used before, nor
+ * handed out before a crash. */
+VARVE_MUST_CHECK bool varve_catalog_file_numbers(struct varve_catalog *catalog, unsigned count,
+                                                 uint64_t *ret, struct varve_error *err);
 
 /* Says that backing files up to this number exist (rebuild): new numbers come after it. */
 VARVE_MUST_CHECK bool varve_catalog_file_number_taken(struct varve_catalog *catalog,

@@ -75,11 +75,14 @@ varve_stream_cleanup(FILE **stream)
 }
 #define VARVE_CLEANUP_STREAM __attribute__((cleanup(varve_stream_cleanup)))
 
+/* For a lock that somebody holds: looks a few microseconds long, then sleeps. */
+void varve_lock_wait(pthread_mutex_t *mutex);
+
 static inline pthread_mutex_t *
 varve_lock_enter(pthread_mutex_t *mutex)
 {
-    if (pthread_mutex_lock(mutex) != 0)
-        abort(); /* only a bug makes a lock fail */
+    if (pthread_mutex_trylock(mutex) != 0)
+        varve_lock_wait(mutex);
     return mutex;
 }
 static inline void

@@ -24,12 +24,24 @@ struct varve_config_tier {
     unsigned line;
 };
 
-enum varve_library_kind { VARVE_LIBRARY_VIRTUAL };
+/* Words of a list: "alice, bob". */
+struct varve_config_list {
+    char **words;
+    size_t count;
+};
+
+enum varve_library_kind { VARVE_LIBRARY_VIRTUAL, VARVE_LIBRARY_SCSI };
+#define VARVE_CONFIG_DRIVES_MAX 64u
 struct varve_config_library {
     char *name;
     enum varve_library_kind kind;
     char *path;           /* of a virtual library: its folder, absolute */
     uint64_t media_bytes; /* capacity of its discs; 0: by what is in them */
+    /* Of a SCSI library: places as ports.h has them. Each `drive` line is one; the order is that of
+     * the changer's drive elements, where it does not tell serial numbers. */
+    char *changer;
+    struct varve_config_list drives;
+    char *trace; /* file to record all commands in, absolute; NULL: none */
     unsigned line;
 };
 
@@ -43,12 +55,6 @@ struct varve_config_rule {
     unsigned line;
     struct varve_config_key *keys;
     size_t key_count;
-};
-
-/* Words of a list: "alice, bob". */
-struct varve_config_list {
-    char **words;
-    size_t count;
 };
 
 /* What a reader of content on discs gets: he waits, EAGAIN, EACCES. */
@@ -100,6 +106,9 @@ struct varve_config_init {
     /* NULL: "ssd" and "hdd" in the archive's folder; "": no such tier */
     const char *ssd_path, *hdd_path;
     const char *library_path; /* of a virtual library; NULL: none */
+    const char *changer;      /* of a SCSI library; NULL: none */
+    const char *const *drives;
+    size_t drive_count;
     uint64_t media_bytes;
     unsigned data_discs, parity_discs; /* 0+0: 4+2 */
 };

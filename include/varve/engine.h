@@ -29,8 +29,11 @@ struct varve_init_options {
     const char *dir;
     const char *name;      /* NULL: last part of dir */
     const char *ssd, *hdd; /* NULL: dir/ssd, dir/hdd; "" : no such tier */
-    const char *library;   /* "virtual" or NULL for none */
-    uint64_t disc_bytes;
+    const char *library;   /* "virtual", "scsi" or NULL for none */
+    const char *changer;   /* of a SCSI library: places as in ports.h, as are its drives */
+    const char *const *drive_places;
+    size_t drive_place_count;
+    uint64_t disc_bytes; /* 0: not said */
     unsigned slots, drives;
     unsigned data_discs, parity_discs;
 };

@@ -73,8 +73,8 @@ void catalog_committer_stop(struct varve_catalog *catalog); /* without the lock 
 bool catalog_numbers_load(struct varve_catalog *catalog, struct varve_error *err);
 /* Commits what is left and gives back the numbers that were reserved and not used. */
 void catalog_commit_last(struct varve_catalog *catalog);
-bool catalog_number_new(struct varve_catalog *catalog, enum catalog_number kind, uint64_t *ret,
-                        struct varve_error *err);
+bool catalog_numbers_new(struct varve_catalog *catalog, enum catalog_number kind, unsigned count,
+                         uint64_t *ret, struct varve_error *err);
 /* `number` was chosen by the caller: never hand it out. INVALID if SQLite cannot hold it. */
 bool catalog_number_taken(struct varve_catalog *catalog, enum catalog_number kind, uint64_t number,
                           struct varve_error *err);
@@ -206,8 +206,8 @@ bool content_write(struct varve_catalog *catalog, const struct varve_content *co
 bool
 dentry_write(struct varve_catalog *catalog, const struct pending_row *row, struct varve_error *err);
 /* With what belongs to them. */
-bool inode_erase(struct varve_catalog *catalog, const struct varve_inode *inode, int64_t now_ns,
-                 struct varve_error *err);
+bool
+inode_erase(struct varve_catalog *catalog, const struct pending_row *row, struct varve_error *err);
 bool content_erase(struct varve_catalog *catalog, uint64_t id, struct varve_error *err);
 bool dentry_erase(struct varve_catalog *catalog, uint64_t parent, const char *name,
                   struct varve_error *err);

@@ -100,13 +100,15 @@ numbers_ready(struct varve_catalog *catalog, uint64_t wanted, struct varve_error
 }
 
 bool
-catalog_number_new(struct varve_catalog *catalog, enum catalog_number kind, uint64_t *ret,
-                   struct varve_error *err)
+catalog_numbers_new(struct varve_catalog *catalog, enum catalog_number kind, unsigned count,
+                    uint64_t *ret, struct varve_error *err)
 {
+    assert(count <= NUMBER_MARGIN);
     /* In a unit nobody else has seen the numbers if a crash takes them back with the unit. */
-    if (catalog->depth == 0 && !numbers_ready(catalog, 1, err))
+    if (catalog->depth == 0 && !numbers_ready(catalog, count, err))
         return false;
-    *ret = catalog->numbers[kind].next++;
+    *ret = catalog->numbers[kind].next;
+    catalog->numbers[kind].next += count;
     return true;
 }
 

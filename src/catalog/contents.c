@@ -141,7 +141,7 @@ new_row(struct varve_catalog *catalog, uint64_t id, struct pending_row **ret,
         struct varve_error *err)
 {
     if (id == 0)
-        return catalog_number_new(catalog, NUMBER_CONTENT, &id, err) &&
+        return catalog_numbers_new(catalog, NUMBER_CONTENT, 1, &id, err) &&
                pending_fresh(catalog, PENDING_CONTENT, id, ret, err);
     if (!catalog_number_taken(catalog, NUMBER_CONTENT, id, err) ||
         !pending_load(catalog, PENDING_CONTENT, id, NULL, ret, err))
@@ -253,14 +253,15 @@ varve_catalog_heads(struct varve_catalog *catalog, struct varve_content_id after
 }
 
 bool
-varve_catalog_file_number(struct varve_catalog *catalog, uint64_t *ret, struct varve_error *err)
+varve_catalog_file_numbers(struct varve_catalog *catalog, unsigned count, uint64_t *ret,
+                           struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
     if (catalog->failed.kind != VARVE_ERROR_NONE) {
         *err = catalog->failed;
         return false;
     }
-    return catalog_number_new(catalog, NUMBER_FILE, ret, err);
+    return catalog_numbers_new(catalog, NUMBER_FILE, count, ret, err);
 }
 
 bool

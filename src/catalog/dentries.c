@@ -128,7 +128,7 @@ varve_catalog_dentry_insert(struct varve_catalog *catalog, uint64_t parent, cons
     if (row->now.present)
         return varve_error_set(err, VARVE_ERROR_EXISTS, 0, "directory %llu has a '%s' already",
                                (unsigned long long)parent, name);
-    if (!catalog_number_new(catalog, NUMBER_DENTRY, &cookie, err) ||
+    if (!catalog_numbers_new(catalog, NUMBER_DENTRY, 1, &cookie, err) ||
         !pending_change(catalog, row, err))
         return false;
     row->now.present = true;

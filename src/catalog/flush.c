@@ -10,7 +10,7 @@ write_inode(struct varve_catalog *catalog, const struct pending_row *row, struct
         return inode_write(catalog, &now->inode, now->stored, err);
     /* One that was never stored has nothing either: who writes xattrs and targets stores it first.
      */
-    return !now->stored || inode_erase(catalog, &now->inode, now->deleted_ns, err);
+    return !now->stored || inode_erase(catalog, row, err);
 }
 
 static bool

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "catalog_internal.h"
 
+#include <sys/stat.h>
+
 void
 inode_from_row(sqlite3_stmt *statement, int first, struct varve_inode *ret)
 {
@@ -100,13 +102,16 @@ put_tombstone(struct varve_catalog *catalog, uint64_t ino, int64_t deleted_ns,
 }
 
 bool
-inode_erase(struct varve_catalog *catalog, const struct varve_inode *inode, int64_t now_ns,
-            struct varve_error *err)
+inode_erase(struct varve_catalog *catalog, const struct pending_row *row, struct varve_error *err)
 {
-    return catalog_row_run_ids(catalog, SQL_XATTR_DELETE_ALL, inode->ino, 0, err) &&
-           catalog_row_run_ids(catalog, SQL_SYMLINK_DELETE, inode->ino, 0, err) &&
+    const struct varve_inode *inode = &row->now.inode;
+    return (row->xattrs == PENDING_XATTRS_NONE ||
+            catalog_row_run_ids(catalog, SQL_XATTR_DELETE_ALL, inode->ino, 0, err)) &&
+           (!S_ISLNK(inode->mode) ||
+            catalog_row_run_ids(catalog, SQL_SYMLINK_DELETE, inode->ino, 0, err)) &&
            catalog_row_run_ids(catalog, SQL_INODE_DELETE, inode->ino, 0, err) &&
-           (inode->recorded_ctime_ns == 0 || put_tombstone(catalog, inode->ino, now_ns, err));
+           (inode->recorded_ctime_ns == 0 ||
+            put_tombstone(catalog, inode->ino, row->now.deleted_ns, err));
 }
 
 void
@@ -147,7 +152,7 @@ new_row(struct varve_catalog *catalog, uint64_t ino, struct pending_row **ret,
         struct varve_error *err)
 {
     if (ino == 0)
-        return catalog_number_new(catalog, NUMBER_INODE, &ino, err) &&
+        return catalog_numbers_new(catalog, NUMBER_INODE, 1, &ino, err) &&
                pending_fresh(catalog, PENDING_INODE, ino, ret, err);
     if (!catalog_number_taken(catalog, NUMBER_INODE, ino, err) ||
         !pending_load(catalog, PENDING_INODE, ino, NULL, ret, err))

@@ -98,6 +98,9 @@ varve_config_free(struct varve_config *config)
     for (size_t i = 0; i < config->library_count; i++) {
         free(config->libraries[i].name);
         free(config->libraries[i].path);
+        free(config->libraries[i].changer);
+        free(config->libraries[i].trace);
+        config_list_done(&config->libraries[i].drives);
     }
     for (size_t i = 0; i < config->rule_count; i++)
         config_section_done(&config->rules[i]);

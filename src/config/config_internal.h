@@ -31,6 +31,33 @@ struct scope {
 VARVE_MUST_CHECK bool
 config_read_section(const struct scope *scope, struct varve_config_rule *section,
                     struct varve_config *config, struct varve_error *err);
+/* --- sections.c: what all sections share --- */
+#define CONFIG_FIELDS_MAX 32
+/* One key that a section knows. `object` is what the section becomes. */
+struct config_field {
+    const char *key;
+    bool required;
+    bool (*parse)(const struct scope *scope, void *object, const char *value,
+                  struct varve_error *err);
+};
+/* Each key goes to its field, with file, line and key in every error; required ones must come. */
+VARVE_MUST_CHECK bool config_read_keys(const struct scope *scope, const struct config_field *fields,
+                                       size_t count, void *object, struct varve_error *err);
+/* Both return false. */
+bool config_wrap_section(const struct scope *scope, struct varve_error *err);
+bool config_wrap_key(const struct scope *scope, const struct varve_config_key *key,
+                     struct varve_error *err);
+/* An absolute path; a relative one counts from the archive's folder. */
+VARVE_MUST_CHECK bool
+config_set_path(const struct scope *scope, char **ret, const char *value, struct varve_error *err);
+VARVE_MUST_CHECK bool config_check_name(const char *name, struct varve_error *err);
+/* Appends a zeroed element to an array of the configuration. NULL: no memory. */
+void *config_append(void **array, size_t *count, size_t size, const struct scope *scope,
+                    struct varve_error *err);
+/* --- libraries.c --- */
+VARVE_MUST_CHECK bool config_read_library(const struct scope *scope, const char *name,
+                                          struct varve_config *config, struct varve_error *err);
+
 /* A copy of a text that must not be empty; frees what was there. */
 VARVE_MUST_CHECK bool config_set_text(char **ret, const char *value, struct varve_error *err);
 

@@ -210,12 +210,19 @@ give_line(char *ret, int room, void *stream)
     return ret;
 }
 
+/* A changer has several drives: one line each. */
+static bool
+may_repeat(const struct varve_config_rule *section, const char *name)
+{
+    return strncmp(section->name, "library ", 8) == 0 && strcmp(name, "drive") == 0;
+}
+
 static bool
 add_key(struct reader *reader, struct varve_config_rule *section, const char *name,
         const char *value)
 {
     for (size_t i = 0; i < section->key_count; i++) {
-        if (strcmp(section->keys[i].key, name) == 0)
+        if (strcmp(section->keys[i].key, name) == 0 && !may_repeat(section, name))
             return varve_error_set(reader->err, VARVE_ERROR_INVALID, 0,
                                    "[%s] %s: is there already, in line %u", section->name, name,
                                    section->keys[i].line);

@@ -9,26 +9,16 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-/* Of one section. */
-#define FIELDS_MAX 32
-
-/* One key that a section knows. `object` is what the section becomes. */
-struct field {
-    const char *key;
-    bool required;
-    bool (*parse)(const struct scope *scope, void *object, const char *value,
-                  struct varve_error *err);
-};
-
-static bool
-wrap_section(const struct scope *scope, struct varve_error *err)
+bool
+config_wrap_section(const struct scope *scope, struct varve_error *err)
 {
     return varve_error_wrap(err, "%s:%u: [%s]", scope->file_name, scope->section->line,
                             scope->section->name);
 }
 
-static bool
-wrap_key(const struct scope *scope, const struct varve_config_key *key, struct varve_error *err)
+bool
+config_wrap_key(const struct scope *scope, const struct varve_config_key *key,
+                struct varve_error *err)
 {
     return varve_error_wrap(err, "%s:%u: [%s] %s", scope->file_name, key->line,
                             scope->section->name, key->key);
@@ -36,36 +26,50 @@ wrap_key(const struct scope *scope, const struct varve_config_key *key, struct v
 
 static bool
 unknown_key(const struct scope *scope, const struct varve_config_key *key,
-            const struct field *fields, size_t count, struct varve_error *err)
+            const struct config_field *fields, size_t count, struct varve_error *err)
 {
-    const char *words[FIELDS_MAX];
+    const char *words[CONFIG_FIELDS_MAX];
     for (size_t i = 0; i < count && i < COUNT(words); i++)
         words[i] = fields[i].key;
     varve_error_set(err, VARVE_ERROR_INVALID, 0, "unknown key");
     const char *nearest = varve_config_nearest(key->key, words, count);
     if (nearest != NULL)
         (void)varve_error_hint(err, "did you mean '%s'?", nearest);
-    return wrap_key(scope, key, err);
+    return config_wrap_key(scope, key, err);
 }
 
 /* Messages quote values: none may be so long that it leaves no room for where it stands. */
 static bool
 check_length(const struct varve_config_key *key, struct varve_error *err)
 {
-    bool list = strncmp(key->key, "recall_", 7) == 0 || strncmp(key->key, "scan_", 5) == 0;
-    size_t max = strcmp(key->key, "path") == 0 ? VARVE_PATH_BYTES_MAX - 1 : list ? 1000 : 100;
+    static const struct {
+        const char *prefix;
+        size_t max;
+    } longer[] = {
+        {"path", VARVE_PATH_BYTES_MAX - 1},
+        {"trace", VARVE_PATH_BYTES_MAX - 1},
+        {"recall_", 1000},
+        {"scan_", 1000},
+        {"changer", 1000},
+        {"drive", 1000},
+    };
+    size_t max = 100;
+    for (size_t i = 0; i < COUNT(longer); i++) {
+        if (strncmp(key->key, longer[i].prefix, strlen(longer[i].prefix)) == 0)
+            max = longer[i].max;
+    }
     if (strlen(key->value) > max)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "longer than %zu bytes", max);
     return true;
 }
 
 /* Each key goes to its field; every required field must have come. */
-static bool
-read_section(const struct scope *scope, const struct field *fields, size_t count, void *object,
-             struct varve_error *err)
+bool
+config_read_keys(const struct scope *scope, const struct config_field *fields, size_t count,
+                 void *object, struct varve_error *err)
 {
     const struct varve_config_rule *section = scope->section;
-    bool seen[FIELDS_MAX] = {0};
+    bool seen[CONFIG_FIELDS_MAX] = {0};
     for (size_t k = 0; k < section->key_count; k++) {
         const struct varve_config_key *key = &section->keys[k];
         size_t i = 0;
@@ -74,14 +78,14 @@ read_section(const struct scope *scope, const struct field *fields, size_t count
         if (i == count)
             return unknown_key(scope, key, fields, count, err);
         if (!check_length(key, err) || !fields[i].parse(scope, object, key->value, err))
-            return wrap_key(scope, key, err);
+            return config_wrap_key(scope, key, err);
         seen[i] = true;
     }
     for (size_t i = 0; i < count; i++) {
         if (!fields[i].required || seen[i])
             continue;
         varve_error_set(err, VARVE_ERROR_INVALID, 0, "key '%s' is missing", fields[i].key);
-        return wrap_section(scope, err);
+        return config_wrap_section(scope, err);
     }
     return true;
 }
@@ -99,8 +103,8 @@ config_set_text(char **ret, const char *value, struct varve_error *err)
     return true;
 }
 
-static bool
-set_path(const struct scope *scope, char **ret, const char *value, struct varve_error *err)
+bool
+config_set_path(const struct scope *scope, char **ret, const char *value, struct varve_error *err)
 {
     if (value[0] == '/' || value[0] == 0)
         return config_set_text(ret, value, err);
@@ -111,8 +115,8 @@ set_path(const struct scope *scope, char **ret, const char *value, struct varve_
 }
 
 /* Names go into messages, the catalog and disc.json: short, and without surprises. */
-static bool
-check_name(const char *name, struct varve_error *err)
+bool
+config_check_name(const char *name, struct varve_error *err)
 {
     if (strlen(name) > 47 || name[0] == 0 ||
         name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.")] !=
@@ -197,7 +201,7 @@ archive_udf(const struct scope *scope, void *object, const char *value, struct v
     return true;
 }
 
-static const struct field archive_fields[] = {
+static const struct config_field archive_fields[] = {
     {"name", false, archive_name},
     {"set", false, archive_set},
     {"seal_after", false, archive_seal_after},
@@ -222,7 +226,7 @@ static bool
 tier_path(const struct scope *scope, void *object, const char *value, struct varve_error *err)
 {
     struct varve_config_tier *tier = object;
-    return set_path(scope, &tier->path, value, err);
+    return config_set_path(scope, &tier->path, value, err);
 }
 
 static bool
@@ -241,7 +245,7 @@ tier_low(const struct scope *scope, void *object, const char *value, struct varv
     return varve_text_parse_percent(value, &tier->low_percent, err);
 }
 
-static const struct field tier_fields[] = {
+static const struct config_field tier_fields[] = {
     {"path", true, tier_path},
     {"high", false, tier_high},
     {"low", false, tier_low},
@@ -269,7 +273,7 @@ check_marks(const struct scope *scope, struct varve_config_tier *tier, struct va
         return true;
     varve_error_set(err, VARVE_ERROR_INVALID, 0, "low (%u%%) is not below high (%u%%)",
                     tier->low_percent, tier->high_percent);
-    return wrap_section(scope, err);
+    return config_wrap_section(scope, err);
 }
 
 static bool
@@ -281,19 +285,20 @@ check_tier_path(const struct scope *scope, const struct varve_config *config,
             continue;
         varve_error_set(err, VARVE_ERROR_INVALID, 0, "path '%.200s' is that of [%s] too",
                         tier->path, config->tiers[i].section);
-        return wrap_section(scope, err);
+        return config_wrap_section(scope, err);
     }
     return true;
 }
 
 /* Appends a zeroed element to an array of the configuration. NULL: no memory. */
-static void *
-append(void **array, size_t *count, size_t size, const struct scope *scope, struct varve_error *err)
+void *
+config_append(void **array, size_t *count, size_t size, const struct scope *scope,
+              struct varve_error *err)
 {
     uint8_t *grown = realloc(*array, (*count + 1) * size);
     if (grown == NULL) {
         varve_error_set(err, VARVE_ERROR_NOMEM, 0, "no memory");
-        (void)wrap_section(scope, err);
+        (void)config_wrap_section(scope, err);
         return NULL;
     }
     *array = grown;
@@ -306,7 +311,7 @@ read_tier(const struct scope *scope, enum varve_tier kind, struct varve_config *
           struct varve_error *err)
 {
     struct varve_config_tier *tier =
-        append((void **)&config->tiers, &config->tier_count, sizeof *tier, scope, err);
+        config_append((void **)&config->tiers, &config->tier_count, sizeof *tier, scope, err);
     if (tier == NULL)
         return false;
     *tier = (struct varve_config_tier){
@@ -314,83 +319,8 @@ read_tier(const struct scope *scope, enum varve_tier kind, struct varve_config *
     tier->section = strdup(scope->section->name);
     if (tier->section == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "[%s]", scope->section->name);
-    return read_section(scope, tier_fields, COUNT(tier_fields), tier, err) &&
+    return config_read_keys(scope, tier_fields, COUNT(tier_fields), tier, err) &&
            check_marks(scope, tier, err) && check_tier_path(scope, config, tier, err);
-}
-
-/* --- [library NAME] --- */
-
-static bool
-library_kind(const struct scope *scope, void *object, const char *value, struct varve_error *err)
-{
-    (void)scope;
-    static const char *const kinds[] = {"virtual", "sg", "iscsi", "manual"};
-    struct varve_config_library *library = object;
-    if (strcmp(value, "virtual") == 0) {
-        library->kind = VARVE_LIBRARY_VIRTUAL;
-        return true;
-    }
-    for (size_t i = 1; i < COUNT(kinds); i++) {
-        if (strcmp(value, kinds[i]) == 0)
-            return varve_error_set(err, VARVE_ERROR_INVALID, 0,
-                                   "kind '%s' is not supported by this version", value);
-    }
-    varve_error_set(err, VARVE_ERROR_INVALID, 0, "unknown kind '%s'", value);
-    const char *nearest = varve_config_nearest(value, kinds, COUNT(kinds));
-    return varve_error_hint(err, nearest != NULL ? "did you mean '%s'?" : "known is '%s'",
-                            nearest != NULL ? nearest : kinds[0]);
-}
-
-static bool
-library_path(const struct scope *scope, void *object, const char *value, struct varve_error *err)
-{
-    struct varve_config_library *library = object;
-    return set_path(scope, &library->path, value, err);
-}
-
-static bool
-library_device(const struct scope *scope, void *object, const char *value, struct varve_error *err)
-{
-    (void)scope;
-    (void)object;
-    varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s': a virtual library has no device", value);
-    return varve_error_hint(err, "`path` names its folder");
-}
-
-static bool
-library_media(const struct scope *scope, void *object, const char *value, struct varve_error *err)
-{
-    (void)scope;
-    struct varve_config_library *library = object;
-    return varve_text_parse_bytes(value, &library->media_bytes, err);
-}
-
-static const struct field library_fields[] = {
-    {"kind", true, library_kind},
-    {"path", true, library_path},
-    {"device", false, library_device},
-    {"media", false, library_media},
-};
-
-static bool
-read_library(const struct scope *scope, const char *name, struct varve_config *config,
-             struct varve_error *err)
-{
-    struct varve_config_library *library =
-        append((void **)&config->libraries, &config->library_count, sizeof *library, scope, err);
-    if (library == NULL)
-        return false;
-    library->line = scope->section->line;
-    if (!check_name(name, err) || !config_set_text(&library->name, name, err))
-        return wrap_section(scope, err);
-    /* The kind first: it decides what the other keys mean and which are missing. */
-    for (size_t i = 0; i < scope->section->key_count; i++) {
-        const struct varve_config_key *key = &scope->section->keys[i];
-        if (strcmp(key->key, "kind") == 0 &&
-            (!check_length(key, err) || !library_kind(scope, library, key->value, err)))
-            return wrap_key(scope, key, err);
-    }
-    return read_section(scope, library_fields, COUNT(library_fields), library, err);
 }
 
 /* --- [rule NAME] --- */
@@ -400,14 +330,14 @@ static bool
 read_rule(const struct scope *scope, struct varve_config_rule *section, const char *name,
           struct varve_config *config, struct varve_error *err)
 {
-    if (!check_name(name, err))
-        return wrap_section(scope, err);
+    if (!config_check_name(name, err))
+        return config_wrap_section(scope, err);
     if (strcmp(name, "manual") == 0) {
         varve_error_set(err, VARVE_ERROR_INVALID, 0, "the name is taken by what users ask for");
-        return wrap_section(scope, err);
+        return config_wrap_section(scope, err);
     }
     struct varve_config_rule *rule =
-        append((void **)&config->rules, &config->rule_count, sizeof *rule, scope, err);
+        config_append((void **)&config->rules, &config->rule_count, sizeof *rule, scope, err);
     if (rule == NULL || !config_set_text(&rule->name, name, err))
         return false;
     rule->line = section->line;
@@ -433,7 +363,7 @@ unknown_section(const struct scope *scope, struct varve_error *err)
     else
         (void)varve_error_hint(
             err, "known are [archive], [tier ssd], [tier hdd], [library NAME] and [rule NAME]");
-    return wrap_section(scope, err);
+    return config_wrap_section(scope, err);
 }
 
 /* The text behind the first word `word` of a section's name, or NULL. */
@@ -450,7 +380,7 @@ config_read_section(const struct scope *scope, struct varve_config_rule *section
 {
     const char *name;
     if (strcmp(section->name, "archive") == 0)
-        return read_section(scope, archive_fields, COUNT(archive_fields), config, err);
+        return config_read_keys(scope, archive_fields, COUNT(archive_fields), config, err);
     if ((name = name_behind(section->name, "tier")) != NULL) {
         char kind_text[CONFIG_WORD_BYTES_MAX + 1];
         (void)snprintf(kind_text, sizeof kind_text, "%.*s", (int)strcspn(name, " "), name);
@@ -459,7 +389,7 @@ config_read_section(const struct scope *scope, struct varve_config_rule *section
             return read_tier(scope, kind, config, err);
     }
     if ((name = name_behind(section->name, "library")) != NULL)
-        return read_library(scope, name, config, err);
+        return config_read_library(scope, name, config, err);
     if ((name = name_behind(section->name, "rule")) != NULL)
         return read_rule(scope, section, name, config, err);
     return unknown_section(scope, err);

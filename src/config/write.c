@@ -69,8 +69,20 @@ write_tier(const char *kind, const char *path, struct varve_buffer *ret)
 }
 
 static void
+write_scsi_library(const struct varve_config_init *options, struct varve_buffer *ret)
+{
+    varve_buffer_printf(ret, "\n[library main]\nkind = scsi\nchanger = %s\n", options->changer);
+    for (size_t i = 0; i < options->drive_count; i++)
+        varve_buffer_printf(ret, "drive = %s\n", options->drives[i]);
+    if (options->media_bytes > 0)
+        varve_buffer_printf(ret, "media = %" PRIu64 "\n", options->media_bytes);
+}
+
+static void
 write_library(const struct varve_config_init *options, struct varve_buffer *ret)
 {
+    if (options->changer != NULL)
+        write_scsi_library(options, ret);
     if (options->library_path == NULL)
         return;
     varve_buffer_printf(ret, "\n[library main]\nkind = virtual\npath = %s\n",
@@ -84,6 +96,19 @@ same_path(const char *got, const char *wanted)
 {
     return got[0] == '/' && wanted[0] != '/' ? strcmp(got + strlen("/x/"), wanted) == 0
                                              : strcmp(got, wanted) == 0;
+}
+
+static bool
+same_devices(const struct varve_config *got, const struct varve_config_init *wanted)
+{
+    if (got->library_count != 1 || got->libraries[0].kind != VARVE_LIBRARY_SCSI)
+        return false;
+    const struct varve_config_library *library = &got->libraries[0];
+    bool same = strcmp(library->changer, wanted->changer) == 0 &&
+                library->drives.count == wanted->drive_count;
+    for (size_t i = 0; same && i < wanted->drive_count; i++)
+        same = strcmp(library->drives.words[i], wanted->drives[i]) == 0;
+    return same;
 }
 
 /* A value with a newline, a comment sign or blanks at its ends would come back as something else:
@@ -109,6 +134,9 @@ check_written(const struct varve_buffer *text, const struct varve_config_init *o
         (config->library_count != 1 ||
          !same_path(config->libraries[0].path, options->library_path)))
         bad = options->library_path;
+    if (options->changer != NULL && !same_devices(config, options))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "the names of the devices cannot be written into a configuration");
     if (bad != NULL)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                "'%s' cannot be written into a configuration", bad);

@@ -199,7 +199,7 @@ varve_engine_start(struct varve_engine *engine, struct varve_error *err)
 {
     uint64_t job;
     if (!mark_started(engine, err) ||
-        !varve_catalog_file_number(engine->catalog, &engine->file_limit, err))
+        !varve_catalog_file_numbers(engine->catalog, 1, &engine->file_limit, err))
         return false;
     engine->started = true;
     return recalls_start(engine, err) && drives_start(engine, err) &&

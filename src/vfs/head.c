@@ -27,7 +27,7 @@ write_head(struct varve_vfs *vfs, struct varve_content *content, int from, struc
     const struct varve_head head = head_of(content, bytes);
     struct varve_place place = {.tier = vfs->first_tier};
     if (!varve_store_choose(vfs->store, place.tier, bytes, &place.path_id, err) ||
-        !varve_catalog_file_number(vfs->catalog, &place.file, err) ||
+        !varve_catalog_file_numbers(vfs->catalog, 1, &place.file, err) ||
         !varve_store_head_write(vfs->store, &place, &head, from, err))
         return false;
     content->head = place;

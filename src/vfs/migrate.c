@@ -239,7 +239,7 @@ begin_move(struct varve_vfs *vfs, struct moving *moving, enum varve_tier tier,
         return false;
     moving->row.size = (uint64_t)st.st_size;
     return varve_store_choose(vfs->store, tier, moving->row.size, &moving->to.path_id, err) &&
-           varve_catalog_file_number(vfs->catalog, &moving->to.file, err);
+           varve_catalog_file_numbers(vfs->catalog, 1, &moving->to.file, err);
 }
 
 /* Locked again, after the copy. */

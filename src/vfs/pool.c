@@ -12,9 +12,18 @@
 #define POOL_FIRST 16u
 /* Without a taker for so long the pool is emptied. */
 #define POOL_IDLE_S 5
+/* Numbers that are asked for at once; those of a batch that are not needed are never used. */
+#define POOL_BATCH 32u
+#define POOL_TRIES 1000u
+
+struct place_batch {
+    struct varve_place next;
+    unsigned left;
+};
 
 bool
-pool_take(struct varve_vfs *vfs, enum varve_tier tier, struct varve_place *ret, int *ret_fd)
+pool_take(struct varve_vfs *vfs, enum varve_tier tier, struct varve_place *ret, int *ret_fd,
+          int64_t *ret_mtime_ns)
 {
     struct file_pool *pool = &vfs->pool;
     if (!pool->started || tier != vfs->first_tier)
@@ -26,6 +35,7 @@ pool_take(struct varve_vfs *vfs, enum varve_tier tier, struct varve_place *ret, 
         pool->count--;
         *ret = pool->files[pool->count].place;
         *ret_fd = pool->files[pool->count].fd;
+        *ret_mtime_ns = pool->files[pool->count].mtime_ns;
     } else if (pool->wanted < POOL_FILES_MAX) {
         pool->wanted = pool->wanted == 0 ? POOL_FIRST : 2 * pool->wanted;
     }
@@ -53,21 +63,69 @@ drop(struct varve_vfs *vfs, struct pooled_file file)
     VARVE_IGNORE(varve_store_remove(vfs->store, &file.place, &unused));
 }
 
+/* A number and a path for the next file. Asked for in batches: the catalog's lock is everybody's.
+ */
+static bool
+next_place(struct varve_vfs *vfs, struct place_batch *batch, struct varve_place *ret)
+{
+    struct varve_error unused; /* whoever needs a file makes one himself and tells */
+    if (batch->left == 0) {
+        batch->next.tier = vfs->first_tier;
+        if (!varve_store_choose(vfs->store, vfs->first_tier, 0, &batch->next.path_id, &unused) ||
+            !varve_catalog_file_numbers(vfs->catalog, POOL_BATCH, &batch->next.file, &unused))
+            return false;
+        batch->left = POOL_BATCH;
+    }
+    *ret = batch->next;
+    batch->next.file++;
+    batch->left--;
+    return true;
+}
+
+/* Having been asked for, Linux since 6.13 gives the first write a time of its own, later than this
+ * one: then the row need not differ from the file. */
+static int64_t
+mtime_of(struct varve_vfs *vfs, int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return INT64_MAX;
+    int64_t mtime_ns = vfs_ns(st.st_mtim);
+    vfs_note_stamp(vfs, mtime_ns);
+    return mtime_ns;
+}
+
+/* A number that a crash gave out again, and whose file is still there, is passed by. */
+static bool
+make_file(struct varve_vfs *vfs, struct place_batch *batch, struct pooled_file *ret)
+{
+    struct varve_error failure = {.kind = VARVE_ERROR_EXISTS};
+    for (unsigned tried = 0; tried < POOL_TRIES && failure.kind == VARVE_ERROR_EXISTS; tried++) {
+        if (!next_place(vfs, batch, &ret->place))
+            return false;
+        if (varve_store_create(vfs->store, &ret->place, &ret->fd, &failure)) {
+            ret->mtime_ns = mtime_of(vfs, ret->fd);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Lock held; given up while files are made. */
 static void
 fill(struct varve_vfs *vfs)
 {
     struct file_pool *pool = &vfs->pool;
     pthread_mutex_t *lock = &pool->lock;
+    struct place_batch batch = {.left = 0};
     bool ok = true;
     pool->filling = true;
     while (ok && !pool->stopping && pool->count < pool->wanted) {
         struct pooled_file file;
-        struct varve_error unused; /* whoever needs a file makes one himself and tells */
         varve_lock_leave(&lock);
-        ok = version_new_file(vfs, vfs->first_tier, 0, &file.place, &file.fd, &unused);
+        ok = make_file(vfs, &batch, &file);
         (void)varve_lock_enter(lock);
-        if (ok && (file.place.tier != vfs->first_tier || !put(pool, file))) {
+        if (ok && !put(pool, file)) {
             drop(vfs, file);
             ok = false;
         }

@@ -78,8 +78,8 @@ begin_filling(struct varve_vfs *vfs, struct vnode *vnode, struct varve_content_i
         return varve_error_set(err, VARVE_ERROR_BUSY, 0, "content %" PRIu64 " is being recalled",
                                content.value);
     recall->content = vnode->content;
-    if (!version_create_file(vfs, tier_to_fill(vfs, &vnode->content), vnode->content.size,
-                             &recall->place, &recall->fd, err))
+    if (!version_new_file(vfs, tier_to_fill(vfs, &vnode->content), vnode->content.size,
+                          &recall->place, &recall->fd, err))
         return false;
     if (ftruncate(recall->fd, (off_t)vnode->content.size) != 0) {
         varve_error_system(err, errno, "lengthen backing file");

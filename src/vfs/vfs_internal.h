@@ -111,6 +111,7 @@ struct vnode {
 struct pooled_file {
     struct varve_place place;
     int fd;
+    int64_t mtime_ns;
 };
 
 struct file_pool {
@@ -395,12 +396,7 @@ VARVE_MUST_CHECK bool version_truncate(struct varve_vfs *vfs, struct vnode *vnod
 /* Locked: gives a resident, empty content without backing file one. */
 VARVE_MUST_CHECK bool
 version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err);
-/* A new backing file on `tier`, or on the other one when that is full; an empty one from the pool
- * if that has one. */
-VARVE_MUST_CHECK bool
-version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
-                    struct varve_place *ret, int *ret_fd, struct varve_error *err);
-/* The same, never from the pool. */
+/* A new backing file on `tier`, or on the other one when that is full. */
 VARVE_MUST_CHECK bool
 version_new_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
                  struct varve_place *ret, int *ret_fd, struct varve_error *err);
@@ -444,7 +440,8 @@ int head_fd(struct varve_vfs *vfs, struct vnode *vnode, uint64_t *ret_bytes);
 VARVE_MUST_CHECK bool pool_start(struct varve_vfs *vfs, struct varve_error *err);
 void pool_stop(struct varve_vfs *vfs);
 /* False: none is ready. */
-bool pool_take(struct varve_vfs *vfs, enum varve_tier tier, struct varve_place *ret, int *ret_fd);
+bool pool_take(struct varve_vfs *vfs, enum varve_tier tier, struct varve_place *ret, int *ret_fd,
+               int64_t *ret_mtime_ns);
 
 /* --- reap.c --- */
 VARVE_MUST_CHECK bool reap_start(struct varve_vfs *vfs, struct varve_error *err);

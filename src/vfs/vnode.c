@@ -331,6 +331,15 @@ note_row(struct vnode *vnode, struct varve_inode *inode)
     inode->ctime_ns = later_of(inode->ctime_ns, vnode->seen.ctime_ns);
 }
 
+/* An empty file that was made before it was needed is older than the row (pool.c). */
+static bool
+is_unwritten(const struct vnode *vnode, const struct varve_inode *inode, uint64_t size,
+             int64_t file_mtime_ns)
+{
+    return size == 0 && inode->size == 0 && vnode->seen.file_mtime_ns == 0 &&
+           file_mtime_ns < inode->mtime_ns;
+}
+
 bool
 vnode_take_stat(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *inode,
                 const struct stat *st)
@@ -342,6 +351,8 @@ vnode_take_stat(struct varve_vfs *vfs, struct vnode *vnode, struct varve_inode *
     vfs_note_stamp(vfs, file_mtime_ns);
     note_row(vnode, inode);
     if (inode->size == size && inode->mtime_ns == file_mtime_ns)
+        return more_blocks;
+    if (is_unwritten(vnode, inode, size, file_mtime_ns))
         return more_blocks;
     if (vnode->seen.size != size || vnode->seen.file_mtime_ns != file_mtime_ns) {
         int64_t before_ns = later_of(vnode->seen.mtime_ns, inode->mtime_ns);

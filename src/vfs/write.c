@@ -41,7 +41,7 @@ version_new_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
     if (!choose_path(vfs, tier, bytes, &place, err))
         return false;
     for (unsigned tried = 0; tried < NUMBERS_TRIED_MAX; tried++) {
-        if (!varve_catalog_file_number(vfs->catalog, &place.file, err))
+        if (!varve_catalog_file_numbers(vfs->catalog, 1, &place.file, err))
             return false;
         if (varve_store_create(vfs->store, &place, ret_fd, &failure)) {
             *ret = place;
@@ -52,14 +52,6 @@ version_new_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
     }
     *err = failure;
     return false;
-}
-
-bool
-version_create_file(struct varve_vfs *vfs, enum varve_tier tier, uint64_t bytes,
-                    struct varve_place *ret, int *ret_fd, struct varve_error *err)
-{
-    return (bytes == 0 && pool_take(vfs, tier, ret, ret_fd)) ||
-           version_new_file(vfs, tier, bytes, ret, ret_fd, err);
 }
 
 /* The file has no row yet, so nothing names it. */
@@ -172,7 +164,8 @@ keep_mtime(int fd, int64_t mtime_ns)
 struct new_file {
     struct varve_place place;
     int fd;
-    bool unsynced; /* neither its name nor its bytes are durable */
+    bool unsynced;    /* neither its name nor its bytes are durable */
+    int64_t mtime_ns; /* its mtime is not later */
 };
 
 /* Locked. A LIVE content in `file` with `size` bytes takes the place of the current one. */
@@ -192,7 +185,8 @@ install_version(struct varve_vfs *vfs, struct vnode *vnode, struct new_file file
     bool keep = insert_version(vfs, vnode, &fresh, &unwanted, err);
     if (!varve_catalog_end(vfs->catalog, keep, err))
         return varve_error_wrap(err, "new version of inode %" PRIu64, vnode->ino);
-    keep_mtime(file.fd, fresh.mtime_ns);
+    if (file.mtime_ns > fresh.mtime_ns)
+        keep_mtime(file.fd, fresh.mtime_ns);
     vnode->content = fresh;
     vnode_installed(vnode);
     vnode->changes++;
@@ -201,16 +195,27 @@ install_version(struct varve_vfs *vfs, struct vnode *vnode, struct new_file file
     return true;
 }
 
+/* One from the pool was made before whoever needs it: as long as it is empty its age is no news
+ * (vnode_take_stat), so it need not be given a time. */
+static bool
+empty_file(struct varve_vfs *vfs, enum varve_tier tier, struct new_file *ret,
+           struct varve_error *err)
+{
+    ret->unsynced = true;
+    ret->mtime_ns = INT64_MAX;
+    return pool_take(vfs, tier, &ret->place, &ret->fd, &ret->mtime_ns) ||
+           version_new_file(vfs, tier, 0, &ret->place, &ret->fd, err);
+}
+
 static bool
 start_empty(struct varve_vfs *vfs, struct vnode *vnode, bool with_file, struct varve_error *err)
 {
-    struct varve_place place = {.tier = vfs->first_tier};
-    int fd = -1;
-    if (with_file && !version_create_file(vfs, vfs->first_tier, 0, &place, &fd, err))
+    struct new_file file = {.place.tier = vfs->first_tier, .fd = -1};
+    if (with_file && !empty_file(vfs, vfs->first_tier, &file, err))
         return false;
-    if (!install_version(vfs, vnode, (struct new_file){place, fd, with_file}, 0, err))
-        return undo_file(vfs, &place, fd);
-    vnode_replace_fd(vnode, fd);
+    if (!install_version(vfs, vnode, file, 0, err))
+        return undo_file(vfs, &file.place, file.fd);
+    vnode_replace_fd(vnode, file.fd);
     vnode->name_fresh = with_file;
     return true;
 }
@@ -220,20 +225,22 @@ version_give_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error
 {
     struct varve_content row = vnode->content;
     struct varve_inode inode;
-    int fd;
+    struct new_file file;
     assert(row.phase == VARVE_PHASE_LIVE && row.place.file == 0);
     if (!varve_catalog_inode_get(vfs->catalog, vnode->ino, &inode, err) ||
-        !version_create_file(vfs, row.place.tier, 0, &row.place, &fd, err))
+        !empty_file(vfs, row.place.tier, &file, err))
         return false;
+    row.place = file.place;
     row.unsynced = true;
     row.synced_bytes = 0;
     if (!varve_catalog_content_update(vfs->catalog, &row, err))
-        return undo_file(vfs, &row.place, fd);
-    keep_mtime(fd, inode.mtime_ns);
+        return undo_file(vfs, &file.place, file.fd);
+    if (file.mtime_ns > inode.mtime_ns)
+        keep_mtime(file.fd, inode.mtime_ns);
     vnode->content = row;
     vnode_installed(vnode);
     vnode->name_fresh = true;
-    vnode_replace_fd(vnode, fd);
+    vnode_replace_fd(vnode, file.fd);
     return true;
 }
 
@@ -257,7 +264,8 @@ static bool
 adopt_file(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
 {
     if (!vnode_need_fd(vfs, vnode, err) ||
-        !install_version(vfs, vnode, (struct new_file){vnode->content.place, vnode->fd, false},
+        !install_version(vfs, vnode,
+                         (struct new_file){vnode->content.place, vnode->fd, false, INT64_MAX},
                          vnode->content.size, err))
         return false;
     vnode->adopted = true;
@@ -273,12 +281,12 @@ copy_and_install(struct varve_vfs *vfs, struct vnode *vnode, uint64_t keep, stru
     int fd;
     uint64_t bytes = keep < vnode->content.size ? keep : vnode->content.size;
     if (!vnode_need_fd(vfs, vnode, err) ||
-        !version_create_file(vfs, vnode->content.place.tier, bytes, &place, &fd, err))
+        !version_new_file(vfs, vnode->content.place.tier, bytes, &place, &fd, err))
         return false;
-    bool ok = varve_file_copy(vnode->fd, fd, bytes, err) &&
-              varve_file_sync(fd, "new version", err) &&
-              varve_store_sync_name(vfs->store, &place, err) &&
-              install_version(vfs, vnode, (struct new_file){place, fd, false}, bytes, err);
+    bool ok =
+        varve_file_copy(vnode->fd, fd, bytes, err) && varve_file_sync(fd, "new version", err) &&
+        varve_store_sync_name(vfs->store, &place, err) &&
+        install_version(vfs, vnode, (struct new_file){place, fd, false, INT64_MAX}, bytes, err);
     if (!ok) {
         varve_error_wrap(err, "copy of inode %" PRIu64 " for writing", vnode->ino);
         return undo_file(vfs, &place, fd);

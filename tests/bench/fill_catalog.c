@@ -156,7 +156,7 @@ make_content(const struct varve_inode *inode, enum kind kind, struct varve_set_i
         content.place.tier = VARVE_TIER_HDD;
     if (has_file) {
         content.place.path_id = path_id;
-        must(varve_catalog_file_number(catalog, &content.place.file, &err));
+        must(varve_catalog_file_numbers(catalog, 1, &content.place.file, &err));
         make_backing_file(&content);
     }
     must(varve_catalog_content_insert(catalog, &content, &content.id, &err));

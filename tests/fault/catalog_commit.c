@@ -49,7 +49,7 @@ work_until_full(const char *path, rlim_t bytes, int tell)
         _exit(4);
     if (varve_catalog_setting_put(catalog, "a", "b", &again))
         _exit(5);
-    if (varve_catalog_file_number(catalog, &file, &again))
+    if (varve_catalog_file_numbers(catalog, 1, &file, &again))
         _exit(6);
     varve_catalog_begin(catalog);
     if (varve_catalog_end(catalog, true, &again) || strstr(again.text, path) == NULL)

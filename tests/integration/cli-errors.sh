@@ -98,7 +98,10 @@ refuses "bad media" 2 "is no medium" init a --media floppy
 refuses "media too small" 2 "too small" init a --media 1MiB
 refuses "bad set" 2 "is no set" init a --set 4
 refuses "a set that does not fit the library" 2 "needs 12 discs.* 5 slots" init a --set 10+2 --slots 5
-refuses "a library that this version does not drive" 2 "virtual libraries only" init a --library /dev/sg3
+refuses "a library of no known kind" 2 "use --library virtual, scsi or none" init a --library /dev/sg3
+refuses "a SCSI library without devices" 2 "needs --changer and at least one --drive" init a --library scsi
+refuses "a changer that is no device" 2 "names no device" init a --library scsi --changer sg3 --drive /dev/sg1
+refuses "devices for a virtual library" 2 "belong to --library scsi" init a --changer /dev/sg3
 refuses "a tier directory that is missing" 1 "no-such-tier" init a --ssd no-such-tier
 refuses "no tier at all" 2 "files need a place" init a --ssd none --hdd none
 mkdir -p taken/library

@@ -31,7 +31,7 @@ work_until_killed(const char *path, int tell, uint64_t start)
         ok = ok && varve_catalog_inode_update(catalog, &root, &error) &&
              varve_catalog_setting_put(catalog, "last", text, &error);
         if (!varve_catalog_end(catalog, ok, &error) ||
-            !varve_catalog_file_number(catalog, &told[2], &error))
+            !varve_catalog_file_numbers(catalog, 1, &told[2], &error))
             _exit(1);
         bool synced = n % 7 == 0;
         if (synced && !varve_catalog_sync(catalog, &error))

@@ -120,7 +120,7 @@ add_file(struct varve_catalog *catalog, uint64_t parent, const char *name, uint6
                                     .mtime_ns = NOW_NS,
                                     .place = {VARVE_TIER_SSD, path_id, 0},
                                     .current = true};
-    MUST(varve_catalog_file_number(catalog, &content.place.file, &err));
+    MUST(varve_catalog_file_numbers(catalog, 1, &content.place.file, &err));
     MUST(varve_catalog_content_insert(catalog, &content, &content.id, &err));
     node.size = size;
     node.content = content.id;

@@ -164,16 +164,16 @@ test_many_numbers_in_a_unit(void **state)
     uint64_t file;
     varve_catalog_begin(f->catalog);
     for (int i = 0; i < 150000; i++) {
-        MUST(varve_catalog_file_number(f->catalog, &file, &err));
+        MUST(varve_catalog_file_numbers(f->catalog, 1, &file, &err));
         assert_true(file > last);
         last = file;
     }
     assert_true(varve_catalog_end(f->catalog, true, &err));
     MUST(varve_catalog_sync(f->catalog, &err));
-    MUST(varve_catalog_file_number(f->catalog, &file, &err));
+    MUST(varve_catalog_file_numbers(f->catalog, 1, &file, &err));
     assert_int_equal(file, last + 1);
     fixture_reopen(f);
-    MUST(varve_catalog_file_number(f->catalog, &file, &err));
+    MUST(varve_catalog_file_numbers(f->catalog, 1, &file, &err));
     assert_int_equal(file, last + 2);
 }
 

@@ -206,18 +206,38 @@ static const struct {
      "varve.conf: [archive] recall_users and recall_groups name who may wait, but with "
      "recall = block everybody may\nhint: say `recall = again` or `recall = deny`"},
     {SSD "[library a]\nkind = sg\ndevice = /dev/sg1\n",
-     "varve.conf:4: [library a] kind: kind 'sg' is not supported by this version"},
+     "varve.conf:4: [library a] kind: unknown kind 'sg'\nhint: known are 'virtual' and 'scsi'"},
+    {SSD "[library a]\nkind = scsi\nchanger = /dev/sg1\n",
+     "varve.conf:3: [library a]: key 'drive' is missing"},
+    {SSD "[library a]\nkind = scsi\ndrive = /dev/sg1\n",
+     "varve.conf:3: [library a]: key 'changer' is missing"},
+    {SSD "[library a]\nkind = scsi\nchanger = sg1\n",
+     "varve.conf:5: [library a] changer: this names no device\nhint: known are /dev/..., "
+     "serial:TEXT and iscsi://[user[%password]@]host[:port]/target/lun"},
+    {SSD "[library a]\nkind = scsi\nchanger = /dev/sg1\ndrive = /dev/sg2\ndrive = /dev/sg2\n",
+     "varve.conf:7: [library a] drive: this is drive 0 too"},
+    {SSD "[library a]\nkind = scsi\nchanger = /dev/sg1\nchanger = /dev/sg2\n",
+     "varve.conf:6: [library a] changer: is there already, in line 5"},
+    {SSD "[library a]\nkind = scsi\npath = x\n",
+     "varve.conf:5: [library a] path: a SCSI library has no folder\n"
+     "hint: `changer` and `drive` name its devices"},
+    {SSD "[library a]\nkind = virtual\npath = l\ndrive = iscsi://u%secret@h/t/1\n",
+     "varve.conf:6: [library a] drive: a virtual library has no device\n"
+     "hint: `path` names its folder; `kind = scsi` is for hardware"},
+    {SSD "[rule x]\ndrive = a\ndrive = b\n",
+     "varve.conf:5: [rule x] drive: is there already, in line 4"},
     {SSD "[library a]\ndevice = /dev/sg1\nkind = manual\n",
      "varve.conf:5: [library a] kind: kind 'manual' is not supported by this version"},
     {SSD "[library a]\nkind = vritual\n",
      "varve.conf:4: [library a] kind: unknown kind 'vritual'\nhint: did you mean 'virtual'?"},
     {SSD "[library a]\nkind = cardboard\n",
-     "varve.conf:4: [library a] kind: unknown kind 'cardboard'\nhint: known is 'virtual'"},
+     "varve.conf:4: [library a] kind: unknown kind 'cardboard'\n"
+     "hint: known are 'virtual' and 'scsi'"},
     {SSD "[library a]\nkind = virtual\n", "varve.conf:3: [library a]: key 'path' is missing"},
     {SSD "[library a]\npath = /l\n", "varve.conf:3: [library a]: key 'kind' is missing"},
     {SSD "[library a]\nkind = virtual\npath = l\ndevice = /dev/sr0\n",
-     "varve.conf:6: [library a] device: '/dev/sr0': a virtual library has no device\n"
-     "hint: `path` names its folder"},
+     "varve.conf:6: [library a] device: a virtual library has no device\n"
+     "hint: `path` names its folder; `kind = scsi` is for hardware"},
     {SSD "[library a]\nkind = virtual\npath = l\nmedia = big\n",
      "varve.conf:6: [library a] media: 'big' is not a size\n"
      "hint: write it like 64MiB, 25GB or 4096"},
@@ -421,6 +441,32 @@ test_what_init_writes_is_read_back(void **state)
     remove_place(&place);
 }
 
+/* Passwords and all; the drives in the order given. */
+static void
+test_devices_are_read_back(void **state)
+{
+    (void)state;
+    struct place place;
+    make_place(&place);
+    static const char *const drives[] = {"iscsi://user%pass;word@[::1]:3261/iqn.2026-01.x:y/1",
+                                         "serial:KLM 123", "/dev/disk/by-id/usb-BU40N_x"};
+    struct varve_config_init options = {
+        .changer = "/dev/tape/by-id/scsi-X-changer", .drives = drives, .drive_count = 3};
+    struct varve_error err = {0};
+    assert_true(varve_config_write(place.file, &options, &err));
+    VARVE_CLEANUP(varve_config_free) struct varve_config *config = NULL;
+    assert_true(varve_config_load(place.dir, &config, &err));
+    const struct varve_config_library *library = &config->libraries[0];
+    assert_int_equal(library->kind, VARVE_LIBRARY_SCSI);
+    assert_string_equal(library->changer, options.changer);
+    assert_int_equal(library->media_bytes, 0);
+    assert_null(library->trace);
+    assert_int_equal(library->drives.count, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_string_equal(library->drives.words[i], drives[i]);
+    remove_place(&place);
+}
+
 /* The rules that stand there as comments are good ones. */
 static void
 test_written_example_rules_parse(void **state)
@@ -451,6 +497,7 @@ test_what_cannot_be_written_is_refused(void **state)
     (void)state;
     struct place place;
     make_place(&place);
+    static const char *const cut[] = {"/dev/sg ;2"};
     static const struct varve_config_init cases[] = {
         {.name = "a\nb"},
         {.name = "a ; b"},
@@ -460,6 +507,8 @@ test_what_cannot_be_written_is_refused(void **state)
         {.hdd_path = "/a\n[rule x]"},
         {.library_path = "x\ny"},
         {.library_path = "x "},
+        {.changer = "/dev/sg1"}, /* without drives */
+        {.changer = "/dev/sg1", .drives = cut, .drive_count = 1},
         {.ssd_path = "", .hdd_path = ""},
         {.data_discs = 255, .parity_discs = 2},
     };
@@ -501,6 +550,7 @@ main(void)
         cmocka_unit_test(test_nearest_word),
         cmocka_unit_test(test_set_geometry),
         cmocka_unit_test(test_what_init_writes_is_read_back),
+        cmocka_unit_test(test_devices_are_read_back),
         cmocka_unit_test(test_written_example_rules_parse),
         cmocka_unit_test(test_what_cannot_be_written_is_refused),
         cmocka_unit_test(test_a_folder_without_configuration),
