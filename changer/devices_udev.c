@@ -152,17 +152,29 @@ is_better_link(const char *link, const char *than)
 }
 
 static void
+take_link(const char *link, struct varve_device *device)
+{
+    bool id = strstr(link, "/by-id/") != NULL;
+    bool path = strstr(link, "/by-path/") != NULL;
+    char *kept = id ? device->by_id : device->by_path;
+    if ((id || path) && is_better_link(link, kept))
+        copy_path(link, kept, VARVE_DEVICE_LINK_BYTES);
+}
+
+/* udev writes blanks in names as \x20, so that these separate. */
+static void
 take_links(struct udev_device *node, struct varve_device *device)
 {
-    struct udev_list_entry *entry;
-    udev_list_entry_foreach(entry, udev_device_get_devlinks_list_entry(node))
-    {
-        const char *link = udev_list_entry_get_name(entry);
-        bool id = strstr(link, "/by-id/") != NULL;
-        bool path = strstr(link, "/by-path/") != NULL;
-        char *kept = id ? device->by_id : device->by_path;
-        if ((id || path) && is_better_link(link, kept))
-            copy_path(link, kept, VARVE_DEVICE_LINK_BYTES);
+    const char *links = udev_device_get_property_value(node, "DEVLINKS");
+    while (links != NULL && *links != 0) {
+        char link[VARVE_DEVICE_LINK_BYTES];
+        size_t size = strcspn(links, " ");
+        if (size < sizeof link) {
+            memcpy(link, links, size);
+            link[size] = 0;
+            take_link(link, device);
+        }
+        links += size + strspn(links + size, " ");
     }
 }
 

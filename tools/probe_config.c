@@ -161,8 +161,22 @@ advise_unit(const struct probe_unit *unit, struct varve_buffer *ret)
                             kind, name);
 }
 
-/* A library's drive that the desktop looks into loses discs for seconds at a time. By path, as the
- * rule cannot see serial numbers (udev(7)). */
+/* The line of udev(7) that says so of a drive; serial numbers are nothing that a rule can see. */
+static void
+add_rule(const struct varve_device *device, struct varve_buffer *ret)
+{
+    const char *path = strrchr(device->by_path, '/');
+    varve_buffer_text(ret, "SUBSYSTEM==\"block|scsi_generic\", ");
+    if (device->wwid[0] != 0 && strpbrk(device->wwid, "\"*?[]|\\ ") == NULL)
+        varve_buffer_printf(ret, "SUBSYSTEMS==\"scsi\", ATTRS{wwid}==\"%s\"", device->wwid);
+    else if (path != NULL)
+        varve_buffer_printf(ret, "IMPORT{builtin}=\"path_id\", ENV{ID_PATH}==\"%s\"", path + 1);
+    else
+        varve_buffer_printf(ret, "KERNEL==\"sr*\""); /* with neither there is only one of them */
+    varve_buffer_text(ret, ", ENV{VARVE_LIBRARY}=\"1\"");
+}
+
+/* What the desktop looks into is not there for whole seconds at a time. */
 static void
 advise_rule(const struct probe *probe, struct varve_buffer *ret)
 {
@@ -175,11 +189,11 @@ advise_rule(const struct probe *probe, struct varve_buffer *ret)
             continue;
         varve_buffer_printf(ret,
                             "drive %s: udisks, blkid and cdrom_id look into it: install varve's "
-                            "udev rule (59-varve.rules); if it is there, add to "
-                            "/etc/udev/rules.d/58-varve.rules the line "
-                            "SUBSYSTEM==\"block\", KERNEL==\"sr*\", SUBSYSTEMS==\"scsi\", "
-                            "ATTRS{wwid}==\"%s\", ENV{VARVE_LIBRARY}=\"1\"\n",
-                            device->block, device->wwid);
+                            "udev rule (59-varve.rules); if that is there, put into "
+                            "/etc/udev/rules.d/58-varve.rules: ",
+                            device->block);
+        add_rule(device, ret);
+        varve_buffer_text(ret, "\n");
     }
 }
 
