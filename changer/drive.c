@@ -9,8 +9,7 @@
 #define LOAD_SECONDS 300      /* spin-up and recognition; then the disc is dirty or upside down */
 #define NO_MEDIUM_SECONDS 120 /* how long a drive may overlook a disc just put in */
 #define PULL_SECONDS 10       /* ... before it is told to close its tray */
-#define READ_TRIES 3u
-#define BURST_CLUSTERS_MAX 16u
+#define SETTLE_MS 2000
 
 bool
 varve_drive_init(struct varve_drive *drive, struct varve_scsi_port *port, struct varve_clock *clock,
@@ -63,15 +62,40 @@ varve_drive_eject(struct varve_drive *drive, struct varve_error *err)
 void
 varve_drive_forget(struct varve_drive *drive)
 {
-    drive->burn = (struct varve_burn){0};
+    drive->burn = (struct varve_drive_burn){0};
+    drive->reads = (struct varve_read_health){0};
+    drive->speed_set = false;
     drive->device.medium_changed = false;
     drive->device.deferred = false;
+    drive->device.settled = false;
 }
 
-/* TEST UNIT READY through unit attentions (at most 10 of them in a row). */
-static bool
-ask_ready(struct varve_drive *drive, struct varve_scsi_command *command,
-          struct varve_scsi_sense *ret, struct varve_error *err)
+void
+varve_drive_set(struct varve_drive *drive, const struct varve_drive_settings *settings)
+{
+    drive->settings = *settings;
+    drive->speed_set = false;
+}
+
+int64_t
+varve_drive_settle_ns(const struct varve_drive *drive)
+{
+    uint32_t pause = drive->device.port->settle_ms;
+    return (pause != 0 ? pause : SETTLE_MS) * VARVE_NS_PER_MS;
+}
+
+unsigned
+varve_drive_burst(const struct varve_drive *drive)
+{
+    uint32_t most = drive->device.port->transfer_max / VARVE_CLUSTER_BYTES;
+    if (drive->device.port->transfer_max == 0 || most > VARVE_DRIVE_BURST_MAX)
+        return VARVE_DRIVE_BURST_MAX;
+    return most > 0 ? most : 1;
+}
+
+bool
+varve_drive_ask(struct varve_drive *drive, struct varve_scsi_command *command,
+                struct varve_scsi_sense *ret, struct varve_error *err)
 {
     for (unsigned attentions = 0;; attentions++) {
         varve_smc_encode_test_unit_ready(command);
@@ -83,25 +107,47 @@ ask_ready(struct varve_drive *drive, struct varve_scsi_command *command,
 }
 
 static bool
+is_missing(const struct varve_scsi_sense *sense)
+{
+    return sense->valid && sense->key == 2 && sense->asc == 0x3a;
+}
+
+static bool
 fail_unloadable(struct varve_drive *drive, const struct varve_scsi_command *command,
                 const struct varve_scsi_sense *sense, struct varve_error *err)
 {
     (void)varve_scsi_fail(command, sense, err);
-    if (sense->valid && sense->key == 2 && sense->asc == 0x3a)
+    if (is_missing(sense))
         varve_error_hint(err,
                          "the changer put a disc into element %u, and %s does not see it: are the "
                          "drives listed in the changer's order?",
                          drive->element, drive->name);
+    else if (varve_scsi_is_busy(command, sense))
+        (void)varve_error_set(err, VARVE_ERROR_MEDIUM, 0,
+                              "not ready with the disc after %d s\nhint: clean the disc and look "
+                              "which side is up, or try another drive",
+                              LOAD_SECONDS);
     else
-        varve_error_hint(err, "the disc may be dirty, damaged or upside down");
+        varve_error_hint(err, "the disc may be dirty, damaged or upside down: clean it and look "
+                              "which side is up, or try another drive");
     return varve_error_wrap(err, "%s", drive->name);
 }
 
 struct load_wait {
     struct varve_scsi_wait ready;
     int64_t pull_ns, missing_ns;
-    bool pulled;
+    bool pulled, started;
 };
+
+/* The next TEST UNIT READY tells whether it helped. */
+static void
+start_unit(struct varve_drive *drive, enum varve_mmc_tray what)
+{
+    struct varve_scsi_command command;
+    struct varve_error ignored = {0};
+    varve_mmc_encode_start_stop(&command, what);
+    (void)!varve_scsi_run(&drive->device, &command, &ignored);
+}
 
 /* True: keep waiting for what `sense` says. */
 static bool
@@ -109,255 +155,68 @@ wait_on(struct varve_drive *drive, struct load_wait *wait, const struct varve_sc
         const struct varve_scsi_sense *sense)
 {
     int64_t now = varve_clock_monotonic(drive->device.clock);
-    bool missing = sense->valid && sense->key == 2 && sense->asc == 0x3a;
+    bool missing = is_missing(sense);
+    bool stopped = varve_scsi_is(sense, 2, 0x04, 0x02); /* "initializing command required" */
+    if (stopped && wait->started)
+        return false;
+    if (stopped) {
+        wait->started = true;
+        start_unit(drive, VARVE_MMC_START);
+        return true;
+    }
     if (!missing && !varve_scsi_is_busy(command, sense))
         return false;
     if (missing && now >= wait->missing_ns)
         return false;
     if (missing && now >= wait->pull_ns && !wait->pulled) {
         wait->pulled = true;
-        struct varve_scsi_command pull;
-        struct varve_error ignored = {0}; /* the next TEST UNIT READY tells whether it helped */
-        varve_mmc_encode_start_stop(&pull, VARVE_MMC_LOAD);
-        (void)!varve_scsi_run(&drive->device, &pull, &ignored);
+        start_unit(drive, VARVE_MMC_LOAD);
     }
     return varve_scsi_wait_nap(&wait->ready);
 }
 
-bool
-varve_drive_wait_loaded(struct varve_drive *drive, struct varve_error *err)
+/* Two good answers with a pause between them (Pioneer drives say "ready" too early). */
+static bool
+wait_ready(struct varve_drive *drive, bool *ret_missing, struct varve_error *err)
 {
     struct load_wait wait = {0};
+    unsigned good = 0;
     int64_t now = varve_clock_monotonic(drive->device.clock);
     varve_scsi_wait_begin(&wait.ready, drive->device.clock, LOAD_SECONDS * VARVE_NS_PER_SECOND);
     wait.pull_ns = now + PULL_SECONDS * VARVE_NS_PER_SECOND;
     wait.missing_ns = now + NO_MEDIUM_SECONDS * VARVE_NS_PER_SECOND;
-    for (;;) {
+    while (good < 2) {
         struct varve_scsi_command command;
         struct varve_scsi_sense sense;
-        if (!ask_ready(drive, &command, &sense, err))
+        if (good > 0)
+            varve_clock_sleep(drive->device.clock, varve_drive_settle_ns(drive));
+        if (!varve_drive_ask(drive, &command, &sense, err))
             return varve_error_wrap(err, "%s", drive->name);
-        if (varve_scsi_is_good(&command, &sense))
-            break;
-        if (!wait_on(drive, &wait, &command, &sense))
-            return fail_unloadable(drive, &command, &sense, err);
+        good = varve_scsi_is_good(&command, &sense) ? good + 1 : 0;
+        if (good > 0 || wait_on(drive, &wait, &command, &sense))
+            continue;
+        *ret_missing = is_missing(&sense);
+        return fail_unloadable(drive, &command, &sense, err);
     }
+    return true;
+}
+
+bool
+varve_drive_wait_loaded(struct varve_drive *drive, bool *ret_missing, struct varve_error *err)
+{
+    *ret_missing = false;
+    if (!wait_ready(drive, ret_missing, err))
+        return false;
     /* "Ready" is no proof on every drive: what it says about the disc is. */
     drive->device.medium_changed = false;
     drive->device.deferred = false;
     struct varve_medium medium;
     if (!varve_drive_medium(drive, &medium, err))
         return false;
+    *ret_missing = medium.state == VARVE_MEDIUM_NONE;
     if (medium.state == VARVE_MEDIUM_NONE)
         return varve_error_set(err, VARVE_ERROR_NOT_READY, 0,
                                "%s: reports ready, but no medium (profile 0000h)", drive->name);
-    return true;
-}
-
-static bool
-read_profile(struct varve_drive *drive, uint16_t *ret, struct varve_error *err)
-{
-    uint8_t data[256];
-    struct varve_scsi_command command;
-    varve_mmc_encode_get_configuration(&command, data, sizeof data);
-    if (!varve_scsi_run(&drive->device, &command, err))
-        return false;
-    if (!varve_mmc_decode_profile(data, command.received_bytes, ret))
-        return varve_error_set(err, VARVE_ERROR_HARDWARE, 0, "GET CONFIGURATION: short answer");
-    return true;
-}
-
-static bool
-read_disc(struct varve_drive *drive, struct varve_mmc_disc *ret, struct varve_error *err)
-{
-    uint8_t data[64];
-    struct varve_scsi_command command;
-    varve_mmc_encode_disc_information(&command, data, sizeof data);
-    if (!varve_scsi_run(&drive->device, &command, err))
-        return false;
-    if (!varve_mmc_decode_disc(data, command.received_bytes, ret))
-        return varve_error_set(err, VARVE_ERROR_HARDWARE, 0, "READ DISC INFORMATION: short answer");
-    return true;
-}
-
-static bool
-read_open_track(struct varve_drive *drive, struct varve_medium *medium, struct varve_error *err)
-{
-    uint8_t data[64];
-    struct varve_scsi_command command;
-    struct varve_mmc_track track;
-    varve_mmc_encode_track_information(&command, 0xff, data, sizeof data);
-    if (!varve_scsi_run(&drive->device, &command, err))
-        return false;
-    if (!varve_mmc_decode_track(data, command.received_bytes, &track))
-        return varve_error_set(err, VARVE_ERROR_HARDWARE, 0,
-                               "READ TRACK INFORMATION: short answer");
-    /* Pioneer BDR-205 says -150 for a blank disc: the start of the track is meant. */
-    uint32_t next = (int32_t)track.next < (int32_t)track.start ? track.start : track.next;
-    medium->next_valid = track.next_valid && !track.damaged && next % VARVE_CLUSTER_SECTORS == 0;
-    medium->next_cluster = next / VARVE_CLUSTER_SECTORS;
-    medium->capacity_clusters = ((uint64_t)next + track.free) / VARVE_CLUSTER_SECTORS;
-    medium->readable_clusters = medium->next_cluster;
-    return true;
-}
-
-static bool
-read_recorded(struct varve_drive *drive, struct varve_medium *medium, struct varve_error *err)
-{
-    uint8_t data[8];
-    struct varve_scsi_command command;
-    uint64_t sectors;
-    varve_mmc_encode_read_capacity(&command, data);
-    if (!varve_scsi_run(&drive->device, &command, err))
-        return false;
-    if (!varve_mmc_decode_capacity(data, command.received_bytes, &sectors))
-        return varve_error_set(err, VARVE_ERROR_HARDWARE, 0,
-                               "READ CAPACITY: short answer or sectors that are not 2048 bytes");
-    medium->readable_clusters = sectors / VARVE_CLUSTER_SECTORS;
-    return true;
-}
-
-static enum varve_medium_state
-state_of(uint16_t profile, const struct varve_mmc_disc *disc)
-{
-    if (profile != VARVE_MMC_PROFILE_BD_R && disc->status != VARVE_MMC_DISC_FINALISED)
-        return VARVE_MEDIUM_OTHER;
-    switch (disc->status) {
-    case VARVE_MMC_DISC_BLANK:
-        return VARVE_MEDIUM_BLANK;
-    case VARVE_MMC_DISC_APPENDABLE:
-        return VARVE_MEDIUM_APPENDABLE;
-    case VARVE_MMC_DISC_FINALISED:
-        return VARVE_MEDIUM_CLOSED;
-    case VARVE_MMC_DISC_OTHER:
-        break;
-    }
-    return VARVE_MEDIUM_OTHER;
-}
-
-/* Some drives report a closed BD-R as BD-ROM; a DVD-ROM may hold an archive of others. */
-static bool
-is_readable_profile(uint16_t profile)
-{
-    return profile == VARVE_MMC_PROFILE_BD_R || profile == VARVE_MMC_PROFILE_BD_ROM ||
-           profile == VARVE_MMC_PROFILE_DVD_ROM;
-}
-
-static bool
-read_medium(struct varve_drive *drive, struct varve_medium *medium, struct varve_error *err)
-{
-    struct varve_mmc_disc disc;
-    if (!read_profile(drive, &medium->profile, err))
-        return false;
-    medium->state = VARVE_MEDIUM_OTHER;
-    if (medium->profile == VARVE_MMC_PROFILE_NONE)
-        medium->state = VARVE_MEDIUM_NONE;
-    if (!is_readable_profile(medium->profile))
-        return true;
-    if (!read_disc(drive, &disc, err))
-        return false;
-    medium->state = state_of(medium->profile, &disc);
-    if (medium->state == VARVE_MEDIUM_CLOSED)
-        return read_recorded(drive, medium, err);
-    if (medium->state == VARVE_MEDIUM_BLANK || medium->state == VARVE_MEDIUM_APPENDABLE)
-        return read_open_track(drive, medium, err);
-    return true;
-}
-
-/* Waits while the drive is busy or becoming ready; *ret_missing when it has no medium. */
-static bool
-settle(struct varve_drive *drive, bool *ret_missing, struct varve_error *err)
-{
-    struct varve_scsi_wait wait;
-    varve_scsi_wait_begin(&wait, drive->device.clock, drive->device.ready_ns);
-    for (;;) {
-        struct varve_scsi_command command;
-        struct varve_scsi_sense sense;
-        if (!ask_ready(drive, &command, &sense, err))
-            return false;
-        *ret_missing = sense.valid && sense.key == 2 && sense.asc == 0x3a;
-        if (*ret_missing || varve_scsi_is_good(&command, &sense))
-            return true;
-        if (!varve_scsi_is_busy(&command, &sense) || !varve_scsi_wait_nap(&wait))
-            return varve_scsi_fail(&command, &sense, err);
-    }
-}
-
-bool
-varve_drive_has_medium(struct varve_drive *drive, bool *ret_present, struct varve_error *err)
-{
-    bool missing;
-    if (!settle(drive, &missing, err))
-        return varve_error_wrap(err, "%s", drive->name);
-    *ret_present = !missing;
-    return true;
-}
-
-bool
-varve_drive_medium(struct varve_drive *drive, struct varve_medium *ret, struct varve_error *err)
-{
-    bool missing;
-    struct varve_medium medium = {.state = VARVE_MEDIUM_NONE};
-    if (!settle(drive, &missing, err) || (!missing && !read_medium(drive, &medium, err)))
-        return varve_error_wrap(err, "%s", drive->name);
-    *ret = medium;
-    return true;
-}
-
-/* One READ; *ret_worn tells that the disc, not the drive, is the reason. */
-static bool
-read_once(struct varve_drive *drive, uint64_t cluster, unsigned count, uint8_t *ret, bool *ret_worn,
-          struct varve_error *err)
-{
-    struct varve_scsi_command command;
-    uint32_t lba = (uint32_t)(cluster * VARVE_CLUSTER_SECTORS);
-    varve_mmc_encode_read(&command, lba, (uint16_t)(count * VARVE_CLUSTER_SECTORS), ret);
-    *ret_worn = false;
-    if (varve_scsi_run(&drive->device, &command, err)) {
-        if (command.received_bytes == command.data_bytes)
-            return true;
-        return varve_error_set(err, VARVE_ERROR_HARDWARE, 0,
-                               "READ(10) at LBA %" PRIu32 ": %" PRIu32 " of %" PRIu32 " bytes came",
-                               lba, command.received_bytes, command.data_bytes);
-    }
-    struct varve_scsi_sense sense;
-    varve_scsi_sense_decode(command.sense, command.sense_bytes, &sense);
-    if (command.status != 2 || !sense.valid)
-        return varve_error_wrap(err, "LBA %" PRIu32, lba);
-    *ret_worn = sense.key == 3;
-    char text[VARVE_SCSI_TEXT_BYTES];
-    uint64_t at = sense.has_information ? sense.information : lba;
-    /* Nothing recorded there is, for the one who wants to read it, the same as unreadable. */
-    bool unrecorded = sense.key == 5 && sense.asc == 0x21;
-    return varve_error_set(err, unrecorded ? VARVE_ERROR_MEDIUM : err->kind, 0,
-                           "READ(10) at LBA %" PRIu64 ": %s", at,
-                           varve_scsi_sense_text(&sense, text));
-}
-
-bool
-varve_drive_read(struct varve_drive *drive, uint64_t cluster, unsigned count, uint8_t *ret,
-                 int64_t *ret_ns, struct varve_error *err)
-{
-    if (count == 0 || count > BURST_CLUSTERS_MAX ||
-        cluster > (UINT32_MAX - count * VARVE_CLUSTER_SECTORS) / VARVE_CLUSTER_SECTORS)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
-                               "%s: cannot read %u clusters from %" PRIu64, drive->name, count,
-                               cluster);
-    int64_t began = varve_clock_monotonic(drive->device.clock);
-    bool done = false;
-    bool worn = true;
-    struct varve_error failed = {0};
-    for (unsigned tries = 0; tries < READ_TRIES && !done && worn; tries++) {
-        if (tries > 0)
-            drive->device.retries++;
-        done = read_once(drive, cluster, count, ret, &worn, &failed);
-    }
-    if (!done) {
-        *err = failed;
-        return varve_error_wrap(err, "%s", drive->name);
-    }
-    if (ret_ns != NULL)
-        *ret_ns = varve_clock_monotonic(drive->device.clock) - began;
     return true;
 }
 
@@ -369,4 +228,5 @@ varve_drive_health(struct varve_drive *drive, struct varve_drive_health *ret)
     ret->retries = drive->device.retries;
     ret->medium_errors = drive->device.medium_errors;
     ret->hardware_errors = drive->device.hardware_errors;
+    ret->recovered_errors = drive->device.recovered_errors;
 }

@@ -9,30 +9,41 @@
 /* Time-outs are long on purpose: the kernel answers an expired one with bus resets, which can ruin
  * a burn in the next drive. Anchors: Linux ch, mtx, libburn. */
 static const struct varve_scsi_rule rules[] = {
-    {0x00, "TEST UNIT READY", VARVE_SCSI_IDEMPOTENT, 30},
-    {0x03, "REQUEST SENSE", VARVE_SCSI_IDEMPOTENT, 30},
-    {0x07, "INITIALIZE ELEMENT STATUS", VARVE_SCSI_IDEMPOTENT, 3600},
-    {0x12, "INQUIRY", VARVE_SCSI_IDEMPOTENT, 30},
-    {0x1a, "MODE SENSE(6)", VARVE_SCSI_IDEMPOTENT, 60},
-    {0x1b, "START STOP UNIT", VARVE_SCSI_POSITION, 300},
-    {0x1e, "PREVENT ALLOW MEDIUM REMOVAL", VARVE_SCSI_IDEMPOTENT, 30},
-    {0x25, "READ CAPACITY", VARVE_SCSI_IDEMPOTENT, 60},
-    {0x28, "READ(10)", VARVE_SCSI_IDEMPOTENT, 60},
-    {0x2a, "WRITE(10)", VARVE_SCSI_WRITES, 300},
-    {0x35, "SYNCHRONIZE CACHE", VARVE_SCSI_WRITES, 200},
-    {0x37, "INITIALIZE ELEMENT STATUS WITH RANGE", VARVE_SCSI_IDEMPOTENT, 3600},
-    {0x46, "GET CONFIGURATION", VARVE_SCSI_IDEMPOTENT, 60},
-    {0x51, "READ DISC INFORMATION", VARVE_SCSI_IDEMPOTENT, 60},
-    {0x52, "READ TRACK INFORMATION", VARVE_SCSI_IDEMPOTENT, 60},
-    {0x5a, "MODE SENSE(10)", VARVE_SCSI_IDEMPOTENT, 60},
-    {0x5b, "CLOSE TRACK SESSION", VARVE_SCSI_WRITES, 200},
-    {0xa5, "MOVE MEDIUM", VARVE_SCSI_POSITION, 600},
-    {0xa6, "EXCHANGE MEDIUM", VARVE_SCSI_POSITION, 1800},
-    {0xa8, "READ(12)", VARVE_SCSI_IDEMPOTENT, 60},
-    {0xaa, "WRITE(12)", VARVE_SCSI_WRITES, 300},
-    {0xb8, "READ ELEMENT STATUS", VARVE_SCSI_IDEMPOTENT, 300},
+    {0x00, "TEST UNIT READY", VARVE_SCSI_IDEMPOTENT, 30, 0},
+    {0x03, "REQUEST SENSE", VARVE_SCSI_IDEMPOTENT, 30, 0},
+    {0x04, "FORMAT UNIT", VARVE_SCSI_WRITES, 200, 0},
+    {0x07, "INITIALIZE ELEMENT STATUS", VARVE_SCSI_IDEMPOTENT, 3600, 0},
+    {0x12, "INQUIRY", VARVE_SCSI_IDEMPOTENT, 30, 0},
+    {0x1a, "MODE SENSE(6)", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0x1b, "START STOP UNIT", VARVE_SCSI_POSITION, 300, 0},
+    {0x1e, "PREVENT ALLOW MEDIUM REMOVAL", VARVE_SCSI_IDEMPOTENT, 30, 0},
+    {0x23, "READ FORMAT CAPACITIES", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0x25, "READ CAPACITY", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0x28, "READ(10)", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0x2a, "WRITE(10)", VARVE_SCSI_WRITES, 300, 120},
+    {0x35, "SYNCHRONIZE CACHE", VARVE_SCSI_WRITES, 200, 0},
+    {0x37, "INITIALIZE ELEMENT STATUS WITH RANGE", VARVE_SCSI_IDEMPOTENT, 3600, 0},
+    {0x4a, "GET EVENT STATUS NOTIFICATION", VARVE_SCSI_IDEMPOTENT, 30, 0},
+    {0x46, "GET CONFIGURATION", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0x51, "READ DISC INFORMATION", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0x52, "READ TRACK INFORMATION", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0x53, "RESERVE TRACK", VARVE_SCSI_WRITES, 200, 0},
+    {0x55, "MODE SELECT(10)", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0x5a, "MODE SENSE(10)", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0x5b, "CLOSE TRACK SESSION", VARVE_SCSI_WRITES, 200, 0},
+    {0x5c, "READ BUFFER CAPACITY", VARVE_SCSI_IDEMPOTENT, 30, 0},
+    {0xa5, "MOVE MEDIUM", VARVE_SCSI_POSITION, 600, 0},
+    {0xa6, "EXCHANGE MEDIUM", VARVE_SCSI_POSITION, 1800, 0},
+    {0xa8, "READ(12)", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0xaa, "WRITE(12)", VARVE_SCSI_WRITES, 300, 120},
+    {0xac, "GET PERFORMANCE", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0xad, "READ DISC STRUCTURE", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0xb6, "SET STREAMING", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0xb8, "READ ELEMENT STATUS", VARVE_SCSI_IDEMPOTENT, 300, 0},
+    {0xbb, "SET CD SPEED", VARVE_SCSI_IDEMPOTENT, 60, 0},
 };
-static const struct varve_scsi_rule unknown_rule = {0, "unknown command", VARVE_SCSI_POSITION, 60};
+static const struct varve_scsi_rule unknown_rule = {0, "unknown command", VARVE_SCSI_POSITION, 60,
+                                                    0};
 
 const struct varve_scsi_rule *
 varve_scsi_rule_of(uint8_t opcode)
@@ -49,8 +60,14 @@ note_sense(struct varve_scsi_device *device, const struct varve_scsi_sense *sens
 {
     if (!sense->valid)
         return;
-    if (sense->deferred && sense->key != 1)
+    if (sense->deferred && sense->key > 1) {
         device->deferred = true;
+        device->deferred_sense = *sense;
+    }
+    if (sense->key == 1) {
+        device->recovered = true;
+        device->recovered_errors++;
+    }
     if (sense->key == 3)
         device->medium_errors++;
     if (sense->key == 4 || sense->key == 0x0b)
@@ -67,7 +84,9 @@ varve_scsi_once(struct varve_scsi_device *device, struct varve_scsi_command *com
                 struct varve_scsi_sense *ret, struct varve_error *err)
 {
     const struct varve_scsi_rule *rule = varve_scsi_rule_of(command->cdb[0]);
-    command->timeout_ms = rule->seconds * 1000;
+    bool later = device->settled && rule->later_seconds != 0;
+    command->timeout_ms = (later ? rule->later_seconds : rule->seconds) * 1000;
+    device->recovered = false;
     command->status = 0;
     command->sense_bytes = 0;
     command->received_bytes = 0;

@@ -19,6 +19,7 @@ struct varve_scsi_rule {
     const char *name;
     enum varve_scsi_class class;
     unsigned seconds;
+    unsigned later_seconds; /* once the device has settled; 0: the same */
 };
 const struct varve_scsi_rule *varve_scsi_rule_of(uint8_t opcode);
 
@@ -29,7 +30,10 @@ struct varve_scsi_device {
     bool attention;      /* a unit attention came; cleared by who dealt with it */
     bool medium_changed; /* ... that says the medium may be another one */
     bool deferred;       /* an earlier command failed after it was acknowledged */
-    atomic_uint_fast64_t commands, retries, medium_errors, hardware_errors;
+    struct varve_scsi_sense deferred_sense;
+    bool settled;   /* the first WRITE, which calibrates the laser, is done */
+    bool recovered; /* the last command succeeded with retries or correction */
+    atomic_uint_fast64_t commands, retries, medium_errors, hardware_errors, recovered_errors;
 };
 
 /* One command, once. True: the device answered; *ret is its sense (not valid when there is none).

@@ -147,6 +147,8 @@ map_drives(struct varve_library *library, struct varve_error *err)
         struct varve_drive *drive = &library->drives[i].drive;
         int32_t proven = find_by_serial(library, drive->identity.serial);
         drive->element = proven >= 0 ? (uint16_t)proven : (uint16_t)(range->first + i);
+        (void)snprintf(drive->name, sizeof drive->name, "library '%s', drive %zu (element %u)",
+                       library->name, i, drive->element);
     }
     return check_mapping(library, err);
 }

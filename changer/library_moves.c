@@ -3,6 +3,8 @@
  * arm. */
 #include "library_internal.h"
 
+#define SEAT_TRIES 2
+
 static bool
 check_drive(struct varve_library *library, unsigned drive, struct varve_error *err)
 {
@@ -144,14 +146,32 @@ place(struct varve_library *library, const struct varve_barcode *barcode,
 
 /* A disc that the drive does not take would block every later job with something nobody asked for.
  */
-static void
+static bool
 take_back(struct varve_library *library, struct varve_library_drive *drive, struct varve_error *err)
 {
     VARVE_LOCKED(&library->arm);
     struct varve_error undo = {0};
-    if (unload_locked(library, drive, &undo))
-        return;
-    varve_error_wrap(err, "the disc stays in %s (%s)", drive->drive.name, undo.text);
+    return unload_locked(library, drive, &undo) ||
+           varve_error_wrap(err, "the disc stays in %s (%s)", drive->drive.name, undo.text);
+}
+
+/* A drive that sees nothing of the disc gets it a second time: it may have lain askew. */
+static bool
+seat(struct varve_library *library, const struct varve_barcode *barcode,
+     struct varve_library_drive *drive, struct varve_error *err)
+{
+    for (unsigned tries = 1;; tries++) {
+        struct varve_error why = {0};
+        bool missing;
+        if (!place(library, barcode, drive, err))
+            return false;
+        if (varve_drive_wait_loaded(&drive->drive, &missing, &why))
+            return true;
+        if (take_back(library, drive, &why) && missing && tries < SEAT_TRIES)
+            continue;
+        *err = why;
+        return false;
+    }
 }
 
 bool
@@ -161,12 +181,8 @@ varve_library_load(struct varve_library *library, const struct varve_barcode *ba
     if (!check_drive(library, drive, err))
         return false;
     struct varve_library_drive *target = &library->drives[drive];
-    if (!place(library, barcode, target, err))
-        return varve_error_wrap(err, "load disc '%s'", barcode->text);
-    if (varve_drive_wait_loaded(&target->drive, err))
-        return true;
-    take_back(library, target, err);
-    return varve_error_wrap(err, "load disc '%s'", barcode->text);
+    return seat(library, barcode, target, err) ||
+           varve_error_wrap(err, "load disc '%s'", barcode->text);
 }
 
 bool

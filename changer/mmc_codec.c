@@ -19,14 +19,21 @@ expect(struct varve_scsi_command *ret, uint8_t *data, uint32_t bytes)
     ret->data_bytes = bytes;
 }
 
-/* MMC-6, GET CONFIGURATION; RT 2 with feature 0: the header and the profile list are all that is
- * wanted. */
+/* MMC-6, GET CONFIGURATION; RT 0, all features: RT 1 would do, but is less often used. */
 void
 varve_mmc_encode_get_configuration(struct varve_scsi_command *ret, uint8_t *data, uint16_t bytes)
 {
     start(ret, 0x46, 10);
-    ret->cdb[1] = 0x02;
     varve_put_be16(ret->cdb + 7, bytes);
+    expect(ret, data, bytes);
+}
+
+/* SPC-4, REQUEST SENSE, fixed format */
+void
+varve_mmc_encode_request_sense(struct varve_scsi_command *ret, uint8_t *data, uint8_t bytes)
+{
+    start(ret, 0x03, 6);
+    ret->cdb[4] = bytes;
     expect(ret, data, bytes);
 }
 
@@ -115,6 +122,60 @@ varve_mmc_decode_profile(const uint8_t *bytes, size_t size, uint16_t *ret)
 {
     struct varve_cursor cursor = varve_cursor_new(bytes, size);
     return varve_cursor_skip(&cursor, 6) && varve_cursor_be16(&cursor, ret);
+}
+
+static void
+take_serial(const uint8_t *bytes, size_t size, char ret[33])
+{
+    size_t used = 0;
+    for (size_t i = 0; i < size && used < 32; i++) {
+        if (bytes[i] > 0x20 && bytes[i] < 0x7f)
+            ret[used++] = (char)bytes[i];
+    }
+    ret[used] = 0;
+}
+
+static void
+take_feature(uint16_t code, bool current, struct varve_cursor *body, struct varve_mmc_features *ret)
+{
+    const uint8_t *bytes;
+    size_t size = (size_t)varve_cursor_left(body);
+    if (code == 0x0021)
+        ret->incremental = current;
+    else if (code == 0x0023)
+        ret->formattable = current;
+    else if (code == 0x0038)
+        ret->pseudo_overwrite = current;
+    else if (code == 0x0107)
+        ret->streaming = current;
+    else if (code == 0x0108 && varve_cursor_take(body, size, &bytes))
+        take_serial(bytes, size, ret->serial);
+}
+
+/* MMC-6, GET CONFIGURATION, feature header and descriptors: four bytes and what they say follows.
+ * tgt sends more than its header says, and drives less than theirs: both ends are bounds. */
+bool
+varve_mmc_decode_features(const uint8_t *bytes, size_t size, struct varve_mmc_features *ret)
+{
+    *ret = (struct varve_mmc_features){0};
+    struct varve_cursor cursor = varve_cursor_new(bytes, size);
+    uint32_t length;
+    if (!varve_cursor_be32(&cursor, &length) || !varve_cursor_skip(&cursor, 2) ||
+        !varve_cursor_be16(&cursor, &ret->profile))
+        return false;
+    uint64_t left = length > 4 ? length - 4 : 0;
+    struct varve_cursor list, body;
+    if (left > varve_cursor_left(&cursor))
+        left = varve_cursor_left(&cursor);
+    (void)varve_cursor_sub(&cursor, left, &list);
+    for (;;) {
+        uint16_t code;
+        uint8_t flags, more;
+        if (!varve_cursor_be16(&list, &code) || !varve_cursor_u8(&list, &flags) ||
+            !varve_cursor_u8(&list, &more) || !varve_cursor_sub(&list, more, &body))
+            return true;
+        take_feature(code, flags & 0x01, &body, ret);
+    }
 }
 
 /* MMC-6, READ DISC INFORMATION, standard disc information */

@@ -100,12 +100,18 @@ take_options(struct varve_virtual *library, const struct varve_virtual_options *
     if (!check_count("slots", options->slots, 1, VIRTUAL_SLOT_MAX, err) ||
         !check_count("drives", options->drives, 1, VIRTUAL_DRIVE_MAX, err) ||
         !check_count("mail slots", options->mail_slots, 0, VIRTUAL_MAIL_MAX, err) ||
-        !check_disc_bytes(options->disc_bytes, err))
+        (options->disc_bytes != 0 && !check_disc_bytes(options->disc_bytes, err)))
         return false;
     if (strlen(prefix) > PREFIX_CHARS_MAX || !varve_barcode_make(prefix, &checked))
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                "bar code prefix '%s': must be 1 to %u of A-Z a-z 0-9 _ - .", prefix,
                                PREFIX_CHARS_MAX);
+    library->media = varve_media_of_name(options->kind != NULL ? options->kind : "BD-R SRM");
+    if (library->media == NULL || library->media->sectors == 0)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "no kind of blank disc is '%s'\nhint: BD-R SRM, BD-RE, DVD+R, "
+                               "DVD+R DL, DVD-R, DVD-R DL",
+                               options->kind);
     library->slots = options->slots;
     library->drive_count = options->drives;
     library->mail_slots = options->mail_slots;
@@ -152,7 +158,10 @@ static bool
 fill_slots(struct varve_virtual *library, unsigned count, uint64_t disc_bytes,
            struct varve_error *err)
 {
-    struct virtual_disc blank = {.capacity = (uint32_t)(disc_bytes / VARVE_SECTOR_BYTES)};
+    struct virtual_disc blank = {.media = library->media,
+                                 .capacity = (uint32_t)(disc_bytes / VARVE_SECTOR_BYTES)};
+    if (disc_bytes == 0)
+        blank.capacity = library->media->sectors;
     unsigned done = 0;
     for (unsigned i = 0; i < virtual_element_count(library) && done < count; i++) {
         struct virtual_place place = {.element = virtual_address(library, i)};
@@ -242,7 +251,7 @@ bool
 varve_virtual_add_blanks(struct varve_virtual *library, unsigned count, uint64_t disc_bytes,
                          struct varve_error *err)
 {
-    if (!check_disc_bytes(disc_bytes, err))
+    if (disc_bytes != 0 && !check_disc_bytes(disc_bytes, err))
         return varve_error_wrap(err, "add blank discs to '%s'", library->dir);
     VARVE_LOCKED(&library->lock);
     unsigned room = 0;
@@ -293,8 +302,11 @@ take_image(struct varve_virtual *library, const char *image, const struct varve_
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                "'%s' is no disc image: not a file of whole 2048-byte sectors",
                                image);
-    *ret = (struct virtual_disc){
-        .capacity = (uint32_t)sectors, .closed = true, .recorded = (uint32_t)sectors};
+    *ret = (struct virtual_disc){.media = library->media,
+                                 .capacity = (uint32_t)sectors,
+                                 .formatted = library->media->must_format,
+                                 .closed = true,
+                                 .recorded = (uint32_t)sectors};
     if (is_same_file(&st, path))
         return true;
     if (unlink(path) != 0 && errno != ENOENT)

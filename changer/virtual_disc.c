@@ -36,11 +36,18 @@ static bool
 parse_disc(const json_t *root, struct virtual_disc *ret, struct varve_error *err)
 {
     const char *kind = json_string_value(json_object_get(root, "kind"));
-    if (kind == NULL || strcmp(kind, "BD-R SRM") != 0)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "\"kind\" must be \"BD-R SRM\"");
+    ret->media = kind != NULL ? varve_media_of_name(kind) : NULL;
+    if (ret->media == NULL)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "\"kind\" must be a kind of disc, such as \"BD-R SRM\"");
     if (!take_sectors(root, "capacity_sectors", &ret->capacity))
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                "\"capacity_sectors\" must be a number below 2^32");
+    ret->formatted = json_is_true(json_object_get(root, "formatted"));
+    if (json_object_get(root, "spare_sectors") != NULL &&
+        (!take_sectors(root, "spare_sectors", &ret->spares) || ret->spares > ret->capacity))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "\"spare_sectors\" must be a number up to \"capacity_sectors\"");
     ret->closed = json_is_true(json_object_get(root, "closed"));
     if (ret->closed && !take_sectors(root, "recorded_sectors", &ret->recorded))
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
@@ -87,9 +94,12 @@ virtual_disc_write(const char *dir, const struct varve_barcode *barcode,
 {
     VARVE_CLEANUP_FREE char *path = virtual_disc_path(dir, barcode, ".json");
     VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
-    varve_buffer_printf(
-        &text, "{\"kind\": \"BD-R SRM\", \"capacity_sectors\": %" PRIu32 ", \"closed\": %s",
-        disc->capacity, disc->closed ? "true" : "false");
+    varve_buffer_printf(&text,
+                        "{\"kind\": \"%s\", \"capacity_sectors\": %" PRIu32 ", \"closed\": %s",
+                        disc->media->name, disc->capacity, disc->closed ? "true" : "false");
+    if (disc->formatted)
+        varve_buffer_printf(&text, ", \"formatted\": true, \"spare_sectors\": %" PRIu32,
+                            disc->spares);
     if (disc->closed)
         varve_buffer_printf(&text, ", \"recorded_sectors\": %" PRIu32, disc->recorded);
     varve_buffer_printf(&text, "}\n");
@@ -102,19 +112,22 @@ virtual_disc_write(const char *dir, const struct varve_barcode *barcode,
     return write_plain(path, &text, err);
 }
 
-/* What a power cut left of the last cluster is no data: a drive goes on at the next whole one. */
+/* What a power cut left of the last block is no data: a drive goes on at the next whole one. */
 static bool
 settle_open_image(struct virtual_drive *drive)
 {
     struct stat st;
     if (fstat(drive->image, &st) != 0)
         return false;
-    uint64_t clusters = (uint64_t)st.st_size / VARVE_CLUSTER_BYTES;
-    if (clusters * VARVE_CLUSTER_SECTORS > drive->disc.capacity)
+    uint64_t block_bytes = (uint64_t)drive->disc.media->block_sectors * VARVE_SECTOR_BYTES;
+    uint64_t blocks = (uint64_t)st.st_size / block_bytes;
+    if (blocks * block_bytes / VARVE_SECTOR_BYTES > drive->disc.capacity)
         return false;
-    drive->next = (uint32_t)(clusters * VARVE_CLUSTER_SECTORS);
-    if ((uint64_t)st.st_size != clusters * VARVE_CLUSTER_BYTES)
-        return ftruncate(drive->image, (off_t)(clusters * VARVE_CLUSTER_BYTES)) == 0;
+    drive->next = (uint32_t)(blocks * block_bytes / VARVE_SECTOR_BYTES);
+    if (drive->disc.media->model == VARVE_MEDIA_OVERWRITE)
+        return true;
+    if ((uint64_t)st.st_size != blocks * block_bytes)
+        return ftruncate(drive->image, (off_t)(blocks * block_bytes)) == 0;
     return true;
 }
 
@@ -141,7 +154,8 @@ virtual_drive_insert(struct virtual_drive *drive, const struct varve_barcode *ba
     drive->barcode = *barcode;
     drive->becoming_ready = SPIN_UP_COMMANDS;
     drive->closing = 0;
-    drive->disc = (struct virtual_disc){0};
+    drive->reserved = 0;
+    drive->disc = (struct virtual_disc){.media = drive->device.library->media};
     drive->unknown =
         !virtual_disc_read(drive->device.library->dir, barcode, &drive->disc, &ignored) ||
         !open_image(drive);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Device server of a drive: MMC-6 for BD-R in sequential recording mode. Callers hold the drive's
- * lock. */
+/* Device server of a drive: MMC-6 for the kinds of disc that media.c lists. Callers hold the
+ * drive's lock. */
 #include "mmc_codec.h"
 #include "virtual_internal.h"
 
@@ -10,8 +10,10 @@
 #include <varve/byteorder.h>
 #include <varve/file.h>
 
-/* Polls that closing takes, so that hosts must wait for it. */
-#define CLOSING_COMMANDS 2
+/* Where get_configuration() has its list of profiles, and the feature behind it. */
+#define PROFILES_AT 4u
+#define PROFILES_BYTES 32u
+#define INCREMENTAL_AT (PROFILES_AT + PROFILES_BYTES)
 
 static bool
 is_gone(const struct virtual_drive *drive)
@@ -41,7 +43,7 @@ is_unready(struct virtual_drive *drive, struct virtual_sense *ret)
         return true;
     }
     if (drive->closing > 0) {
-        ret->ascq = 0x07;
+        ret->ascq = drive->closing_ascq;
         ret->has_progress = true;
         ret->progress = (uint16_t)(65535 / drive->closing);
         drive->closing--;
@@ -50,8 +52,8 @@ is_unready(struct virtual_drive *drive, struct virtual_sense *ret)
     return false;
 }
 
-static bool
-refuse_unready(struct virtual_drive *drive, struct varve_scsi_command *command)
+bool
+virtual_media_is_unready(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
     struct virtual_sense sense;
     if (!is_unready(drive, &sense))
@@ -63,13 +65,16 @@ refuse_unready(struct virtual_drive *drive, struct varve_scsi_command *command)
 static bool
 is_blank(const struct virtual_drive *drive)
 {
-    return !drive->disc.closed && drive->next == 0;
+    return !drive->disc.closed && drive->next == 0 &&
+           drive->disc.media->model != VARVE_MEDIA_OVERWRITE;
 }
 
 /* Sectors that were recorded. */
 static uint32_t
 recorded(const struct virtual_drive *drive)
 {
+    if (drive->disc.media->model == VARVE_MEDIA_OVERWRITE)
+        return virtual_disc_room(&drive->disc);
     return drive->disc.closed ? drive->disc.recorded : drive->next;
 }
 
@@ -78,15 +83,21 @@ recorded(const struct virtual_drive *drive)
 static void
 get_configuration(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
-    static const uint8_t features[] = {
-        0x00, 0x00, 0x03, 4,  0x00, 0x41, 0x00, 0x00,                         /* profiles */
-        0x00, 0x01, 0x0b, 8,  0x00, 0x00, 0x00, 0x01, 0x01, 0x00, 0x00, 0x00, /* core: SCSI */
-        0x00, 0x03, 0x03, 4,  0x29, 0x00, 0x00, 0x00, /* tray, eject, lock */
-        0x00, 0x10, 0x01, 8,  0x00, 0x00, 0x08, 0x00, 0x00, 0x20, 0x00, 0x00, /* 2048, 32 */
-        0x00, 0x40, 0x01, 0,                                                  /* BD read */
-        0x00, 0x41, 0x01, 0,                                                  /* BD write */
-        0x01, 0x08, 0x03, 12,                                                 /* serial follows */
-    };
+    static const uint8_t features[] =
+        {
+            0x00, 0x00, 0x03, 32, /* profiles */
+            0x00, 0x43, 0x00, 0x00, 0x00, 0x41, 0x00, 0x00, 0x00, 0x40, 0x00, 0x00,
+            0x00, 0x2b, 0x00, 0x00, 0x00, 0x1b, 0x00, 0x00, 0x00, 0x15, 0x00, 0x00,
+            0x00, 0x11, 0x00, 0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x21, 0x00, 8,
+            0x00, 0x01, 0x00, 0x01, 0x10, 0x00, 0x00, 0x00,                         /* incr. */
+            0x00, 0x01, 0x0b, 8,    0x00, 0x00, 0x00, 0x01, 0x01, 0x00, 0x00, 0x00, /* core: SCSI */
+            0x00, 0x03, 0x03, 4,    0x29, 0x00, 0x00, 0x00, /* tray, eject, lock */
+            0x00, 0x10, 0x01, 8,    0x00, 0x00, 0x08, 0x00, 0x00, 0x20, 0x00, 0x00, /* 2048, 32 */
+            0x00, 0x40, 0x01, 0,                                                    /* BD read */
+            0x00, 0x41, 0x01, 0,                                                    /* BD write */
+            0x01, 0x07, 0x01, 4,    0x0b, 0x00, 0x00, 0x00, /* streaming, speeds, buffer capacity */
+            0x01, 0x08, 0x03, 12,                           /* serial follows */
+        };
     uint8_t out[8 + sizeof features + 12] = {0};
     uint8_t how = command->cdb[1] & 0x03;
     uint16_t first = varve_get_be16(command->cdb + 2);
@@ -99,12 +110,16 @@ get_configuration(struct virtual_drive *drive, struct varve_scsi_command *comman
         virtual_refuse(command, 5, 0x24, 0x00);
         return;
     }
-    varve_put_be16(out + 6, usable ? VARVE_MMC_PROFILE_BD_R : VARVE_MMC_PROFILE_NONE);
+    uint16_t profile = usable ? drive->disc.media->profile : VARVE_MMC_PROFILE_NONE;
+    varve_put_be16(out + 6, profile);
     uint8_t list[sizeof features + 12];
     memcpy(list, features, sizeof features);
     memset(list + sizeof features, ' ', 12);
     memcpy(list + sizeof features, serial, strlen(serial));
-    list[6] = usable ? 1 : 0; /* the profile is current */
+    for (size_t i = PROFILES_AT; i < PROFILES_AT + PROFILES_BYTES; i += 4)
+        list[i + 2] = varve_get_be16(list + i) == profile; /* is current */
+    list[INCREMENTAL_AT + 2] |=
+        usable && drive->disc.media->model == VARVE_MEDIA_SEQUENTIAL && !drive->disc.media->reserve;
     size_t used = 8;
     for (size_t at = 0; at < sizeof list; at += 4u + list[at + 3]) {
         uint16_t code = varve_get_be16(list + at);
@@ -129,6 +144,8 @@ read_disc_information(struct virtual_drive *drive, struct varve_scsi_command *co
     }
     varve_put_be16(out, sizeof out - 2);
     out[2] = is_blank(drive) ? 0x00 : drive->disc.closed ? 0x0e : 0x05;
+    if (drive->disc.media->model == VARVE_MEDIA_OVERWRITE)
+        out[2] = 0x1f;   /* erasable, of another kind than blank or closed */
     out[3] = 1;          /* first track */
     out[4] = 1;          /* sessions */
     out[5] = out[6] = 1; /* first and last track of the last session */
@@ -163,7 +180,8 @@ read_track_information(struct virtual_drive *drive, struct varve_scsi_command *c
         virtual_refuse(command, 5, 0x24, 0x00);
         return;
     }
-    bool open = !drive->disc.closed;
+    bool open = !drive->disc.closed && drive->disc.media->model == VARVE_MEDIA_SEQUENTIAL;
+    uint32_t room = virtual_disc_room(&drive->disc);
     varve_put_be16(out, sizeof out - 2);
     out[2] = out[3] = 1;
     out[5] = 0x04; /* data track */
@@ -171,9 +189,10 @@ read_track_information(struct virtual_drive *drive, struct varve_scsi_command *c
     out[7] = (uint8_t)((open ? 0x01 : 0) | (recorded(drive) > 0 ? 0x02 : 0));
     if (open) {
         varve_put_be32(out + 12, drive->next);
-        varve_put_be32(out + 16, drive->disc.capacity - drive->next);
+        varve_put_be32(out + 16, room - drive->next);
     }
-    varve_put_be32(out + 24, open ? drive->disc.capacity : drive->disc.recorded);
+    varve_put_be32(out + 20, drive->disc.media->block_sectors);
+    varve_put_be32(out + 24, open ? room : recorded(drive));
     if (recorded(drive) > 0)
         varve_put_be32(out + 28, recorded(drive) - 1);
     virtual_answer(command, out, sizeof out, varve_get_be16(command->cdb + 7));
@@ -226,6 +245,23 @@ refuse_missing(struct virtual_drive *drive, struct varve_scsi_command *command, 
               there > lba ? (uint32_t)there : lba);
 }
 
+/* What was never written reads as zeros once the disc is formatted. */
+static void
+read_rewritable(struct virtual_drive *drive, struct varve_scsi_command *command, uint32_t lba,
+                size_t bytes)
+{
+    ssize_t got = 0;
+    if (drive->image >= 0)
+        got = pread(drive->image, command->data, bytes, (off_t)lba * VARVE_SECTOR_BYTES);
+    if (got < 0) {
+        refuse_at(command, (struct virtual_sense){.key = 3, .asc = 0x11, .ascq = 0x00}, lba);
+        return;
+    }
+    memset(command->data + got, 0, bytes - (size_t)got);
+    command->received_bytes = (uint32_t)bytes;
+    virtual_good(command);
+}
+
 /* MMC-6, READ (10), (12) */
 static void
 read_sectors(struct virtual_drive *drive, struct varve_scsi_command *command)
@@ -241,6 +277,10 @@ read_sectors(struct virtual_drive *drive, struct varve_scsi_command *command)
     if (count > 0 && (uint64_t)lba + count > end) {
         refuse_at(command, (struct virtual_sense){.key = 5, .asc = 0x21, .ascq = 0x00},
                   lba > end ? lba : end);
+        return;
+    }
+    if (drive->disc.media->model == VARVE_MEDIA_OVERWRITE) {
+        read_rewritable(drive, command, lba, (size_t)bytes);
         return;
     }
     struct varve_error failed = {0};
@@ -275,7 +315,7 @@ begin_image(struct virtual_drive *drive)
     return true;
 }
 
-/* A drive fills the last cluster with zeros; what failed is cut off again, since nothing of it was
+/* A drive fills the last block with zeros; what failed is cut off again, since nothing of it was
  * acknowledged. */
 static bool
 append_sectors(struct virtual_drive *drive, const uint8_t *bytes, uint32_t count)
@@ -283,8 +323,8 @@ append_sectors(struct virtual_drive *drive, const uint8_t *bytes, uint32_t count
     static const uint8_t zeros[VARVE_CLUSTER_BYTES];
     struct varve_error failed = {0};
     uint64_t offset = (uint64_t)drive->next * VARVE_SECTOR_BYTES;
-    uint32_t padding =
-        (VARVE_CLUSTER_SECTORS - count % VARVE_CLUSTER_SECTORS) % VARVE_CLUSTER_SECTORS;
+    uint32_t block = drive->disc.media->block_sectors;
+    uint32_t padding = (block - count % block) % block;
     /* Also when a crash left an empty image behind before anything was said about it. */
     if (drive->next == 0 && !begin_image(drive))
         return false;
@@ -299,7 +339,18 @@ append_sectors(struct virtual_drive *drive, const uint8_t *bytes, uint32_t count
     return true;
 }
 
-/* MMC-6, WRITE (10), (12) on BD-R: sequential, from the next writable address, never twice. */
+static bool
+overwrite_sectors(struct virtual_drive *drive, const uint8_t *bytes, uint32_t lba, uint32_t count)
+{
+    struct varve_error failed = {0};
+    if (drive->image < 0 && !begin_image(drive))
+        return false;
+    drive->next = lba + count;
+    return varve_file_pwrite(drive->image, bytes, (size_t)count * VARVE_SECTOR_BYTES,
+                             (uint64_t)lba * VARVE_SECTOR_BYTES, &failed);
+}
+
+/* MMC-6, WRITE (10), (12): sequential media from the next writable address, never twice. */
 static void
 write_sectors(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
@@ -307,13 +358,11 @@ write_sectors(struct virtual_drive *drive, struct varve_scsi_command *command)
     get_extent(command->cdb, &lba, &count);
     if ((uint64_t)count * VARVE_SECTOR_BYTES != command->data_bytes)
         virtual_refuse(command, 5, 0x24, 0x00);
-    else if (drive->disc.closed)
-        virtual_refuse(command, 5, 0x30, 0x05);
-    else if (lba != drive->next)
-        refuse_at(command, (struct virtual_sense){.key = 5, .asc = 0x21, .ascq = 0x02}, lba);
-    else if (count > drive->disc.capacity - drive->next)
-        virtual_refuse(command, 5, 0x63, 0x00);
-    else if (count > 0 && !append_sectors(drive, command->data, count))
+    else if (virtual_media_refuse_write(drive, command, lba, count))
+        return;
+    else if (count > 0 && drive->disc.media->model == VARVE_MEDIA_OVERWRITE
+                 ? !overwrite_sectors(drive, command->data, lba, count)
+                 : count > 0 && !append_sectors(drive, command->data, count))
         refuse_at(command, (struct virtual_sense){.key = 3, .asc = 0x0c, .ascq = 0x00}, lba);
     else
         virtual_good(command);
@@ -344,8 +393,8 @@ finalise(struct virtual_drive *drive, struct varve_scsi_command *command)
     return false;
 }
 
-/* MMC-6, CLOSE TRACK/SESSION. Track and session end where the data ends; only "finalise" changes
- * what can be done with the disc. A blank one has nothing to close. */
+/* MMC-6, CLOSE TRACK/SESSION. Track and session end where the data ends; only the last step of the
+ * kind of disc changes what can be done with it. A blank one has nothing to close. */
 static void
 close_track_session(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
@@ -363,13 +412,15 @@ close_track_session(struct virtual_drive *drive, struct varve_scsi_command *comm
         virtual_refuse(command, 5, 0x72, 0x03);
         return;
     }
-    if (!drive->disc.closed) {
+    const struct varve_media *media = drive->disc.media;
+    if (!drive->disc.closed && media->model == VARVE_MEDIA_SEQUENTIAL) {
         if (!flush(drive, command))
             return;
-        if (what == VARVE_MMC_FINALISE && !finalise(drive, command))
+        if (what == media->close[media->close_count - 1].what && !finalise(drive, command))
             return;
+        drive->closing_ascq = 0x07;
         if (command->cdb[1] & 0x01)
-            drive->closing = CLOSING_COMMANDS;
+            drive->closing = VIRTUAL_CLOSING_COMMANDS;
     }
     virtual_good(command);
 }
@@ -431,7 +482,7 @@ inquiry(struct virtual_drive *drive, struct varve_scsi_command *command)
 static void
 execute_on_medium(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
-    if (refuse_unready(drive, command))
+    if (virtual_media_is_unready(drive, command))
         return;
     switch (command->cdb[0]) {
     case 0x25:
@@ -499,6 +550,7 @@ virtual_drive_execute(struct virtual_drive *drive, struct varve_scsi_command *co
         execute_on_medium(drive, command);
         return;
     default:
-        virtual_refuse(command, 5, 0x20, 0x00);
+        if (!virtual_media_execute(drive, command))
+            virtual_refuse(command, 5, 0x20, 0x00);
     }
 }

@@ -7,6 +7,8 @@
 #ifndef VARVE_CHANGER_VIRTUAL_INTERNAL_H
 #define VARVE_CHANGER_VIRTUAL_INTERNAL_H
 
+#include "media.h"
+
 #include <varve/library.h>
 #include <varve/virtual.h>
 
@@ -18,6 +20,8 @@
 #define VIRTUAL_DRIVE_MAX 768u
 #define VIRTUAL_SLOT_MAX 60000u
 #define VIRTUAL_FAULTS_MAX 64u
+/* Polls that closing and formatting take, so that hosts must wait for it. */
+#define VIRTUAL_CLOSING_COMMANDS 2
 #define VIRTUAL_JSON_MAX (UINT64_C(64) << 20)
 
 /* A disc's line in library.json. */
@@ -31,7 +35,10 @@ struct virtual_place {
 
 /* discs/<barcode>.json */
 struct virtual_disc {
-    uint32_t capacity; /* sectors */
+    const struct varve_media *media; /* never NULL */
+    uint32_t capacity;               /* sectors, before formatting */
+    bool formatted;
+    uint32_t spares; /* sectors of it that are set aside for defects */
     bool closed;
     uint32_t recorded; /* sectors, once closed */
 };
@@ -64,6 +71,9 @@ struct virtual_drive {
     bool loaded, unknown; /* unknown: its .json cannot be used */
     bool tray_open, prevented;
     unsigned becoming_ready, closing; /* commands still answered "not ready" */
+    uint8_t closing_ascq;             /* 04h formatting, 07h closing */
+    bool in_one_go;                   /* mode page 05h: write type 2 */
+    uint32_t reserved;                /* sectors, by RESERVE TRACK */
     struct varve_barcode barcode;
     struct virtual_disc disc;
     int image;     /* -1 while nothing is written */
@@ -85,6 +95,7 @@ struct varve_virtual {
     unsigned slots, drive_count, mail_slots;
     uint32_t next_number;
     char prefix[16];
+    const struct varve_media *media; /* of blanks to come */
     struct virtual_place *places;
     size_t place_count, place_capacity;
     int32_t *occupant; /* by virtual_index(): index of places, or -1 */
@@ -150,6 +161,17 @@ void virtual_inquiry(struct varve_scsi_command *command, const struct virtual_id
 void virtual_request_sense(struct varve_scsi_command *command, struct virtual_device *device,
                            const struct virtual_sense *now);
 void virtual_drive_serial(const struct varve_virtual *library, unsigned drive, char ret[17]);
+
+/* --- media (virtual_media.c): formatting, write parameters, speeds; drive lock held --- */
+/* Sectors that can hold data; for media that must be formatted 0 before that. */
+uint32_t virtual_disc_room(const struct virtual_disc *disc);
+/* Refuses a command that needs a usable medium while there is none; true if it did. */
+bool virtual_media_is_unready(struct virtual_drive *drive, struct varve_scsi_command *command);
+/* False: not a command of these. */
+bool virtual_media_execute(struct virtual_drive *drive, struct varve_scsi_command *command);
+/* Refuses a WRITE that the kind of medium and the parameters do not allow; true if it did. */
+bool virtual_media_refuse_write(struct virtual_drive *drive, struct varve_scsi_command *command,
+                                uint32_t lba, uint32_t count);
 
 /* --- device servers --- */
 void virtual_changer_execute(struct varve_virtual *library, struct varve_scsi_command *command);

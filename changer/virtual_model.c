@@ -182,10 +182,10 @@ virtual_save(const struct varve_virtual *library, struct varve_error *err)
     varve_buffer_printf(&out,
                         "{\n  \"varve_virtual_library\": 1,\n  \"serial\": \"%s\",\n"
                         "  \"slots\": %u,\n  \"drives\": %u,\n  \"mail_slots\": %u,\n"
-                        "  \"barcode\": \"%s\",\n  \"next_number\": %" PRIu32 ",\n"
-                        "  \"discs\": [\n",
+                        "  \"barcode\": \"%s\",\n  \"kind\": \"%s\",\n"
+                        "  \"next_number\": %" PRIu32 ",\n  \"discs\": [\n",
                         library->serial, library->slots, library->drive_count, library->mail_slots,
-                        library->prefix, library->next_number);
+                        library->prefix, library->media->name, library->next_number);
     for (size_t i = 0; i < library->place_count; i++)
         print_place(&out, &library->places[i], i + 1 == library->place_count);
     varve_buffer_printf(&out, "  ]\n}\n");
@@ -308,6 +308,12 @@ parse_root(struct varve_virtual *library, const json_t *root, struct varve_error
         !take_text(root, "serial", library->serial, sizeof library->serial, err) ||
         !take_text(root, "barcode", library->prefix, sizeof library->prefix, err))
         return false;
+    /* Libraries of earlier versions do not say it. */
+    const char *kind = json_string_value(json_object_get(root, "kind"));
+    library->media = varve_media_of_name(kind != NULL ? kind : "BD-R SRM");
+    if (library->media == NULL)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "\"kind\": no kind of disc is '%s'",
+                               kind);
     library->slots = (unsigned)slots;
     library->drive_count = (unsigned)drives;
     library->mail_slots = (unsigned)mail;

@@ -316,6 +316,7 @@ open_port(struct varve_virtual *library, struct virtual_drive *drive, struct var
     device->is_open = true;
     port->port.execute = drive != NULL ? execute_drive : execute_changer;
     port->port.close = close_port;
+    port->port.settle_ms = 20; /* it is never in doubt, and tests have no time */
     port->library = library;
     port->drive = drive;
     virtual_attend(device, 0x29, 0x00);

@@ -2,7 +2,6 @@
 #include "ports.h"
 
 #include <string.h>
-#include <varve/ports.h>
 
 static void
 close_port(struct varve_scsi_port *port)
@@ -64,26 +63,59 @@ open_virtual(struct ports *ports, const struct varve_config_library *config,
     return true;
 }
 
+/* `trace` may be NULL. */
 static bool
-open_place(const char *place, enum varve_port_peer peer, struct varve_scsi_port **ret,
-           struct varve_error *err)
+open_place(const char *place, enum varve_port_peer peer, struct varve_trace *trace,
+           struct varve_scsi_port **ret, struct varve_error *err)
 {
     const struct varve_port_options options = {.peer = peer};
-    return varve_port_open(place, &options, ret, err);
+    char text[VARVE_PORT_PLACE_BYTES];
+    struct varve_scsi_port *port = NULL;
+    if (!varve_port_open(place, &options, &port, err))
+        return false;
+    if (trace == NULL) {
+        *ret = port;
+        return true;
+    }
+    if (varve_trace_port(trace, varve_port_place_text(place, text), port, ret, err))
+        return true;
+    port->close(port);
+    return false;
+}
+
+/* *ret stays NULL if none is wanted. */
+static bool
+open_trace(struct ports *ports, const struct varve_config_library *config, struct varve_trace **ret,
+           struct varve_error *err)
+{
+    const struct varve_trace_options options = {0};
+    if (config->trace == NULL)
+        return true;
+    VARVE_LOCKED(&ports->lock);
+    if (ports->trace_count == PORTS_LIBRARIES_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %u traces",
+                               PORTS_LIBRARIES_MAX);
+    if (!varve_trace_new(config->trace, &options, ret, err))
+        return false;
+    ports->traces[ports->trace_count++] = *ret;
+    return true;
 }
 
 static bool
-open_scsi(const struct varve_config_library *config, struct varve_library_ports *ret,
-          struct varve_error *err)
+open_scsi(struct ports *ports, const struct varve_config_library *config,
+          struct varve_library_ports *ret, struct varve_error *err)
 {
+    struct varve_trace *trace = NULL;
     struct varve_library_ports made = {.name = config->name, .drive_count = config->drives.count};
+    if (!open_trace(ports, config, &trace, err))
+        return false;
     made.drives = calloc(made.drive_count + 1, sizeof(struct varve_scsi_port *));
     if (made.drives == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open the drives");
-    bool ok = open_place(config->changer, VARVE_PORT_CHANGER, &made.changer, err) ||
+    bool ok = open_place(config->changer, VARVE_PORT_CHANGER, trace, &made.changer, err) ||
               varve_error_wrap(err, "changer");
     for (size_t i = 0; ok && i < made.drive_count; i++)
-        ok = open_place(config->drives.words[i], VARVE_PORT_DRIVE, &made.drives[i], err) ||
+        ok = open_place(config->drives.words[i], VARVE_PORT_DRIVE, trace, &made.drives[i], err) ||
              varve_error_wrap(err, "drive %zu", i);
     if (!ok) {
         close_ports(&made);
@@ -104,7 +136,7 @@ open_library(void *context, const struct varve_config *config, size_t library_in
             return true;
         break;
     case VARVE_LIBRARY_SCSI:
-        if (open_scsi(library, ret, err))
+        if (open_scsi(context, library, ret, err))
             return true;
         break;
     }
@@ -131,6 +163,8 @@ ports_done(struct ports *ports)
         varve_virtual_close(ports->virtuals[i].library);
         free(ports->virtuals[i].name);
     }
+    for (size_t i = 0; i < ports->trace_count; i++)
+        varve_trace_free(ports->traces[i]);
     (void)pthread_mutex_destroy(&ports->lock);
     *ports = (struct ports){0};
 }

@@ -4,6 +4,7 @@
 #define VARVE_TOOLS_PORTS_H
 
 #include <varve/engine.h>
+#include <varve/ports.h>
 #include <varve/virtual.h>
 
 #define PORTS_LIBRARIES_MAX 64u
@@ -17,6 +18,8 @@ struct ports {
         uint64_t media_bytes;
     } virtuals[PORTS_LIBRARIES_MAX];
     size_t count;
+    struct varve_trace *traces[PORTS_LIBRARIES_MAX];
+    size_t trace_count;
 };
 void ports_init(struct ports *ports);
 void ports_done(struct ports *ports);

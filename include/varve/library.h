@@ -93,19 +93,45 @@ enum varve_medium_state {
 struct varve_medium {
     enum varve_medium_state state;
     uint16_t profile;           /* MMC: 0x41 BD-R SRM, ... */
-    uint64_t capacity_clusters; /* whole disc, while blank or appendable */
+    const char *kind;           /* "BD-R SRM", in words; static */
+    const char *why_other;      /* state OTHER: what is wrong with it, in words; static */
+    uint64_t capacity_clusters; /* whole disc, while blank or appendable; as it will be formatted */
     uint64_t next_cluster;      /* next writable; only while blank or appendable */
-    bool next_valid;            /* false: not on a cluster boundary, or the drive does not say */
-    uint64_t readable_clusters; /* recorded so far */
+    uint32_t next_sector;       /* ... within that cluster: a DVD's ECC block is half a cluster */
+    bool next_valid;            /* false: not on a block boundary, or the drive does not say */
+    bool unformatted;           /* will be formatted before the first byte */
+    /* What the drive calls recorded. It may be off by padding, or say the whole disc (BD-RE): how
+     * long the contents are is known from the image's own header and from the catalog. */
+    uint64_t readable_clusters;
 };
 VARVE_MUST_CHECK bool
 varve_drive_medium(struct varve_drive *drive, struct varve_medium *ret, struct varve_error *err);
-/* `count` clusters (1-16). MEDIUM: unreadable. *ret_ns (may be NULL) is the time it took. */
+/* `count` clusters (1-16): three tries, then one at the slowest speed. MEDIUM: unreadable. *ret_ns
+ * (may be NULL) is the time it took. */
 VARVE_MUST_CHECK bool varve_drive_read(struct varve_drive *drive, uint64_t cluster, unsigned count,
                                        uint8_t *ret, int64_t *ret_ns, struct varve_error *err);
+/* How reading went since the disc was loaded: most drives report no recovered errors, but retries
+ * take time. A slow cluster took four times the average of those before it, and 100 ms. */
+struct varve_read_health {
+    uint64_t clusters, recovered, retried, unreadable, slow;
+    int64_t total_ns, worst_ns; /* of one cluster */
+    uint64_t worst_cluster, first_slow, last_slow;
+};
+void varve_drive_read_health(struct varve_drive *drive, struct varve_read_health *ret);
+
+/* What the drive is to do with each disc; kept until set again. */
+struct varve_drive_settings {
+    uint32_t read_speed, write_speed; /* kB/s; 0: the drive's own choice */
+    /* Format BD-R and BD-RE with spare areas: defects are replaced while burning, at about half the
+     * speed and 3 % of the room. varve reads everything back and has parity, so it needs none. */
+    bool spares;
+};
+void varve_drive_set(struct varve_drive *drive, const struct varve_drive_settings *settings);
+
 /* Proves identity and state before the first byte (INV-5): profile writable, state as given (BLANK,
  * or APPENDABLE with next_cluster = `first_cluster` to go on after a crash), capacity >=
- * clusters_total. WRONG_DISC says what differs. */
+ * clusters_total; formats, and sets write parameters and speed, where the kind of disc needs it.
+ * WRONG_DISC says what differs. */
 VARVE_MUST_CHECK bool varve_drive_burn_begin(struct varve_drive *drive, uint64_t first_cluster,
                                              uint64_t clusters_total, struct varve_error *err);
 /* The next `count` (1-16) clusters in order; retries "long write in progress"; never repeats an
@@ -113,14 +139,40 @@ VARVE_MUST_CHECK bool varve_drive_burn_begin(struct varve_drive *drive, uint64_t
 VARVE_MUST_CHECK bool varve_drive_burn_write(struct varve_drive *drive, const uint8_t *bytes,
                                              unsigned count, struct varve_error *err);
 /* Flushes, closes track and session and waits; `tick` (may be NULL) is called about once a second
- * with 0-100 or -1. */
+ * with 0-100 or -1. MEDIUM: what was acknowledged is lost. NOT_READY: it could not be closed, and
+ * whether it holds everything is found out by reading it back after a reload. */
 VARVE_MUST_CHECK bool
 varve_drive_burn_close(struct varve_drive *drive, void (*tick)(void *context, int percent),
                        void *context, struct varve_error *err);
+/* Ends a burn that cannot go on: flushes what the drive has, leaves the disc open. Nothing happens
+ * if no burn is open. */
+void varve_drive_burn_abandon(struct varve_drive *drive);
+
+/* --- a whole burn, with a ring of clusters between source and drive (burn_ring.c) --- */
+struct varve_burn_progress {
+    uint64_t written;  /* clusters, from 0 of the image */
+    int64_t waited_ns; /* how long the drive has been waiting for the source, 0 if it is not */
+};
+struct varve_burn {
+    uint64_t first_cluster, clusters; /* as varve_drive_burn_begin */
+    void *context;
+    /* `count` clusters (1-16) from `cluster` on, in order; called in a thread of its own, which
+     * ends before varve_drive_burn() returns. */
+    bool (*fill)(void *context, uint64_t cluster, unsigned count, uint8_t *ret,
+                 struct varve_error *err);
+    /* After each write and about once a second; false stops the burn. In the caller's thread. */
+    bool (*tick)(void *context, const struct varve_burn_progress *progress,
+                 struct varve_error *err);
+};
+/* Begins, and writes all clusters. The drive waits for a source that stalls, for ten minutes; then,
+ * and when the source fails or `tick` stops it, the disc is left open where it stands, so that the
+ * burn can go on there later. */
+VARVE_MUST_CHECK bool
+varve_drive_burn(struct varve_drive *drive, const struct varve_burn *burn, struct varve_error *err);
 
 /* Counters since opening: of the drive itself, apart from media. */
 struct varve_drive_health {
-    uint64_t commands, retries, medium_errors, hardware_errors;
+    uint64_t commands, retries, medium_errors, hardware_errors, recovered_errors;
     char vendor[9], product[17], revision[5], serial[33];
 };
 void varve_drive_health(struct varve_drive *drive, struct varve_drive_health *ret);

@@ -58,7 +58,7 @@ struct varve_trace_options {
     struct varve_random *random; /* NULL: the machine's; for the masks */
     struct varve_clock *clock;   /* NULL: the machine's; for the times in comments */
 };
-/* Adds to the file if it is there. */
+/* A file that is there already is kept as PATH.1. */
 VARVE_MUST_CHECK bool varve_trace_new(const char *path, const struct varve_trace_options *options,
                                       struct varve_trace **ret, struct varve_error *err);
 /* After all of its ports. NULL is fine. */

@@ -36,6 +36,8 @@ struct varve_scsi_port {
     void (*close)(struct varve_scsi_port *port); /* frees it */
     /* Most data of one command in bytes, a multiple of 64 KiB; 0: no limit. */
     uint32_t transfer_max;
+    /* Pause between two looks at a device that may say "ready" while it is busy; 0: 2 s. */
+    uint32_t settle_ms;
 };
 
 /* Sense data, either format, decoded (SPC-4 4.5). */

@@ -1,4 +1,4 @@
-/* virtual.h - a changer with drives and BD-R discs in a folder, behind the same CDBs as hardware.
+/* virtual.h - a changer with drives and discs in a folder, behind the same CDBs as hardware.
  *
  * As strict as hardware: it refuses what a drive refuses (next writable address, overwriting,
  * capacity, closed discs, blank reads, moves from empty and to full elements, locked trays). Its
@@ -15,10 +15,13 @@
 
 struct varve_virtual_options {
     unsigned slots, drives, mail_slots;
-    uint64_t disc_bytes; /* capacity of each blank, a multiple of 64 KiB, at least 4 MiB */
+    uint64_t
+        disc_bytes; /* capacity of each blank, a multiple of 64 KiB, at least 4 MiB; 0: usual */
     const char *barcode; /* prefix, "VRV" if NULL: blanks are VRV00001, ... */
+    /* Of all blanks: "BD-R SRM" (if NULL), "BD-RE", "DVD+R", "DVD+R DL", "DVD-R", "DVD-R DL". */
+    const char *kind;
 };
-/* Makes the folder with a blank BD-R in every slot. EXISTS if it is a library already. */
+/* Makes the folder with a blank disc in every slot. EXISTS if it is a library already. */
 VARVE_MUST_CHECK bool
 varve_virtual_create(const char *dir, const struct varve_virtual_options *options,
                      struct varve_error *err);

@@ -50,7 +50,7 @@ test_cdbs(void **state)
     expect_cdb(&c, "1e0000000000");
 
     varve_mmc_encode_get_configuration(&c, data, 256);
-    expect_cdb(&c, "46020000000000010000");
+    expect_cdb(&c, "46000000000000010000");
     varve_mmc_encode_disc_information(&c, data, 34);
     expect_cdb(&c, "51000000000000002200");
     varve_mmc_encode_track_information(&c, 0xff, data, 36);

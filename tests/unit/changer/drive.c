@@ -111,11 +111,12 @@ test_burn_and_read_back(void **state)
     EXPECT_OK(burn(f, &err), err);
     expect_data(f);
     assert_false(varve_drive_burn_write(f->drive, f->data, 1, &err));
-    assert_string_equal(err.text, "library 'lib', drive 0: no burn is open");
+    assert_string_equal(err.text, "library 'lib', drive 0 (element 256): no burn is open");
     assert_false(varve_drive_burn_begin(f->drive, 0, 1, &err));
     assert_int_equal(err.kind, VARVE_ERROR_WRONG_DISC);
-    assert_string_equal(err.text, "library 'lib', drive 0: begin to burn: disc is closed (profile "
-                                  "0041h), not blank as expected");
+    assert_string_equal(
+        err.text, "library 'lib', drive 0 (element 256): begin to burn: disc is closed (profile "
+                  "0041h), not blank as expected");
 }
 
 static void
@@ -139,8 +140,9 @@ test_burn_goes_on_after_restart(void **state)
     assert_false(varve_drive_burn_begin(f->drive, 0, CLUSTERS, &err));
     assert_int_equal(err.kind, VARVE_ERROR_WRONG_DISC);
     assert_false(varve_drive_burn_begin(f->drive, 5, CLUSTERS, &err));
-    assert_string_equal(err.text, "library 'lib', drive 0: begin to burn: next writable cluster is "
-                                  "4, not 5 as expected");
+    assert_string_equal(
+        err.text, "library 'lib', drive 0 (element 256): begin to burn: next writable cluster is "
+                  "4, not 5 as expected");
     EXPECT_OK(varve_drive_burn_begin(f->drive, 4, CLUSTERS, &err), err);
     EXPECT_OK(varve_drive_burn_write(f->drive, f->data + 4 * VARVE_CLUSTER_BYTES, 8, &err), err);
     EXPECT_OK(varve_drive_burn_close(f->drive, count_tick, NULL, &err), err);
@@ -154,8 +156,9 @@ test_refusals(void **state)
     struct varve_error err = {0};
     assert_false(varve_drive_burn_begin(f->drive, 0, 65, &err));
     assert_int_equal(err.kind, VARVE_ERROR_WRONG_DISC);
-    assert_string_equal(err.text, "library 'lib', drive 0: begin to burn: disc holds 64 clusters, "
-                                  "65 are to be written");
+    assert_string_equal(
+        err.text, "library 'lib', drive 0 (element 256): begin to burn: disc holds 64 clusters, "
+                  "65 are to be written");
     assert_false(varve_drive_burn_close(f->drive, NULL, NULL, &err));
     EXPECT_OK(varve_drive_burn_begin(f->drive, 0, 2, &err), err);
     assert_false(varve_drive_burn_write(f->drive, f->data, 3, &err));
@@ -166,9 +169,9 @@ test_refusals(void **state)
     assert_int_equal(err.kind, VARVE_ERROR_INVALID);
     assert_false(varve_drive_read(f->drive, 0, 1, f->back, NULL, &err));
     assert_int_equal(err.kind, VARVE_ERROR_MEDIUM);
-    assert_string_equal(err.text,
-                        "library 'lib', drive 0: READ(10) at LBA 0: logical block address "
-                        "out of range (5/21/00)");
+    assert_string_equal(
+        err.text, "library 'lib', drive 0 (element 256): READ(10) at LBA 0: logical block address "
+                  "out of range (5/21/00)");
     EXPECT_OK(varve_library_unload(f->bench.library, 0, &err), err);
     assert_false(varve_drive_burn_begin(f->drive, 0, 2, &err));
     assert_int_equal(err.kind, VARVE_ERROR_WRONG_DISC);
@@ -228,8 +231,11 @@ test_fatal(void **state)
     fault(f, 0x2a, 3, 0x030c00);
     assert_false(burn(f, &err));
     assert_int_equal(err.kind, VARVE_ERROR_MEDIUM);
-    assert_string_equal(err.text, "library 'lib', drive 0: write 3 clusters at 6 (LBA 192): "
-                                  "WRITE(10): write error (3/0c/00)");
+    assert_string_equal(err.text,
+                        "library 'lib', drive 0 (element 256): write 3 clusters at 6 (LBA 192): "
+                        "WRITE(10): write error (3/0c/00)\nhint: 6 of 12 clusters were "
+                        "acknowledged; the drive calls the disc BD-R SRM and stands at "
+                        "cluster 6");
     assert_false(varve_drive_burn_write(f->drive, f->data, 1, &err));
     assert_int_equal(err.kind, VARVE_ERROR_INVALID);
 }
@@ -285,8 +291,11 @@ test_deferred_error_ends_the_burn(void **state)
     assert_false(varve_drive_burn_write(f->drive, f->data, 1, &err));
     f->drive->device.port = port;
     assert_int_equal(err.kind, VARVE_ERROR_MEDIUM);
-    assert_string_equal(err.text, "library 'lib', drive 0: write 1 clusters at 0 (LBA 0): "
-                                  "WRITE(10): earlier command: write error (3/0c/00)");
+    assert_string_equal(err.text,
+                        "library 'lib', drive 0 (element 256): write 1 clusters at 0 (LBA 0): "
+                        "WRITE(10): earlier command: write error (3/0c/00)\nhint: 0 of 12 "
+                        "clusters were acknowledged; the drive tells nothing of the disc "
+                        "any more");
     assert_false(varve_drive_burn_close(f->drive, NULL, NULL, &err));
 }
 
@@ -311,9 +320,9 @@ test_stuck_write_ends(void **state)
         (struct test_watch){.fail_nth = 1, .fail_count = UINT32_MAX - 1, .sense = {2, 0x04, 0x08}};
     int64_t began = varve_clock_monotonic(&f->bench.clock.clock);
     assert_false(varve_drive_burn_write(f->drive, f->data, 1, &err));
-    assert_int_equal(err.kind, VARVE_ERROR_NOT_READY);
+    assert_int_equal(err.kind, VARVE_ERROR_MEDIUM);
     int64_t took = varve_clock_monotonic(&f->bench.clock.clock) - began;
-    assert_true(took >= 300 * VARVE_NS_PER_SECOND && took < 310 * VARVE_NS_PER_SECOND);
+    assert_true(took >= 900 * VARVE_NS_PER_SECOND && took < 1700 * VARVE_NS_PER_SECOND);
     f->bench.watch = (struct test_watch){0};
 }
 
@@ -329,15 +338,16 @@ test_read_retries(void **state)
     EXPECT_OK(varve_drive_read(f->drive, 3, 1, f->back, &took, &err), err);
     assert_true(took >= 0);
     assert_memory_equal(f->back, f->data + 3 * VARVE_CLUSTER_BYTES, VARVE_CLUSTER_BYTES);
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 4; i++)
         fault(f, 0x28, 1, 0x031105);
     assert_false(varve_drive_read(f->drive, 3, 1, f->back, NULL, &err));
     assert_int_equal(err.kind, VARVE_ERROR_MEDIUM);
-    assert_string_equal(err.text, "library 'lib', drive 0: READ(10) at LBA 96: L-EC uncorrectable "
-                                  "error (3/11/05)");
+    assert_string_equal(
+        err.text, "library 'lib', drive 0 (element 256): READ(10) at LBA 96: L-EC uncorrectable "
+                  "error (3/11/05)");
     struct varve_drive_health health;
     varve_drive_health(f->drive, &health);
-    assert_int_equal(health.medium_errors, 5);
+    assert_int_equal(health.medium_errors, 6);
 }
 
 static void
@@ -350,8 +360,9 @@ test_damaged_image(void **state)
     EXPECT_OK(varve_drive_read(f->drive, 0, 2, f->back, NULL, &err), err);
     assert_false(varve_drive_read(f->drive, 2, 4, f->back, NULL, &err));
     assert_int_equal(err.kind, VARVE_ERROR_MEDIUM);
-    assert_string_equal(err.text, "library 'lib', drive 0: READ(10) at LBA 66: unrecovered read "
-                                  "error (3/11/00)");
+    assert_string_equal(
+        err.text, "library 'lib', drive 0 (element 256): READ(10) at LBA 66: unrecovered read "
+                  "error (3/11/00)");
     int fd = open(f->image, O_WRONLY);
     assert_int_equal(pwrite(fd, "x", 1, 70000), 1);
     assert_int_equal(close(fd), 0);

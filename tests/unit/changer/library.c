@@ -213,9 +213,11 @@ test_drive_that_does_not_see_the_disc(void **state)
     struct varve_virtual_fault dirty = {.opcode = 0x00, .nth = 2, .key = 2, .asc = 0x30};
     EXPECT_OK(varve_virtual_inject(bench->folder, &dirty, &err), err);
     assert_false(varve_library_load(bench->library, &one, 0, &err));
-    assert_string_equal(err.text, "load disc 'VRV00001': library 'lib', drive 0: TEST UNIT READY: "
-                                  "incompatible medium installed (2/30/00)\n"
-                                  "hint: the disc may be dirty, damaged or upside down");
+    assert_string_equal(
+        err.text, "load disc 'VRV00001': library 'lib', drive 0 (element 256): TEST UNIT READY: "
+                  "incompatible medium installed (2/30/00)\n"
+                  "hint: the disc may be dirty, damaged or upside down: clean it and look "
+                  "which side is up, or try another drive");
     assert_int_equal(test_where(bench->library, "VRV00001"), 1024);
 }
 
@@ -271,8 +273,9 @@ test_blanks_added_are_seen(void **state)
     assert_int_equal(test_where(bench->library, "VRV00001"), 1024);
     assert_false(varve_library_unload(bench->library, 1, &err));
     assert_int_equal(err.kind, VARVE_ERROR_NO_SPACE);
-    assert_string_equal(err.text, "unload drive 1: library 'lib': no slot is free for disc "
-                                  "'VRV00007' of library 'lib', drive 1\nhint: export a disc");
+    assert_string_equal(err.text,
+                        "unload drive 1: library 'lib': no slot is free for disc "
+                        "'VRV00007' of library 'lib', drive 1 (element 257)\nhint: export a disc");
     assert_false(varve_virtual_add_blanks(bench->folder, 5, TEST_DISC_BYTES, &err));
     assert_int_equal(err.kind, VARVE_ERROR_NO_SPACE);
 }

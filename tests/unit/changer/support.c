@@ -161,11 +161,17 @@ test_bench_open(struct test_bench *bench)
 void
 test_bench_start(struct test_bench *bench)
 {
+    test_bench_start_kind(bench, NULL);
+}
+
+void
+test_bench_start_kind(struct test_bench *bench, const char *kind)
+{
     struct varve_error err = {0};
     *bench = (struct test_bench){.dir = test_dir_new()};
     varve_clock_sim_init(&bench->clock, 1000 * VARVE_NS_PER_SECOND);
     struct varve_virtual_options options = {
-        .slots = 6, .drives = 2, .mail_slots = 2, .disc_bytes = TEST_DISC_BYTES};
+        .slots = 6, .drives = 2, .mail_slots = 2, .disc_bytes = TEST_DISC_BYTES, .kind = kind};
     EXPECT_OK(varve_virtual_create(bench->dir, &options, &err), err);
     test_bench_open(bench);
 }

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A port never sends a command twice, never talks to another device than the one it was opened for,
+ * and tells its caller that the link was gone; what the sg driver answers is told apart from what
+ * the device answers. */
+#include "support.h"
+
+#include "port_internal.h"
+#include "port_sg.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- a link made of wishes --- */
+
+struct fake {
+    bool connected, dead_when_idle, freed;
+    unsigned connects, refused_connects, finds; /* so many attempts fail first */
+    unsigned sent;                              /* commands but INQUIRY */
+    const char *serial;
+    enum port_answer next;
+    const char *found_serial; /* what is there after find() */
+    uint8_t type;
+};
+
+static bool
+fake_connect(void *link, struct varve_error *err)
+{
+    struct fake *fake = link;
+    fake->connects++;
+    if (fake->refused_connects > 0) {
+        fake->refused_connects--;
+        return varve_error_set(err, VARVE_ERROR_HARDWARE, 0, "nobody there");
+    }
+    fake->connected = true;
+    return true;
+}
+
+static void
+fake_disconnect(void *link)
+{
+    ((struct fake *)link)->connected = false;
+}
+
+static bool
+fake_is_alive(void *link)
+{
+    struct fake *fake = link;
+    bool alive = !fake->dead_when_idle;
+    fake->dead_when_idle = false;
+    return alive;
+}
+
+static void
+fake_inquiry(const struct fake *fake, struct varve_scsi_command *command)
+{
+    memset(command->data, 0, command->data_bytes);
+    if (command->cdb[2] == 0x80) {
+        command->data[1] = 0x80;
+        command->data[3] = (uint8_t)(strlen(fake->serial) + 2);
+        memcpy(command->data + 4, "  ", 2); /* padded on the left, as tgt and others do */
+        memcpy(command->data + 6, fake->serial, strlen(fake->serial));
+        command->received_bytes = 6 + (uint32_t)strlen(fake->serial);
+        return;
+    }
+    command->data[0] = fake->type;
+    memcpy(command->data + 8, "VENDOR  PRODUCT         0001", 28);
+    command->received_bytes = 36;
+}
+
+static enum port_answer
+fake_execute(void *link, struct varve_scsi_command *command, struct varve_error *err)
+{
+    struct fake *fake = link;
+    assert_true(fake->connected);
+    command->status = 0;
+    if (command->cdb[0] == 0x12) {
+        fake_inquiry(fake, command);
+        return PORT_ANSWERED;
+    }
+    fake->sent++;
+    enum port_answer answer = fake->next;
+    fake->next = PORT_ANSWERED;
+    if (answer != PORT_ANSWERED)
+        (void)varve_error_set(
+            err, answer == PORT_GONE ? VARVE_ERROR_HARDWARE : VARVE_ERROR_NOT_READY, 0, "silence");
+    return answer;
+}
+
+static bool
+fake_find(void *link, const char *serial)
+{
+    struct fake *fake = link;
+    fake->finds++;
+    assert_string_equal(serial, "SER1");
+    if (fake->found_serial == NULL)
+        return false;
+    fake->serial = fake->found_serial;
+    return true;
+}
+
+static void
+fake_free(void *link)
+{
+    ((struct fake *)link)->freed = true;
+}
+
+static const struct port_link_ops fake_ops = {
+    .connect = fake_connect,
+    .disconnect = fake_disconnect,
+    .is_alive = fake_is_alive,
+    .execute = fake_execute,
+    .find = fake_find,
+    .free = fake_free,
+    .forgets_on_timeout = true,
+};
+
+struct fixture {
+    struct fake fake;
+    struct varve_clock_sim clock;
+    struct varve_scsi_port *port;
+    struct varve_scsi_command command;
+    struct varve_error err;
+};
+
+static int
+setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    varve_clock_sim_init(&f->clock, VARVE_NS_PER_SECOND);
+    f->fake = (struct fake){.serial = "SER1", .type = 8};
+    const struct varve_port_options options = {
+        .peer = VARVE_PORT_CHANGER, .clock = &f->clock.clock, .look_only = true};
+    EXPECT_OK(port_link_new(&fake_ops, &f->fake, "fake", &options, &f->port, &f->err), f->err);
+    assert_int_equal(f->fake.connects, 1);
+    *state = f;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct fixture *f = *state;
+    f->port->close(f->port);
+    assert_true(f->fake.freed);
+    assert_false(f->fake.connected);
+    free(f);
+    return 0;
+}
+
+static bool
+send(struct fixture *f, uint8_t opcode)
+{
+    f->command = (struct varve_scsi_command){.cdb = {opcode}, .cdb_bytes = 12, .timeout_ms = 1000};
+    f->err = (struct varve_error){0};
+    return f->port->execute(f->port, &f->command, &f->err);
+}
+
+static void
+expect_nexus_loss(struct fixture *f)
+{
+    struct varve_scsi_sense sense;
+    assert_int_equal(f->command.status, 2);
+    varve_scsi_sense_decode(f->command.sense, f->command.sense_bytes, &sense);
+    assert_true(sense.valid);
+    assert_int_equal(sense.key, 6);
+    assert_int_equal(sense.asc, 0x29);
+    assert_int_equal(sense.ascq, 0x07);
+}
+
+/* A command that was lost is not sent again, and neither is the next one: first the caller hears
+ * that the link was gone. */
+static void
+test_a_lost_command_is_not_repeated(void **state)
+{
+    struct fixture *f = *state;
+    f->fake.next = PORT_GONE;
+    assert_false(send(f, 0xa5));
+    assert_string_equal(f->err.text, "fake: silence");
+    assert_int_equal(f->err.kind, VARVE_ERROR_HARDWARE);
+    assert_int_equal(f->fake.sent, 1);
+    assert_false(f->fake.connected);
+    assert_true(send(f, 0xa5));
+    expect_nexus_loss(f);
+    assert_int_equal(f->fake.sent, 1);
+    assert_int_equal(f->fake.connects, 2);
+    assert_true(send(f, 0xb8));
+    assert_int_equal(f->command.status, 0);
+    assert_int_equal(f->fake.sent, 2);
+}
+
+static void
+test_a_link_that_dropped_while_idle(void **state)
+{
+    struct fixture *f = *state;
+    f->fake.dead_when_idle = true;
+    f->fake.refused_connects = 3;
+    int64_t began = varve_clock_monotonic(&f->clock.clock);
+    assert_true(send(f, 0x2a)); /* waits for the device to come back, and is not sent then */
+    expect_nexus_loss(f);
+    assert_int_equal(f->fake.sent, 0);
+    assert_int_equal(f->fake.connects, 5);
+    assert_true(varve_clock_monotonic(&f->clock.clock) > began);
+}
+
+/* INQUIRY tells nothing of a unit attention; it stays for the next command. */
+static void
+test_inquiry_leaves_the_news_pending(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t data[96];
+    f->fake.dead_when_idle = true;
+    f->command = (struct varve_scsi_command){.cdb = {0x12},
+                                             .cdb_bytes = 6,
+                                             .direction = VARVE_SCSI_FROM_DEVICE,
+                                             .data = data,
+                                             .data_bytes = sizeof data,
+                                             .timeout_ms = 1000};
+    assert_true(f->port->execute(f->port, &f->command, &f->err));
+    assert_int_equal(f->command.status, 0);
+    assert_true(send(f, 0x00));
+    expect_nexus_loss(f);
+}
+
+static void
+test_gone_for_good_waits_a_minute_once(void **state)
+{
+    struct fixture *f = *state;
+    f->fake.next = PORT_GONE;
+    f->fake.refused_connects = 100000;
+    int64_t began = varve_clock_monotonic(&f->clock.clock);
+    assert_false(send(f, 0xb8));
+    assert_false(send(f, 0xb8));
+    int64_t waited = varve_clock_monotonic(&f->clock.clock) - began;
+    assert_true(waited >= 60 * VARVE_NS_PER_SECOND && waited < 63 * VARVE_NS_PER_SECOND);
+    assert_int_equal(f->err.kind, VARVE_ERROR_HARDWARE);
+    assert_string_equal(f->err.text,
+                        "fake: VENDOR PRODUCT, serial number 'SER1', is gone since 61 s: nobody "
+                        "there\nhint: look at power and cables of the device");
+    unsigned attempts = f->fake.connects;
+    assert_false(send(f, 0xb8)); /* later callers do not wait */
+    assert_int_equal(f->fake.connects, attempts + 1);
+    assert_int_equal(varve_clock_monotonic(&f->clock.clock) - began, waited);
+    f->fake.refused_connects = 0; /* ... and one day it is back */
+    assert_true(send(f, 0xb8));
+    expect_nexus_loss(f);
+}
+
+/* Fault 16: the node now leads to another device; the right one is found by its serial number. */
+static void
+test_another_device_is_never_used(void **state)
+{
+    struct fixture *f = *state;
+    f->fake.dead_when_idle = true;
+    f->fake.serial = "SER2";
+    assert_false(send(f, 0xa5));
+    assert_string_equal(f->err.text,
+                        "fake: VENDOR PRODUCT, serial number 'SER1', is gone since 61 s: another "
+                        "device answers there: VENDOR PRODUCT, serial number 'SER2'\nhint: look at "
+                        "power and cables of the device");
+    assert_int_equal(f->fake.sent, 0);
+    assert_true(f->fake.finds > 1);
+    f->fake.found_serial = "SER1";
+    assert_true(send(f, 0xa5));
+    expect_nexus_loss(f);
+    assert_int_equal(f->fake.sent, 0);
+}
+
+/* A time-out leaves the link; two in a row, or one of what writes, do not. */
+static void
+test_time_outs(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t data[512] = {0};
+    f->fake.next = PORT_TIMED_OUT;
+    assert_false(send(f, 0xa5));
+    assert_int_equal(f->err.kind, VARVE_ERROR_NOT_READY);
+    assert_true(f->fake.connected);
+    assert_true(send(f, 0x00));
+    assert_int_equal(f->command.status, 0);
+    f->fake.next = PORT_TIMED_OUT;
+    assert_false(send(f, 0xa5));
+    f->fake.next = PORT_TIMED_OUT;
+    assert_false(send(f, 0x00));
+    assert_false(f->fake.connected);
+    assert_true(send(f, 0x00));
+    expect_nexus_loss(f);
+    f->command = (struct varve_scsi_command){.cdb = {0x2a},
+                                             .cdb_bytes = 10,
+                                             .direction = VARVE_SCSI_TO_DEVICE,
+                                             .data = data,
+                                             .data_bytes = sizeof data,
+                                             .timeout_ms = 1000};
+    f->fake.next = PORT_TIMED_OUT;
+    assert_false(f->port->execute(f->port, &f->command, &f->err));
+    assert_false(f->fake.connected);
+}
+
+static void
+test_wrong_type_is_refused(void **state)
+{
+    (void)state;
+    struct fake fake = {.serial = "SER1", .type = 5};
+    const struct varve_port_options options = {.peer = VARVE_PORT_CHANGER, .look_only = true};
+    struct varve_scsi_port *port = NULL;
+    struct varve_error err = {0};
+    assert_false(port_link_new(&fake_ops, &fake, "fake", &options, &port, &err));
+    assert_string_equal(err.text, "fake: VENDOR PRODUCT is no changer: its SCSI device type is 05h "
+                                  "(optical drive)");
+    assert_true(fake.freed);
+    assert_false(fake.connected);
+}
+
+/* Fault 35. The serial number is that of this process, so that tests do not meet each other. */
+static void
+test_one_program_a_device(void **state)
+{
+    (void)state;
+    char serial[32];
+    (void)snprintf(serial, sizeof serial, "LOCK%d", (int)getpid());
+    struct fake one = {.serial = serial, .type = 8}, two = one;
+    const struct varve_port_options options = {0};
+    struct varve_scsi_port *first = NULL, *second = NULL;
+    struct varve_error err = {0};
+    EXPECT_OK(port_link_new(&fake_ops, &one, "one", &options, &first, &err), err);
+    assert_false(port_link_new(&fake_ops, &two, "two", &options, &second, &err));
+    assert_int_equal(err.kind, VARVE_ERROR_BUSY);
+    char expected[200];
+    (void)snprintf(expected, sizeof expected,
+                   "two: VENDOR/PRODUCT/%s is in use by process %d\nhint: one program drives a "
+                   "changer: stop the other one first",
+                   serial, (int)getpid());
+    assert_string_equal(err.text, expected);
+    const struct varve_port_options look = {.look_only = true};
+    EXPECT_OK(port_link_new(&fake_ops, &two, "two", &look, &second, &err), err);
+    second->close(second);
+    first->close(first);
+    EXPECT_OK(port_link_new(&fake_ops, &two, "two", &options, &second, &err), err);
+    second->close(second);
+}
+
+/* --- what sg says --- */
+
+static void
+test_sg_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        struct sg_io_hdr done;
+        enum port_answer answer;
+        uint8_t status;
+        uint32_t received;
+        const char *error;
+    } cases[] = {
+        {{.dxfer_len = 100, .resid = 4}, PORT_ANSWERED, 0, 96, ""},
+        {{.dxfer_len = 100, .resid = -8}, PORT_ANSWERED, 0, 100, ""},
+        {{.dxfer_len = 100, .resid = 200}, PORT_ANSWERED, 0, 0, ""},
+        {{.dxfer_len = 100, .status = 2, .driver_status = 8}, PORT_ANSWERED, 2, 100, ""},
+        {{.status = 0x18}, PORT_ANSWERED, 0x18, 0, ""},
+        {{.host_status = 0x11}, PORT_ANSWERED, 0x18, 0, ""},
+        {{.host_status = 3, .timeout = 30000}, PORT_TIMED_OUT, 0, 0, "no answer in 30 s"},
+        {{.driver_status = 6, .timeout = 30000}, PORT_TIMED_OUT, 0, 0, "no answer in 30 s"},
+        {{.host_status = 1},
+         PORT_GONE,
+         0,
+         0,
+         "no answer: host status 01h (no connection), driver status 00h"},
+        /* Status 0 beside it is no success (reference 3.1). */
+        {{.host_status = 7},
+         PORT_TIMED_OUT,
+         0,
+         0,
+         "no answer: host status 07h (error), driver status 00h"},
+        {{.host_status = 0x0e},
+         PORT_TIMED_OUT,
+         0,
+         0,
+         "no answer: host status 0Eh (link disrupted), driver status 00h"},
+        {{.driver_status = 4},
+         PORT_TIMED_OUT,
+         0,
+         0,
+         "no answer: host status 00h (unknown), driver status 04h"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct varve_scsi_command command = {.direction = VARVE_SCSI_FROM_DEVICE};
+        struct varve_error err = {0};
+        assert_int_equal(port_sg_judge(&cases[i].done, &command, &err), cases[i].answer);
+        assert_string_equal(err.text, cases[i].error);
+        if (cases[i].answer != PORT_ANSWERED)
+            continue;
+        assert_int_equal(command.status, cases[i].status);
+        assert_int_equal(command.received_bytes, cases[i].received);
+    }
+}
+
+/* --- sysfs --- */
+
+static void
+make(const char *root, const char *path, const void *bytes, size_t size)
+{
+    char whole[512];
+    (void)snprintf(whole, sizeof whole, "%s%s", root, path);
+    for (char *at = whole + strlen(root) + 1; (at = strchr(at, '/')) != NULL; at++) {
+        *at = 0;
+        (void)mkdir(whole, 0700);
+        *at = '/';
+    }
+    int fd = open(whole, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, size), size);
+    (void)close(fd);
+}
+
+static void
+test_nodes_by_sysfs(void **state)
+{
+    (void)state;
+    char *root = test_dir_new();
+    char node[PORT_NODE_BYTES];
+    struct varve_error err = {0};
+    make(root, "/dev/sg3", "", 0);
+    make(root, "/dev/sg4", "", 0);
+    make(root, "/dev/sr0", "", 0);
+    make(root, "/dev/sda", "", 0);
+    make(root, "/sys/class/scsi_generic/sg3/device/vpd_pg80", "\0\200\0\6  ABC1", 10);
+    make(root, "/sys/class/scsi_generic/sg4/device/vpd_pg80", "\0\200\0\377ABC", 7); /* too long */
+    make(root, "/sys/class/scsi_generic/sg3/device/block/sr0/dev", "11:0\n", 5);
+    make(root, "/sys/class/block/sr0/device/scsi_generic/sg3/dev", "21:3\n", 5);
+
+    EXPECT_OK(port_sysfs_sg_of(root, "/dev/sr0", node, &err), err);
+    assert_string_equal(node, "/dev/sg3");
+    EXPECT_OK(port_sysfs_sg_of(root, "/dev/sg4", node, &err), err);
+    assert_string_equal(node, "/dev/sg4");
+    assert_false(port_sysfs_sg_of(root, "/dev/sda", node, &err));
+    assert_string_equal(err.text, "'/dev/sda' (sda) is no SCSI device, or has no /dev/sg node\n"
+                                  "hint: `modprobe sg` makes the nodes; a changer is /dev/sgN");
+    assert_false(port_sysfs_sg_of(root, "/dev/sg9", node, &err));
+    assert_int_equal(err.kind, VARVE_ERROR_NOT_FOUND);
+    assert_true(port_sysfs_block_of(root, "/dev/sg3", node));
+    assert_string_equal(node, "/dev/sr0");
+    assert_false(port_sysfs_block_of(root, "/dev/sg4", node));
+
+    EXPECT_OK(port_sysfs_by_serial(root, "ABC1", node, &err), err);
+    assert_string_equal(node, "/dev/sg3");
+    EXPECT_OK(port_sysfs_by_serial(root, "ABC", node, &err), err);
+    assert_string_equal(node, "/dev/sg4");
+    assert_false(port_sysfs_by_serial(root, "ABD", node, &err));
+    assert_int_equal(err.kind, VARVE_ERROR_NOT_FOUND);
+    make(root, "/sys/class/scsi_generic/sg5/device/vpd_pg80", "\0\200\0\4ABC1", 8);
+    assert_false(port_sysfs_by_serial(root, "ABC1", node, &err));
+    assert_int_equal(err.kind, VARVE_ERROR_INVALID);
+    test_dir_done(root);
+}
+
+/* --- places --- */
+
+static void
+test_places(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *place;
+        bool valid;
+        const char *text;
+    } cases[] = {
+        {"/dev/sg3", true, "/dev/sg3"},
+        {"serial:ABC 1", true, "serial:ABC 1"},
+        {"iscsi://h/t/1", true, "iscsi://h/t/1"},
+        {"iscsi://user%pa@ss@h:3260/t@x/1?target_password=z", true, "iscsi://h:3260/t@x/1"},
+        {"iscsi://", false, "iscsi://"},
+        {"serial:", false, "serial:"},
+        {"sg3", false, "sg3"},
+        {"", false, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[VARVE_PORT_PLACE_BYTES];
+        assert_int_equal(varve_port_is_place(cases[i].place), cases[i].valid);
+        assert_string_equal(varve_port_place_text(cases[i].place, text), cases[i].text);
+    }
+    struct varve_scsi_port *port = NULL;
+    const struct varve_port_options options = {0};
+    struct varve_error err = {0};
+    assert_false(varve_port_open("tape", &options, &port, &err));
+    assert_int_equal(err.kind, VARVE_ERROR_INVALID);
+    /* Nobody listens on port 1; the password stays out of the message. */
+    assert_false(varve_port_open("iscsi://me%secret@127.0.0.1:1/iqn.x:y/1", &options, &port, &err));
+    assert_int_equal(err.kind, VARVE_ERROR_HARDWARE);
+    assert_null(strstr(err.text, "secret"));
+    assert_non_null(strstr(err.text, "iscsi://127.0.0.1:1/iqn.x:y/1: connect to 127.0.0.1:1"));
+    assert_false(varve_port_open("iscsi://127.0.0.1:1/iqn.x:y", &options, &port, &err));
+    assert_int_equal(err.kind, VARVE_ERROR_INVALID);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_lost_command_is_not_repeated, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_link_that_dropped_while_idle, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_inquiry_leaves_the_news_pending, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_gone_for_good_waits_a_minute_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_another_device_is_never_used, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_time_outs, setup, teardown),
+        cmocka_unit_test(test_wrong_type_is_refused),
+        cmocka_unit_test(test_one_program_a_device),
+        cmocka_unit_test(test_sg_answers),
+        cmocka_unit_test(test_nodes_by_sysfs),
+        cmocka_unit_test(test_places),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
