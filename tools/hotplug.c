@@ -55,18 +55,24 @@ list_places(struct hotplug *hotplug, struct varve_error *err)
     return true;
 }
 
-/* The port of the changer answers its first command with "nexus lost"; that is why the library
- * reads everything anew. */
+/* The first command after a re-plug finds the dead link, the second one the device, which then
+ * answers "nexus lost" (ports.h): that is why the library reads everything anew. */
 static void
 read_inventory(struct hotplug *hotplug, const char *library)
 {
     struct varve_element *elements = NULL;
     size_t count;
     struct varve_error err = {0};
-    if (!varve_engine_inventory(hotplug->engine, library, true, &elements, &count, &err))
-        varve_log(VARVE_LOG_WARNING, "library '%s': read the inventory after it came back: %s",
-                  library, err.text);
-    free(elements);
+    for (unsigned tries = 0; tries < 2; tries++) {
+        err = (struct varve_error){0};
+        bool ok = varve_engine_inventory(hotplug->engine, library, true, &elements, &count, &err);
+        free(elements);
+        if (ok)
+            return;
+        elements = NULL;
+    }
+    varve_log(VARVE_LOG_WARNING, "library '%s': read the inventory after it came back: %s", library,
+              err.text);
 }
 
 static void

@@ -117,19 +117,50 @@ ok "who else has a drive open is named" names_holder
 kill $holder
 wait $holder 2>/dev/null
 
-# --- unplugging: the nodes get other numbers ---
+# --- an archive on it ---
 
-exec 7<"$changer" # its number stays taken
+modprobe fuse
+log=$work/archive/varve.log
+make_archive() {
+    varve init "$work/archive" --set 1+1 --library scsi --changer "serial:${serial}C" \
+        --drive "serial:${serial}D1" --drive "serial:${serial}D2" && mkdir "$work/mnt" &&
+        varve mount "$work/archive" "$work/mnt"
+}
+ok "an archive is mounted with it" make_archive
+unmount_at_exit "$work/mnt"
+burned() {
+    cp -r "$source/docs" "$work/mnt/docs" && head -c 2000000 /dev/urandom >"$work/mnt/random" &&
+        manifest "$work/mnt" >"$work/before" && timeout 200 varve archive --wait "$work/mnt"
+}
+ok "a set of 1+1 DVD+R is burned, read back and sealed" burned
+grep "sealed" "$log" | sed 's/^/# /'
+recalled() {
+    varve release "$work/mnt/docs" "$work/mnt/random" && manifest "$work/mnt" >"$work/after" &&
+        cmp "$work/before" "$work/after"
+}
+ok "what was released comes back equal" recalled
+
+# --- unplugging: the nodes get other numbers, under the daemon too ---
+
+exec 7<"$changer" 8<"${drives[0]}" # their numbers stay taken
 library_logout >/dev/null
 ok "the devices go" until_true 20 test ! -e /sys/class/scsi_device/0:0:0:3
+ok "the daemon says so" until_true 20 grep -q "library 'main': drive 0 (serial:${serial}D1) is gone" "$log"
 ok "and come back" library_login
-exec 7<&-
-other_number() { [ "$(sg_of 8 0)" != "$changer" ]; }
-ok "the changer has another node now" other_number
+exec 7<&- 8<&-
+other_number() { [ "$(sg_of 8 0)" != "$changer" ] && [ "$(sg_of 5 0)" != "${drives[0]}" ]; }
+ok "under other nodes" other_number
 again() {
     probe && equal "serial:${serial}C $(sg_of 8 0)" \
         "$(ask '.devices[] | select(.kind == "changer") | "\(.name) \(.sg)"')"
 }
-ok "and the same name" again
+ok "with the same names" again
+ok "the daemon says where" until_true 20 grep -q "the changer (serial:${serial}C) is back as $(sg_of 8 0)" "$log"
+ok "no command of its own failed on the way" fails grep -q "read the inventory after it came back" "$log"
+counted() { varve library inventory --refresh --archive "$work/archive" | grep -q DISC_002; }
+ok "it drives the changer there" until_true 60 counted
+ok "and reads discs in the drives there" recalled
+ok "the mount ends" varve umount "$work/mnt"
+grep -v "sealed\|burned" "$log" | sed 's/^/# /'
 
 finish_tap
