@@ -18,8 +18,8 @@ static void
 init_locks(struct varve_virtual *library)
 {
     (void)pthread_mutex_init(&library->lock, NULL); /* cannot fail on Linux */
-    (void)pthread_mutex_init(&library->fault_lock, NULL);
-    (void)pthread_mutex_init(&library->changer.attentions.lock, NULL);
+    (void)pthread_mutex_init(&library->rules_lock, NULL);
+    (void)pthread_mutex_init(&library->changer.nexus_lock, NULL);
 }
 
 static struct varve_virtual *
@@ -38,25 +38,35 @@ new_library(const char *dir)
     return NULL;
 }
 
+static void
+assert_closed(const struct virtual_device *device)
+{
+    for (unsigned i = 0; i < VIRTUAL_NEXUS_MAX; i++)
+        assert(!device->nexus[i].is_open);
+}
+
 void
 varve_virtual_close(struct varve_virtual *library)
 {
     if (library == NULL)
         return;
-    assert(!library->changer.is_open);
+    assert_closed(&library->changer);
     for (unsigned i = 0; library->drives != NULL && i < library->drive_count; i++) {
-        assert(!library->drives[i].device.is_open);
+        assert_closed(&library->drives[i].device);
         virtual_drive_remove(&library->drives[i]);
         (void)pthread_mutex_destroy(&library->drives[i].lock);
-        (void)pthread_mutex_destroy(&library->drives[i].device.attentions.lock);
+        (void)pthread_mutex_destroy(&library->drives[i].device.nexus_lock);
     }
     if (library->folder_lock >= 0)
         (void)close(library->folder_lock); /* nothing was written through it */
     (void)pthread_mutex_destroy(&library->lock);
-    (void)pthread_mutex_destroy(&library->fault_lock);
-    (void)pthread_mutex_destroy(&library->changer.attentions.lock);
+    virtual_rules_done(library);
+    (void)pthread_mutex_destroy(&library->rules_lock);
+    (void)pthread_mutex_destroy(&library->changer.nexus_lock);
     free(library->drives);
     free(library->occupant);
+    free(library->cable);
+    free(library->magazine_out);
     free(library->places);
     free(library->dir);
     free(library);
@@ -100,6 +110,7 @@ take_options(struct varve_virtual *library, const struct varve_virtual_options *
     if (!check_count("slots", options->slots, 1, VIRTUAL_SLOT_MAX, err) ||
         !check_count("drives", options->drives, 1, VIRTUAL_DRIVE_MAX, err) ||
         !check_count("mail slots", options->mail_slots, 0, VIRTUAL_MAIL_MAX, err) ||
+        !check_count("slots a magazine", options->magazine_slots, 0, options->slots, err) ||
         (options->disc_bytes != 0 && !check_disc_bytes(options->disc_bytes, err)))
         return false;
     if (strlen(prefix) > PREFIX_CHARS_MAX || !varve_barcode_make(prefix, &checked))
@@ -115,6 +126,14 @@ take_options(struct varve_virtual *library, const struct varve_virtual_options *
     library->slots = options->slots;
     library->drive_count = options->drives;
     library->mail_slots = options->mail_slots;
+    library->magazine_slots = options->magazine_slots;
+    varve_virtual_timing_usual(&library->timing);
+    if (options->timing != NULL) {
+        if (!virtual_timing_check(options->timing, err))
+            return false;
+        library->timing = *options->timing;
+        library->has_timing = true;
+    }
     library->next_number = 1;
     (void)snprintf(library->prefix, sizeof library->prefix, "%s", prefix);
     /* Tells the drives of two libraries apart; nothing depends on its value. */
@@ -141,7 +160,8 @@ static bool
 is_free_slot(struct varve_virtual *library, unsigned index)
 {
     uint16_t address = virtual_address(library, index);
-    return virtual_type(address) == VARVE_ELEMENT_SLOT && virtual_at(library, address) == NULL;
+    return virtual_type(address) == VARVE_ELEMENT_SLOT && virtual_at(library, address) == NULL &&
+           !virtual_is_absent(library, address);
 }
 
 /* Everything on the filesystem of `dir`, at once: one by one, thousands of discs take minutes. */
@@ -222,7 +242,6 @@ load_drives(struct varve_virtual *library)
         if (place == NULL)
             continue;
         virtual_drive_insert(&library->drives[i], &place->barcode);
-        library->drives[i].device.attentions.count = 0; /* opening the port has its own */
     }
 }
 
@@ -237,6 +256,8 @@ varve_virtual_open(const char *dir, struct varve_clock *clock, struct varve_virt
     if (!lock_folder(library, err) || !virtual_parse(library, err))
         return varve_error_wrap(err, "open virtual library '%s'", dir);
     load_drives(library);
+    if (!virtual_take_script_file(library, err))
+        return varve_error_wrap(err, "open virtual library '%s'", dir);
     *ret = VARVE_TAKE(library);
     return true;
 }
@@ -321,7 +342,7 @@ find_place_for_insert(struct varve_virtual *library, uint16_t *ret)
         uint16_t address = virtual_address(library, i);
         enum varve_element_type type = virtual_type(address);
         if ((type == VARVE_ELEMENT_MAIL_SLOT || type == VARVE_ELEMENT_SLOT) &&
-            virtual_at(library, address) == NULL) {
+            virtual_at(library, address) == NULL && !virtual_is_absent(library, address)) {
             *ret = address; /* mail slots have the lower addresses */
             return true;
         }

@@ -9,6 +9,12 @@
 /* Gripper, slots, mail slots, drives; each may go to each. */
 #define ANY_ELEMENT 0x0f
 
+static bool
+quirky(const struct varve_virtual *library, enum varve_virtual_quirk quirk)
+{
+    return virtual_has(&library->changer, quirk);
+}
+
 static void
 put_range(uint8_t *at, unsigned first, unsigned count)
 {
@@ -25,7 +31,7 @@ append_page(const struct varve_virtual *library, uint8_t page, struct varve_buff
     switch (page) {
     case 0x1d:
         bytes[1] = 0x12;
-        put_range(bytes + 2, VIRTUAL_TRANSPORT, 1);
+        put_range(bytes + 2, VIRTUAL_TRANSPORT, quirky(library, VARVE_VIRTUAL_NO_GRIPPER) ? 0 : 1);
         put_range(bytes + 6, VIRTUAL_SLOT_FIRST, library->slots);
         put_range(bytes + 10, VIRTUAL_MAIL_FIRST, library->mail_slots);
         put_range(bytes + 14, VIRTUAL_DRIVE_FIRST, library->drive_count);
@@ -35,10 +41,12 @@ append_page(const struct varve_virtual *library, uint8_t page, struct varve_buff
         bytes[1] = 0x02;
         varve_buffer_append(out, bytes, 4);
         return true;
-    case 0x1f: /* moves in all directions, no exchanges */
+    case 0x1f: /* moves and exchanges in all directions */
         bytes[1] = 0x12;
         memset(bytes + 2, ANY_ELEMENT, 1);
         memset(bytes + 4, ANY_ELEMENT, 4);
+        if (!quirky(library, VARVE_VIRTUAL_NO_EXCHANGE))
+            memset(bytes + 12, ANY_ELEMENT, 4);
         varve_buffer_append(out, bytes, 20);
         return true;
     default:
@@ -57,8 +65,17 @@ mode_sense(struct varve_virtual *library, struct varve_scsi_command *command)
         virtual_refuse(command, 5, 0x39, 0x00);
         return;
     }
+    bool no_blocks = command->cdb[1] & 0x08;
+    if (no_blocks && quirky(library, VARVE_VIRTUAL_NO_DBD)) {
+        virtual_refuse(command, 5, 0x24, 0x00);
+        return;
+    }
     VARVE_CLEANUP_BUFFER struct varve_buffer out = {0};
     varve_buffer_zeros(&out, ten ? 8 : 4);
+    if (!no_blocks && quirky(library, VARVE_VIRTUAL_MODE_BLOCKS)) {
+        out.data[ten ? 7 : 3] = 8;
+        varve_buffer_zeros(&out, 8);
+    }
     for (uint8_t each = 0x1d; each <= 0x1f; each++) {
         if (page == 0x3f || page == each)
             (void)append_page(library, each, &out);
@@ -75,134 +92,6 @@ mode_sense(struct varve_virtual *library, struct varve_scsi_command *command)
     virtual_answer(command, out.data, out.size, allocation);
 }
 
-struct status_request {
-    uint8_t type;
-    uint16_t start, count;
-    bool voltag, dvcid;
-};
-
-/* SMC-3 6.10, element descriptor */
-static void
-append_descriptor(struct varve_virtual *library, uint16_t address,
-                  const struct status_request *request, struct varve_buffer *out)
-{
-    uint8_t d[12] = {0};
-    enum varve_element_type type = virtual_type(address);
-    const struct virtual_place *place = virtual_at(library, address);
-    varve_put_be16(d, address);
-    d[2] = place != NULL ? 0x01 : 0;
-    if (type != VARVE_ELEMENT_TRANSPORT)
-        d[2] |= 0x08; /* ACCESS */
-    if (type == VARVE_ELEMENT_MAIL_SLOT)
-        d[2] |= (uint8_t)(0x30 | (place != NULL && place->imported ? 0x02 : 0));
-    if (place != NULL && place->has_source) {
-        d[9] = 0x80;
-        varve_put_be16(d + 10, place->source);
-    }
-    varve_buffer_append(out, d, sizeof d);
-    if (request->voltag) {
-        uint8_t tag[36] = {0};
-        if (place != NULL) {
-            memset(tag, ' ', 32);
-            memcpy(tag, place->barcode.text, strlen(place->barcode.text));
-        }
-        varve_buffer_append(out, tag, sizeof tag);
-    }
-    if (!request->dvcid) {
-        varve_buffer_zeros(out, 4);
-        return;
-    }
-    /* T10 vendor identification: vendor, product, serial (SPC-4, designation descriptors). */
-    char serial[17];
-    char id[48];
-    virtual_drive_serial(library, address - VIRTUAL_DRIVE_FIRST, serial);
-    (void)snprintf(id, sizeof id, "%-8s%-16s%-10s", "VARVE", "VIRTUAL BD-R", serial);
-    uint8_t lead[4] = {0x02, 0x01, 0, 34};
-    varve_buffer_append(out, lead, sizeof lead);
-    varve_buffer_append(out, id, 34);
-}
-
-/* One page per type (SMC-3 6.10), with up to `left` elements from *index on; returns how many. */
-static unsigned
-append_status_page(struct varve_virtual *library, const struct status_request *request,
-                   unsigned *index, unsigned left, struct varve_buffer *out)
-{
-    enum varve_element_type type = virtual_type(virtual_address(library, *index));
-    struct status_request one = *request;
-    one.dvcid = request->dvcid && type == VARVE_ELEMENT_DRIVE;
-    unsigned count = 0;
-    size_t page_at = out->size;
-    varve_buffer_zeros(out, 8);
-    while (count < left && *index < virtual_element_count(library) &&
-           virtual_type(virtual_address(library, *index)) == type) {
-        append_descriptor(library, virtual_address(library, *index), &one, out);
-        count++;
-        ++*index;
-    }
-    if (out->failed)
-        return count;
-    uint8_t *page = out->data + page_at;
-    page[0] = (uint8_t)type;
-    page[1] = request->voltag ? 0x80 : 0;
-    size_t descriptor = 16 + (request->voltag ? 36u : 0u) + (one.dvcid ? 34u : 0u);
-    varve_put_be16(page + 2, (uint16_t)descriptor);
-    varve_put_be24(page + 5, (uint32_t)(descriptor * count));
-    return count;
-}
-
-static void
-collect_status(struct varve_virtual *library, const struct status_request *request,
-               struct varve_buffer *out)
-{
-    unsigned total = 0;
-    uint16_t first = 0;
-    unsigned index = 0;
-    varve_buffer_zeros(out, 8);
-    while (index < virtual_element_count(library) && total < request->count) {
-        uint16_t address = virtual_address(library, index);
-        bool wanted = address >= request->start &&
-                      (request->type == 0 || request->type == (uint8_t)virtual_type(address));
-        if (!wanted) {
-            index++;
-            continue;
-        }
-        if (total == 0)
-            first = address;
-        total += append_status_page(library, request, &index, request->count - total, out);
-    }
-    if (out->failed)
-        return;
-    varve_put_be16(out->data, first);
-    varve_put_be16(out->data + 2, (uint16_t)total);
-    varve_put_be24(out->data + 5, (uint32_t)(out->size - 8));
-}
-
-/* SMC-3 6.10, READ ELEMENT STATUS */
-static void
-read_element_status(struct varve_virtual *library, struct varve_scsi_command *command)
-{
-    const uint8_t *cdb = command->cdb;
-    struct status_request request = {
-        .type = cdb[1] & 0x0f,
-        .voltag = cdb[1] & 0x10,
-        .start = varve_get_be16(cdb + 2),
-        .count = varve_get_be16(cdb + 4),
-        .dvcid = cdb[6] & 0x01,
-    };
-    if (request.type > VARVE_ELEMENT_DRIVE || (cdb[1] & 0xe0) != 0 || (cdb[6] & 0xfc) != 0) {
-        virtual_refuse(command, 5, 0x24, 0x00);
-        return;
-    }
-    VARVE_CLEANUP_BUFFER struct varve_buffer out = {0};
-    VARVE_LOCKED(&library->lock);
-    collect_status(library, &request, &out);
-    if (out.failed) {
-        virtual_refuse(command, 4, 0x44, 0x00);
-        return;
-    }
-    virtual_answer(command, out.data, out.size, varve_get_be24(cdb + 7));
-}
-
 static struct virtual_drive *
 drive_at(struct varve_virtual *library, uint16_t address)
 {
@@ -211,118 +100,346 @@ drive_at(struct varve_virtual *library, uint16_t address)
     return &library->drives[address - VIRTUAL_DRIVE_FIRST];
 }
 
-/* Model lock and the locks of both drives are held. */
-static void
-move_locked(struct varve_virtual *library, struct varve_scsi_command *command, uint16_t from,
-            uint16_t to)
+/* --- moving --- */
+
+/* A move refused before the gripper does anything, with the sense of the table in reference 1.6. */
+static bool
+refuse_end(struct varve_virtual *library, struct varve_scsi_command *command, uint16_t element)
 {
-    struct virtual_drive *source = drive_at(library, from);
-    struct virtual_drive *target = drive_at(library, to);
-    const struct virtual_place *place = virtual_at(library, from);
-    if (place == NULL) {
+    const struct virtual_mark *mark = virtual_mark_of(library, element);
+    if (virtual_is_absent(library, element))
+        virtual_refuse(command, 5, 0x3b, 0x12);
+    else if (mark != NULL && mark->except)
+        virtual_refuse(command, 5, 0x3b, 0x18); /* medium magazine or element not there */
+    else
+        return false;
+    return true;
+}
+
+/* Taking a disc out of `from`. */
+static bool
+refuse_source(struct varve_virtual *library, struct varve_scsi_command *command, uint16_t from)
+{
+    struct virtual_drive *drive = drive_at(library, from);
+    if (refuse_end(library, command, from))
+        return true;
+    if (virtual_at(library, from) == NULL)
         virtual_refuse(command, 5, 0x3b, 0x0e);
-        return;
-    }
-    if (from == to || virtual_at(library, to) != NULL) {
-        virtual_refuse(command, 5, 0x3b, 0x0d);
-        return;
-    }
-    if (source != NULL && source->prevented) {
+    else if (drive != NULL && (virtual_is_prevented(&drive->device) || drive->locked))
         virtual_refuse(command, 5, 0x53, 0x02);
-        return;
-    }
-    struct varve_barcode barcode = place->barcode;
-    struct varve_error failed = {0};
-    if (!virtual_relocate(library, from, to, &failed)) {
-        virtual_refuse(command, 4, 0x44, 0x00); /* the folder could not be written */
-        return;
-    }
-    if (source != NULL)
-        virtual_drive_remove(source);
-    if (target != NULL) {
-        virtual_drive_remove(target); /* what was in it is gone */
-        virtual_drive_insert(target, &barcode);
-    }
-    virtual_good(command);
+    else if (drive != NULL &&
+             (drive->held || (quirky(library, VARVE_VIRTUAL_EJECT_FIRST) && !drive->tray_open)))
+        virtual_refuse(command, 4, 0x53, 0x00);
+    else
+        return false;
+    return true;
 }
 
 static void
-move_with_drives(struct varve_virtual *library, struct varve_scsi_command *command, uint16_t from,
-                 uint16_t to)
+put_into_drive(struct varve_virtual *library, uint16_t address, const struct varve_barcode *disc)
 {
-    struct virtual_drive *first = drive_at(library, from < to ? from : to);
-    struct virtual_drive *second = drive_at(library, from < to ? to : from);
-    if (second == first)
-        second = NULL;
-    pthread_mutex_t *held[3];
+    struct virtual_drive *drive = drive_at(library, address);
+    if (drive == NULL)
+        return;
+    virtual_drive_remove(drive); /* what was in it is gone */
+    virtual_drive_insert(drive, disc);
+    if (quirky(library, VARVE_VIRTUAL_LOAD_AFTER))
+        drive->tray_open = true;
+}
+
+/* Model lock and the locks of both drives are held. */
+static bool
+relocate(struct varve_virtual *library, struct varve_scsi_command *command, uint16_t from,
+         uint16_t to)
+{
+    struct virtual_drive *source = drive_at(library, from);
+    struct varve_barcode barcode = virtual_at(library, from)->barcode;
+    struct varve_error failed = {0};
+    if (!virtual_relocate(library, from, to, &failed)) {
+        virtual_refuse(command, 4, 0x44, 0x00); /* the folder could not be written */
+        return false;
+    }
+    if (source != NULL)
+        virtual_drive_remove(source);
+    put_into_drive(library, to, &barcode);
+    return true;
+}
+
+static void
+move_locked(struct varve_virtual *library, struct varve_scsi_command *command,
+            const uint16_t ends[3])
+{
+    uint16_t from = ends[0], to = ends[1];
+    if (refuse_source(library, command, from) || refuse_end(library, command, to))
+        return;
+    if (from == to || virtual_at(library, to) != NULL)
+        virtual_refuse(command, 5, 0x3b, 0x0d);
+    else if (relocate(library, command, from, to))
+        virtual_good(command);
+}
+
+/* SMC-3, EXCHANGE MEDIUM: the disc of ends[1] goes to ends[2], that of ends[0] to ends[1]. By way
+ * of the gripper, as two discs are under way at once. */
+static void
+exchange_locked(struct varve_virtual *library, struct varve_scsi_command *command,
+                const uint16_t ends[3])
+{
+    if (refuse_source(library, command, ends[0]) || refuse_source(library, command, ends[1]) ||
+        refuse_end(library, command, ends[2]))
+        return;
+    bool room = ends[2] == ends[0] || virtual_at(library, ends[2]) == NULL;
+    if (ends[0] == ends[1] || ends[1] == ends[2] || !room ||
+        virtual_at(library, VIRTUAL_TRANSPORT) != NULL) {
+        virtual_refuse(command, 5, 0x3b, 0x0d);
+        return;
+    }
+    if (relocate(library, command, ends[0], VIRTUAL_TRANSPORT) &&
+        relocate(library, command, ends[1], ends[2]) &&
+        relocate(library, command, VIRTUAL_TRANSPORT, ends[1]))
+        virtual_good(command);
+}
+
+static int
+compare_addresses(const void *a, const void *b)
+{
+    return (int)*(const uint16_t *)a - (int)*(const uint16_t *)b;
+}
+
+/* Drives by ascending number, each once, then the model. */
+static void
+with_drives(struct varve_virtual *library, struct varve_scsi_command *command,
+            const uint16_t ends[3],
+            void (*act)(struct varve_virtual *, struct varve_scsi_command *, const uint16_t *))
+{
+    uint16_t sorted[3] = {ends[0], ends[1], ends[2]};
+    pthread_mutex_t *held[4];
     unsigned count = 0;
-    if (first != NULL)
-        held[count++] = varve_lock_enter(&first->lock);
-    if (second != NULL)
-        held[count++] = varve_lock_enter(&second->lock);
+    qsort(sorted, 3, sizeof sorted[0], compare_addresses);
+    for (unsigned i = 0; i < 3; i++) {
+        struct virtual_drive *drive = drive_at(library, sorted[i]);
+        if (drive != NULL && (i == 0 || sorted[i] != sorted[i - 1]))
+            held[count++] = varve_lock_enter(&drive->lock);
+    }
     held[count++] = varve_lock_enter(&library->lock);
-    move_locked(library, command, from, to);
+    act(library, command, ends);
     while (count > 0)
         varve_lock_leave(&held[--count]);
+}
+
+static bool
+refuse_addresses(const struct varve_virtual *library, struct varve_scsi_command *command,
+                 const uint16_t ends[3])
+{
+    uint16_t transport = varve_get_be16(command->cdb + 2);
+    bool bad = transport != 0 && transport != VIRTUAL_TRANSPORT;
+    for (unsigned i = 0; i < 3; i++)
+        bad = bad || virtual_index(library, ends[i]) < 0;
+    if (!bad)
+        return false;
+    if (quirky(library, VARVE_VIRTUAL_MOVE_FIELD))
+        virtual_refuse(command, 5, 0x24, 0x00);
+    else
+        virtual_refuse(command, 5, 0x21, 0x01);
+    return true;
+}
+
+/* The arm is under way, and nothing is locked; true. It does not set out for nothing. */
+static bool
+travel(struct varve_virtual *library, uint16_t from, uint16_t to)
+{
+    int64_t ns;
+    {
+        VARVE_LOCKED(&library->lock);
+        bool starts = virtual_at(library, from) != NULL || from == to;
+        ns = starts ? virtual_move_ns(library, from, to) : 0;
+        library->arm_at = starts ? to : library->arm_at;
+    }
+    if (ns > 0)
+        varve_clock_sleep(library->clock, ns);
+    return true;
 }
 
 /* SMC-3, MOVE MEDIUM */
 static void
 move_medium(struct varve_virtual *library, struct varve_scsi_command *command)
 {
-    uint16_t transport = varve_get_be16(command->cdb + 2);
-    uint16_t from = varve_get_be16(command->cdb + 4);
     uint16_t to = varve_get_be16(command->cdb + 6);
-    if (command->cdb[10] != 0) { /* INVERT: this gripper cannot */
+    uint16_t ends[3] = {varve_get_be16(command->cdb + 4), to, to};
+    if (command->cdb[10] != 0) /* INVERT: this gripper cannot */
         virtual_refuse(command, 5, 0x24, 0x00);
-        return;
-    }
-    if ((transport != 0 && transport != VIRTUAL_TRANSPORT) || virtual_index(library, from) < 0 ||
-        virtual_index(library, to) < 0) {
-        virtual_refuse(command, 5, 0x21, 0x01);
-        return;
-    }
-    move_with_drives(library, command, from, to);
+    else if (!refuse_addresses(library, command, ends) && travel(library, ends[0], to))
+        with_drives(library, command, ends, move_locked);
 }
 
 static void
-prevent_allow(struct varve_scsi_command *command)
+exchange_medium(struct varve_virtual *library, struct varve_scsi_command *command)
 {
-    if ((command->cdb[4] & 0xfc) != 0)
+    uint16_t ends[3] = {varve_get_be16(command->cdb + 4), varve_get_be16(command->cdb + 6),
+                        varve_get_be16(command->cdb + 8)};
+    if (quirky(library, VARVE_VIRTUAL_NO_EXCHANGE))
+        virtual_refuse(command, 5, 0x20, 0x00);
+    else if (command->cdb[10] != 0)
         virtual_refuse(command, 5, 0x24, 0x00);
-    else
-        virtual_good(command); /* the door of a folder cannot be locked */
+    else if (!refuse_addresses(library, command, ends) && travel(library, ends[1], ends[2]) &&
+             travel(library, ends[0], ends[1]))
+        with_drives(library, command, ends, exchange_locked);
+}
+
+/* SMC-3, POSITION TO ELEMENT */
+static void
+position(struct varve_virtual *library, struct varve_scsi_command *command)
+{
+    uint16_t to = varve_get_be16(command->cdb + 4);
+    uint16_t ends[3] = {to, to, to};
+    if (command->cdb[8] != 0)
+        virtual_refuse(command, 5, 0x24, 0x00);
+    else if (!refuse_addresses(library, command, ends) && travel(library, to, to))
+        virtual_good(command);
+}
+
+/* --- readiness --- */
+
+/* SMC-3, INITIALIZE ELEMENT STATUS (WITH RANGE) */
+static void
+initialize(struct varve_virtual *library, struct varve_scsi_command *command)
+{
+    const uint8_t *cdb = command->cdb;
+    bool ranged = cdb[0] == 0x37 && cdb[1] & 0x02;
+    if (cdb[0] == 0x37 && quirky(library, VARVE_VIRTUAL_NO_INIT_RANGE)) {
+        virtual_refuse(command, 5, 0x20, 0x00);
+        return;
+    }
+    VARVE_LOCKED(&library->lock);
+    library->needs_init = false;
+    virtual_look(library, ranged ? varve_get_be16(cdb + 2) : 0,
+                 ranged ? varve_get_be16(cdb + 6) : UINT_MAX);
+    virtual_good(command);
+}
+
+/* What the changer would answer to TEST UNIT READY; a count goes down. */
+static bool
+is_unready(struct varve_virtual *library, struct virtual_sense *ret)
+{
+    VARVE_LOCKED(&library->lock);
+    *ret = (struct virtual_sense){.key = 2, .asc = 0x04};
+    if (library->door_open) {
+        ret->asc = quirky(library, VARVE_VIRTUAL_DOOR_MANUAL) ? 0x04 : 0x3a;
+        ret->ascq = quirky(library, VARVE_VIRTUAL_DOOR_MANUAL) ? 0x03 : 0x02;
+        return true;
+    }
+    if (library->not_ready) {
+        *ret = library->not_ready_sense;
+        return true;
+    }
+    bool counting =
+        library->inventory_until_ns != 0 && virtual_now(library) < library->inventory_until_ns;
+    if (library->inventory > 0 || counting) {
+        library->inventory -= library->inventory > 0 ? 1 : 0;
+        ret->ascq = 0x01;
+        return true;
+    }
+    ret->ascq = 0x02;
+    return library->needs_init;
+}
+
+static bool
+refuse_unready(struct varve_virtual *library, struct varve_scsi_command *command)
+{
+    struct virtual_sense sense;
+    bool init = command->cdb[0] == 0x07 || command->cdb[0] == 0x37;
+    if (!is_unready(library, &sense) || (init && sense.ascq == 0x02 && sense.asc == 0x04))
+        return false;
+    virtual_check(command, &sense);
+    return true;
+}
+
+static void
+prevent_allow(struct varve_virtual *library, unsigned nexus, struct varve_scsi_command *command)
+{
+    if (quirky(library, VARVE_VIRTUAL_NO_PREVENT)) {
+        virtual_refuse(command, 5, 0x20, 0x00);
+    } else if ((command->cdb[4] & 0xfc) != 0) {
+        virtual_refuse(command, 5, 0x24, 0x00);
+    } else {
+        virtual_prevent(&library->changer, nexus, command->cdb[4] & 0x01);
+        virtual_good(command);
+    }
+}
+
+static void
+request_sense(struct varve_virtual *library, unsigned nexus, struct varve_scsi_command *command)
+{
+    struct virtual_sense now;
+    bool unready = is_unready(library, &now);
+    virtual_request_sense(command, &library->changer, nexus, unready ? &now : NULL);
+}
+
+static void
+inquiry(struct varve_virtual *library, struct varve_scsi_command *command)
+{
+    struct virtual_identity identity = {
+        .device_type = 0x08,
+        .byte6 = quirky(library, VARVE_VIRTUAL_MCHANGER) ? 0x08 : 0,
+        .product = "VIRTUAL CHANGER",
+    };
+    (void)snprintf(identity.serial, sizeof identity.serial, "C%s", library->serial);
+    virtual_inquiry(command, &identity);
+}
+
+/* Commands that need the machine to be ready. */
+static void
+execute_ready(struct varve_virtual *library, struct varve_scsi_command *command)
+{
+    if (refuse_unready(library, command))
+        return;
+    switch (command->cdb[0]) {
+    case 0x07:
+    case 0x37:
+        initialize(library, command);
+        return;
+    case 0x2b:
+        position(library, command);
+        return;
+    case 0xa5:
+        move_medium(library, command);
+        return;
+    case 0xa6:
+        exchange_medium(library, command);
+        return;
+    case 0xb8:
+        virtual_read_status(library, command);
+        return;
+    default: /* TEST UNIT READY */
+        virtual_good(command);
+    }
 }
 
 void
-virtual_changer_execute(struct varve_virtual *library, struct varve_scsi_command *command)
+virtual_changer_execute(struct varve_virtual *library, unsigned nexus,
+                        struct varve_scsi_command *command)
 {
-    struct virtual_identity identity = {.device_type = 0x08, .product = "VIRTUAL CHANGER"};
-    (void)snprintf(identity.serial, sizeof identity.serial, "C%s", library->serial);
     switch (command->cdb[0]) {
-    case 0x00: /* TEST UNIT READY */
-    case 0x07: /* INITIALIZE ELEMENT STATUS: the folder is always counted */
-    case 0x37: /* ... WITH RANGE */
-        virtual_good(command);
-        return;
     case 0x03:
-        virtual_request_sense(command, &library->changer, NULL);
+        request_sense(library, nexus, command);
         return;
     case 0x12:
-        virtual_inquiry(command, &identity);
+        inquiry(library, command);
         return;
     case 0x1a:
     case 0x5a:
         mode_sense(library, command);
         return;
     case 0x1e:
-        prevent_allow(command);
+        prevent_allow(library, nexus, command);
         return;
+    case 0x00:
+    case 0x07:
+    case 0x2b:
+    case 0x37:
     case 0xa5:
-        move_medium(library, command);
-        return;
+    case 0xa6:
     case 0xb8:
-        read_element_status(library, command);
+        execute_ready(library, command);
         return;
     default:
         virtual_refuse(command, 5, 0x20, 0x00);

@@ -9,9 +9,6 @@
 #include <sys/stat.h>
 #include <varve/file.h>
 
-/* Commands that a drive answers with "becoming ready" after a disc came in. */
-#define SPIN_UP_COMMANDS 2
-
 char *
 virtual_disc_path(const char *dir, const struct varve_barcode *barcode, const char *suffix)
 {
@@ -29,6 +26,46 @@ take_sectors(const json_t *root, const char *key, uint32_t *ret)
         json_integer_value(value) > UINT32_MAX)
         return false;
     *ret = (uint32_t)json_integer_value(value);
+    return true;
+}
+
+static bool
+parse_trouble(const json_t *root, struct virtual_disc *ret, struct varve_error *err)
+{
+    const json_t *trouble = json_object_get(root, "trouble");
+    unsigned word = VIRTUAL_TROUBLE_NONE;
+    if (trouble != NULL &&
+        (!json_is_string(trouble) || !virtual_trouble_parse(json_string_value(trouble), &word)))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "\"trouble\" is none of those known");
+    ret->trouble = (enum virtual_trouble)word;
+    return true;
+}
+
+/* [["hard", 3200, 3231], ...] */
+static bool
+parse_defects(const json_t *root, struct virtual_disc *ret, struct varve_error *err)
+{
+    const json_t *list = json_object_get(root, "defects");
+    if (list == NULL)
+        return true;
+    if (!json_is_array(list) || json_array_size(list) > VIRTUAL_DEFECTS_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "\"defects\" must be a list of at most %u", VIRTUAL_DEFECTS_MAX);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+        const char *kind = json_string_value(json_array_get(one, 0));
+        json_int_t first = json_integer_value(json_array_get(one, 1));
+        json_int_t last = json_integer_value(json_array_get(one, 2));
+        unsigned word;
+        if (kind == NULL || !virtual_defect_parse(kind, &word) || first < 0 || last < first ||
+            last > UINT32_MAX)
+            return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                                   "defect %zu is no [kind, first, last]", i);
+        ret->defects[ret->defect_count++] =
+            (struct virtual_defect){.kind = (enum virtual_defect_kind)word,
+                                    .first = (uint32_t)first,
+                                    .last = (uint32_t)last};
+    }
     return true;
 }
 
@@ -52,7 +89,7 @@ parse_disc(const json_t *root, struct virtual_disc *ret, struct varve_error *err
     if (ret->closed && !take_sectors(root, "recorded_sectors", &ret->recorded))
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                "\"recorded_sectors\" must be a number below 2^32");
-    return true;
+    return parse_trouble(root, ret, err) && parse_defects(root, ret, err);
 }
 
 bool
@@ -88,6 +125,19 @@ write_plain(const char *path, const struct varve_buffer *text, struct varve_erro
     return varve_file_pwrite(fd, text->data, text->size, 0, err);
 }
 
+static void
+print_damage(struct varve_buffer *out, const struct virtual_disc *disc)
+{
+    if (disc->trouble != VIRTUAL_TROUBLE_NONE)
+        varve_buffer_printf(out, ", \"trouble\": \"%s\"", virtual_trouble_word(disc->trouble));
+    for (unsigned i = 0; i < disc->defect_count; i++) {
+        const struct virtual_defect *one = &disc->defects[i];
+        varve_buffer_printf(out, "%s[\"%s\", %" PRIu32 ", %" PRIu32 "]%s",
+                            i == 0 ? ", \"defects\": [" : ", ", virtual_defect_word(one->kind),
+                            one->first, one->last, i + 1 == disc->defect_count ? "]" : "");
+    }
+}
+
 bool
 virtual_disc_write(const char *dir, const struct varve_barcode *barcode,
                    const struct virtual_disc *disc, bool durable, struct varve_error *err)
@@ -102,6 +152,7 @@ virtual_disc_write(const char *dir, const struct varve_barcode *barcode,
                             disc->spares);
     if (disc->closed)
         varve_buffer_printf(&text, ", \"recorded_sectors\": %" PRIu32, disc->recorded);
+    print_damage(&text, disc);
     varve_buffer_printf(&text, "}\n");
     if (path == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "disc '%s'", barcode->text);
@@ -152,14 +203,22 @@ virtual_drive_insert(struct virtual_drive *drive, const struct varve_barcode *ba
     drive->loaded = true;
     drive->tray_open = false;
     drive->barcode = *barcode;
-    drive->becoming_ready = SPIN_UP_COMMANDS;
-    drive->closing = 0;
+    virtual_begin_spin_up(drive);
+    drive->closing = drive->writes = 0;
     drive->reserved = 0;
     drive->disc = (struct virtual_disc){.media = drive->device.library->media};
     drive->unknown =
         !virtual_disc_read(drive->device.library->dir, barcode, &drive->disc, &ignored) ||
         !open_image(drive);
-    virtual_attend(&drive->device, 0x28, 0x00);
+    drive->unseen = drive->disc.trouble == VIRTUAL_TROUBLE_UNSEEN;
+    if (drive->unseen) { /* the next time it lies better */
+        drive->disc.trouble = VIRTUAL_TROUBLE_NONE;
+        (void)!virtual_disc_write(drive->device.library->dir, barcode, &drive->disc, true,
+                                  &ignored);
+        return;
+    }
+    if (!virtual_has(&drive->device, VARVE_VIRTUAL_NO_ATTENTION))
+        virtual_attend(&drive->device, 0x28, 0x00);
 }
 
 void
@@ -169,8 +228,9 @@ virtual_drive_remove(struct virtual_drive *drive)
         (void)close(drive->image); /* synced when the host asked for it */
     drive->image = -1;
     drive->loaded = false;
-    drive->unknown = false;
+    drive->unknown = drive->unseen = false;
     drive->tray_open = false;
-    drive->becoming_ready = 0;
-    drive->closing = 0;
+    drive->becoming_ready = drive->closing = 0;
+    drive->ready_at_ns = drive->burned_at_ns = drive->done_at_ns = 0;
+    drive->head = 0;
 }

@@ -23,6 +23,12 @@ virtual_disc_room(const struct virtual_disc *disc)
 }
 
 static bool
+quirky(const struct virtual_drive *drive, enum varve_virtual_quirk quirk)
+{
+    return virtual_has(&drive->device, quirk);
+}
+
+static bool
 is_blank(const struct virtual_drive *drive)
 {
     return !drive->disc.closed && drive->next == 0;
@@ -54,7 +60,8 @@ refuse_sequential(struct virtual_drive *drive, struct varve_scsi_command *comman
     uint32_t room = virtual_disc_room(&drive->disc);
     if (drive->reserved > 0 && drive->reserved < room)
         room = drive->reserved;
-    return count > room - drive->next && refuse(command, 5, 0x63, 0x00);
+    uint8_t full = quirky(drive, VARVE_VIRTUAL_FULL_RANGE) ? 0x21 : 0x63;
+    return count > room - drive->next && refuse(command, 5, full, 0x00);
 }
 
 bool
@@ -64,6 +71,8 @@ virtual_media_refuse_write(struct virtual_drive *drive, struct varve_scsi_comman
     const struct virtual_disc *disc = &drive->disc;
     switch (disc->media->model) {
     case VARVE_MEDIA_SEQUENTIAL:
+        if (disc->closed && quirky(drive, VARVE_VIRTUAL_CLOSED_MODE))
+            return refuse(command, 5, 0x64, 0x00);
         return disc->closed ? refuse(command, 5, 0x30, 0x05)
                             : refuse_sequential(drive, command, lba, count);
     case VARVE_MEDIA_OVERWRITE:
@@ -139,8 +148,7 @@ format_unit(struct virtual_drive *drive, struct varve_scsi_command *command)
     }
     drive->disc = after;
     drive->next = 0;
-    drive->closing = VIRTUAL_CLOSING_COMMANDS;
-    drive->closing_ascq = 0x04;
+    virtual_spend_operation(drive, 0x04, true);
     virtual_good(command);
 }
 
@@ -221,6 +229,10 @@ read_structure(struct virtual_drive *drive, struct varve_scsi_command *command)
         return;
     }
     varve_put_be16(out, sizeof out - 2);
+    if (quirky(drive, VARVE_VIRTUAL_NO_DI)) {
+        virtual_answer(command, out, sizeof out, varve_get_be16(command->cdb + 8));
+        return;
+    }
     memcpy(out + 4, "DI", 2);
     memcpy(out + 4 + 8, media->model == VARVE_MEDIA_OVERWRITE ? "BDW" : "BDR", 3);
     memcpy(out + 4 + 100, "VARVE ", 6);
@@ -255,13 +267,17 @@ execute_on_medium(struct virtual_drive *drive, struct varve_scsi_command *comman
 bool
 virtual_media_execute(struct virtual_drive *drive, struct varve_scsi_command *command)
 {
-    switch (command->cdb[0]) {
+    uint8_t opcode = command->cdb[0];
+    if ((opcode == 0x53 && quirky(drive, VARVE_VIRTUAL_NO_RESERVE)) ||
+        (opcode == 0x4a && quirky(drive, VARVE_VIRTUAL_NO_EVENTS)))
+        return false;
+    switch (opcode) {
     case 0x04:
     case 0x23:
     case 0x53:
     case 0xac:
     case 0xad:
-        return virtual_media_is_unready(drive, command) || execute_on_medium(drive, command);
+        return virtual_drive_refuse_unready(drive, command) || execute_on_medium(drive, command);
     case 0x4a:
         get_event_status(drive, command);
         return true;

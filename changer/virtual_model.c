@@ -68,11 +68,37 @@ virtual_is_gone(const struct varve_virtual *library, const struct virtual_place 
     return path != NULL && stat(path, &st) != 0 && errno == ENOENT;
 }
 
+unsigned
+virtual_magazine_count(const struct varve_virtual *library)
+{
+    if (library->magazine_slots == 0)
+        return 0;
+    return (library->slots + library->magazine_slots - 1) / library->magazine_slots;
+}
+
+bool
+virtual_is_absent(const struct varve_virtual *library, uint16_t address)
+{
+    if (library->magazine_out == NULL || virtual_type(address) != VARVE_ELEMENT_SLOT)
+        return false;
+    return library->magazine_out[(address - VIRTUAL_SLOT_FIRST) / library->magazine_slots];
+}
+
+struct virtual_mark *
+virtual_mark_of(struct varve_virtual *library, uint16_t address)
+{
+    for (unsigned i = 0; i < library->mark_count; i++) {
+        if (library->marks[i].element == address)
+            return &library->marks[i];
+    }
+    return NULL;
+}
+
 struct virtual_place *
 virtual_at(struct varve_virtual *library, uint16_t address)
 {
     int32_t index = virtual_index(library, address);
-    if (index < 0 || library->occupant[index] < 0)
+    if (index < 0 || library->occupant[index] < 0 || virtual_is_absent(library, address))
         return NULL;
     struct virtual_place *place = &library->places[library->occupant[index]];
     return virtual_is_gone(library, place) ? NULL : place;
@@ -123,6 +149,18 @@ virtual_put(struct varve_virtual *library, const struct virtual_place *place,
     return true;
 }
 
+/* SMC-3: the last storage element that the disc came from; some name whatever it came from. */
+static void
+note_source(const struct varve_virtual *library, struct virtual_place *place, uint16_t from)
+{
+    enum varve_element_type type = virtual_type(from);
+    bool storage = type == VARVE_ELEMENT_SLOT || type == VARVE_ELEMENT_MAIL_SLOT;
+    if (!storage && !virtual_has(&library->changer, VARVE_VIRTUAL_STATUS_SOURCE))
+        return;
+    place->has_source = true;
+    place->source = from;
+}
+
 bool
 virtual_relocate(struct varve_virtual *library, uint16_t from, uint16_t to, struct varve_error *err)
 {
@@ -134,8 +172,7 @@ virtual_relocate(struct varve_virtual *library, uint16_t from, uint16_t to, stru
     struct virtual_place *place = &library->places[which];
     struct virtual_place before = *place;
     place->element = to;
-    place->has_source = true;
-    place->source = from;
+    note_source(library, place, from);
     place->imported = false;
     library->occupant[target] = which;
     library->occupant[source] = -1;
@@ -170,7 +207,31 @@ print_place(struct varve_buffer *out, const struct virtual_place *place, bool la
         varve_buffer_printf(out, ", \"source\": %u", place->source);
     if (place->imported)
         varve_buffer_printf(out, ", \"imported\": true");
+    if (place->has_label)
+        varve_buffer_printf(out, ", \"label\": \"%s\"", place->label.text);
     varve_buffer_printf(out, "}%s\n", last ? "" : ",");
+}
+
+/* What older programs do not know is only there when it is needed. */
+static void
+print_state(struct varve_buffer *out, const struct varve_virtual *library)
+{
+    if (library->has_timing)
+        virtual_timing_print(out, &library->timing);
+    if (library->door_open)
+        varve_buffer_printf(out, "  \"door_open\": true,\n");
+    if (library->magazine_slots == 0)
+        return;
+    varve_buffer_printf(out, "  \"magazine_slots\": %u,\n  \"magazines_out\": [",
+                        library->magazine_slots);
+    const char *comma = "";
+    for (unsigned i = 0; i < virtual_magazine_count(library); i++) {
+        if (!library->magazine_out[i])
+            continue;
+        varve_buffer_printf(out, "%s%u", comma, i);
+        comma = ", ";
+    }
+    varve_buffer_printf(out, "],\n");
 }
 
 /* Printed by hand, one disc a line, so that people can read and compare it; all texts in it are of
@@ -183,9 +244,11 @@ virtual_save(const struct varve_virtual *library, struct varve_error *err)
                         "{\n  \"varve_virtual_library\": 1,\n  \"serial\": \"%s\",\n"
                         "  \"slots\": %u,\n  \"drives\": %u,\n  \"mail_slots\": %u,\n"
                         "  \"barcode\": \"%s\",\n  \"kind\": \"%s\",\n"
-                        "  \"next_number\": %" PRIu32 ",\n  \"discs\": [\n",
+                        "  \"next_number\": %" PRIu32 ",\n",
                         library->serial, library->slots, library->drive_count, library->mail_slots,
                         library->prefix, library->media->name, library->next_number);
+    print_state(&out, library);
+    varve_buffer_printf(&out, "  \"discs\": [\n");
     for (size_t i = 0; i < library->place_count; i++)
         print_place(&out, &library->places[i], i + 1 == library->place_count);
     varve_buffer_printf(&out, "  ]\n}\n");
@@ -221,6 +284,11 @@ parse_place(struct varve_virtual *library, const json_t *line, struct varve_erro
     place.element = (uint16_t)number;
     place.written = json_is_true(json_object_get(line, "written"));
     place.imported = json_is_true(json_object_get(line, "imported"));
+    const char *label = json_string_value(json_object_get(line, "label"));
+    place.has_label = label != NULL;
+    if (label != NULL && label[0] != 0 && !varve_barcode_make(label, &place.label))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "disc '%s': \"label\" is no bar code",
+                               barcode);
     place.has_source = json_object_get(line, "source") != NULL;
     if (place.has_source) {
         if (!take_number(line, "source", UINT16_MAX, &number, err))
@@ -281,17 +349,61 @@ virtual_allocate(struct varve_virtual *library, struct varve_error *err)
     unsigned count = virtual_element_count(library);
     library->occupant = calloc(count, sizeof *library->occupant);
     library->drives = calloc(library->drive_count + 1, sizeof *library->drives);
-    if (library->occupant == NULL || library->drives == NULL)
+    library->cable = calloc(library->drive_count + 1, sizeof *library->cable);
+    if (library->magazine_slots > 0)
+        library->magazine_out =
+            calloc(virtual_magazine_count(library), sizeof *library->magazine_out);
+    if (library->occupant == NULL || library->drives == NULL || library->cable == NULL ||
+        (library->magazine_slots > 0 && library->magazine_out == NULL))
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "virtual library");
     for (unsigned i = 0; i < count; i++)
         library->occupant[i] = -1;
     for (unsigned i = 0; i < library->drive_count; i++) {
         struct virtual_drive *drive = &library->drives[i];
         drive->device.library = library;
+        drive->device.number = 1 + i;
+        library->cable[i] = i;
         drive->number = i;
         drive->image = -1;
         (void)pthread_mutex_init(&drive->lock, NULL); /* cannot fail on Linux */
-        (void)pthread_mutex_init(&drive->device.attentions.lock, NULL);
+        (void)pthread_mutex_init(&drive->device.nexus_lock, NULL);
+    }
+    return true;
+}
+
+/* All of it may be missing: older folders. */
+static bool
+parse_machine(struct varve_virtual *library, const json_t *root, struct varve_error *err)
+{
+    uint64_t number = 0;
+    if (json_object_get(root, "magazine_slots") != NULL &&
+        !take_number(root, "magazine_slots", VIRTUAL_SLOT_MAX, &number, err))
+        return false;
+    if (!virtual_timing_parse(json_object_get(root, "timing"), &library->timing, err))
+        return false;
+    library->arm_at = VIRTUAL_TRANSPORT;
+    library->has_timing = json_object_get(root, "timing") != NULL;
+    library->magazine_slots = (unsigned)number;
+    library->door_open = json_is_true(json_object_get(root, "door_open"));
+    return true;
+}
+
+static bool
+parse_magazines(struct varve_virtual *library, const json_t *root, struct varve_error *err)
+{
+    const json_t *out = json_object_get(root, "magazines_out");
+    unsigned count = virtual_magazine_count(library);
+    if (out == NULL)
+        return true;
+    if (!json_is_array(out) || json_array_size(out) > count)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "\"magazines_out\" must be a list of at most %u", count);
+    for (size_t i = 0; i < json_array_size(out); i++) {
+        json_int_t which = json_integer_value(json_array_get(out, i));
+        if (!json_is_integer(json_array_get(out, i)) || which < 0 || which >= count)
+            return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                                   "\"magazines_out\" has a number that is not 0 to %u", count - 1);
+        library->magazine_out[which] = true;
     }
     return true;
 }
@@ -318,7 +430,8 @@ parse_root(struct varve_virtual *library, const json_t *root, struct varve_error
     library->drive_count = (unsigned)drives;
     library->mail_slots = (unsigned)mail;
     library->next_number = (uint32_t)next;
-    if (!virtual_allocate(library, err))
+    if (!parse_machine(library, root, err) || !virtual_allocate(library, err) ||
+        !parse_magazines(library, root, err))
         return false;
     const json_t *discs = json_object_get(root, "discs");
     if (!json_is_array(discs) || json_array_size(discs) > virtual_element_count(library))

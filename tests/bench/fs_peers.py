@@ -91,6 +91,7 @@ class Backing:
 class Peer:
     """`dir` is where to work. Subclasses say how a daemon comes to serve it; without one it is the backing itself."""
     uring = False
+    works = ("",)  # beginnings of the names of what it can do
 
     def __init__(self, name, what):
         self.name, self.what = name, what
@@ -103,6 +104,9 @@ class Peer:
     def prepare(self, backing):
         """Makes the folder behind the mount; gives the command that serves it in the foreground."""
         raise NotImplementedError
+
+    def does(self, work):
+        return work.startswith(self.works)
 
     def stop(self):
         if not self.daemon:
@@ -174,6 +178,21 @@ class MergerFs(Mounted):
         return ["mergerfs", "-f", "-o", options, source, self.mount_point]
 
 
+class Floor(Mounted):
+    """floorfs: answers what varve answers, from memory, with nothing behind: below it no filesystem in FUSE can go."""
+    works = ("create", "stat", "unlink")
+
+    def __init__(self, name, what, program, files, uring=False):
+        super().__init__(name, what)
+        self.program, self.files, self.uring = program, files, uring
+
+    def prepare(self, backing):
+        source = os.path.join(backing.path, self.name)
+        os.mkdir(source)
+        options = "allow_other,default_permissions" + (",io_uring" if self.uring else "")
+        return [self.program, source, str(self.files + 64), "-f", "-o", options, self.mount_point]
+
+
 class Varve(Mounted):
     """A new archive with the configuration that `varve init` writes; only the discs of its library are small."""
 
@@ -198,12 +217,16 @@ class Varve(Mounted):
             print(f"fs: {self.name} has no passthrough: {features.get('passthrough_why')}", file=sys.stderr)
 
 
-def all_peers(varve, old=None):
-    """`old`: another varve program, to see what a change does."""
+def all_peers(build, old=None, files=1):
+    """`old`: another varve program, to see what a change does. `files`: how many there will be at most."""
+    varve = os.path.join(build, "tools", "varve")
+    floor = os.path.join(build, "tests", "bench", "floorfs")
     more = [Varve("old", "the program of --old without io_uring", old),
             Varve("old-uring", "the program of --old with io_uring", old, uring=True)] if old else []
     return more + [
         Peer("ext4", "the backing filesystem itself"),
+        Floor("floor", "a table in memory behind the same FUSE options: the limit", floor, files),
+        Floor("floor-uring", "floor with -o io_uring", floor, files, uring=True),
         PassthroughHp("hp", "libfuse's passthrough_hp, passthrough on"),
         PassthroughHp("hp-v2", "hp with HANDLE_KILLPRIV_V2, --nosplice: as varve asks the kernel",
                       killpriv=True, splice=False),

@@ -155,7 +155,7 @@ test_bad_commands(void **state)
     } cases[] = {
         {"unknown opcode", true, {0xc1}, 0x052000},
         {"READ on a changer", true, {0x28}, 0x052000},
-        {"EXCHANGE", true, {0xa6}, 0x052000},
+        {"EXCHANGE from nowhere", true, {0xa6}, 0x052101},
         {"element type 5", true, {0xb8, 0x05, 0, 0, 0, 1, 0, 0, 1, 0}, 0x052400},
         {"mode page 3Eh", true, {0x1a, 0x08, 0x3e, 0, 255}, 0x052400},
         {"saved mode page", true, {0x1a, 0x08, 0xdd, 0, 255}, 0x053900},

@@ -240,7 +240,7 @@ test_faults(void **state)
     assert_int_equal(test_send(changer, ready, 6, &answer), 0x062900);
     struct varve_virtual_fault nowhere = {.drive = 9, .nth = 1};
     assert_false(varve_virtual_inject(folder, &nowhere, &err));
-    for (unsigned i = 0; i < 64; i++)
+    for (unsigned i = 0; i < 256; i++)
         EXPECT_OK(varve_virtual_inject(folder, &third, &err), err);
     assert_false(varve_virtual_inject(folder, &third, &err));
     assert_int_equal(err.kind, VARVE_ERROR_NO_SPACE);
