@@ -85,8 +85,9 @@ serve(struct iscsi_link *self, unsigned timeout_ms, struct varve_error *err)
     while (!self->done) {
         int64_t left = (until - varve_clock_monotonic(clock)) / VARVE_NS_PER_MS;
         if (left <= 0) {
-            (void)varve_error_set(err, VARVE_ERROR_NOT_READY, 0, "no answer in %u s",
-                                  timeout_ms / 1000);
+            (void)varve_error_set(err, VARVE_ERROR_NOT_READY, 0, "no answer in %u %s",
+                                  timeout_ms < 1000 ? timeout_ms : timeout_ms / 1000,
+                                  timeout_ms < 1000 ? "ms" : "s");
             return PORT_TIMED_OUT;
         }
         struct pollfd wait = {.fd = iscsi_get_fd(self->context),

@@ -10,6 +10,7 @@
 #define IDENTIFY_MS 10000u
 #define NAP_FIRST_NS (100 * VARVE_NS_PER_MS)
 #define NAP_MAX_NS (2 * VARVE_NS_PER_SECOND)
+#define SETTLE_SOFTWARE_MS 20u
 #define TIMEOUTS_MAX 2u /* in a row: nobody is there, whatever the link says */
 
 struct identity {
@@ -244,6 +245,19 @@ lock(struct port_link *self, struct varve_error *err)
     return port_lock(device, &self->lock, err);
 }
 
+/* Devices of software (tgt, Linux-IO) never say "ready" too early: they are never busy (reference
+ * 4.3). 0: let it be two seconds, as for a Pioneer. */
+static uint32_t
+settle_of(const struct identity *identity)
+{
+    static const char *const software[] = {"IET", "LIO-ORG"};
+    for (size_t i = 0; i < sizeof software / sizeof software[0]; i++) {
+        if (strcmp(identity->vendor, software[i]) == 0)
+            return SETTLE_SOFTWARE_MS;
+    }
+    return 0;
+}
+
 static bool
 bring_up(struct port_link *self, const struct varve_port_options *options, struct varve_error *err)
 {
@@ -252,6 +266,7 @@ bring_up(struct port_link *self, const struct varve_port_options *options, struc
     self->connected = true;
     if (!identify(self, &self->identity, err) || !check_peer(self, options->peer, err))
         return false;
+    self->port.settle_ms = settle_of(&self->identity);
     if (self->ops->transfer_max != NULL)
         self->port.transfer_max = self->ops->transfer_max(self->link);
     if (self->look_only)

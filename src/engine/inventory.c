@@ -340,6 +340,21 @@ probe(struct varve_engine *engine, const struct varve_disc_row *disc, struct var
     return note_probe(engine, &disc->barcode, &probing.medium, err);
 }
 
+/* `media` of a SCSI library: who wants to leave the outer edge of discs alone plans with less than
+ * the drives report. */
+static uint64_t
+planned_capacity(const struct varve_engine *engine, const struct varve_disc_row *disc)
+{
+    for (size_t i = 0; i < engine->config->library_count; i++) {
+        const struct varve_config_library *library = &engine->config->libraries[i];
+        uint64_t most = library->media_bytes / VARVE_CLUSTER_BYTES;
+        if (library->kind == VARVE_LIBRARY_SCSI && strcmp(library->name, disc->library) == 0 &&
+            most > 0 && most < disc->capacity_clusters)
+            return most;
+    }
+    return disc->capacity_clusters;
+}
+
 bool
 blank_capacity(struct varve_engine *engine, uint64_t *ret_clusters, struct varve_error *err)
 {
@@ -352,7 +367,7 @@ blank_capacity(struct varve_engine *engine, uint64_t *ret_clusters, struct varve
         if (count == 0)
             return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no blank disc is left");
         if (disc.capacity_clusters > 0) {
-            *ret_clusters = disc.capacity_clusters;
+            *ret_clusters = planned_capacity(engine, &disc);
             return true;
         }
         if (!probe(engine, &disc, err))

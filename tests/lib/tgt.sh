@@ -10,7 +10,7 @@
 #
 # What tgt does otherwise than hardware is in docs/testing.md.
 
-tgt_pid=
+tgt_dir=
 needs_tgt() {
     [ "$(id -u)" -eq 0 ] || skip_all "tgtd needs root"
     needs tgtd tgtadm tgtimg
@@ -36,8 +36,8 @@ tgt_portal() { tgt_adm --mode portal --op show 2>/dev/null | sed -n 's/^Portal: 
 tgt_launch() {
     local port=0
     [ ! -e "$tgt_dir/port" ] || port=$(cat "$tgt_dir/port")
-    TGT_IPC_SOCKET=$tgt_dir/control tgtd -f -C 1 --iscsi "portal=127.0.0.1:$port" >"$tgt_dir/log" 2>&1 9>&- &
-    tgt_pid=$!
+    TGT_IPC_SOCKET=$tgt_dir/control tgtd -f -C 1 --iscsi "portal=127.0.0.1:$port" >"$tgt_dir/log" 2>&1 &
+    echo $! >"$tgt_dir/pid"
     until_true 10 tgt_portal || { cat "$tgt_dir/log" && return 1; }
     tgt_portal | sed 's/.*://' >"$tgt_dir/port"
 }
@@ -54,10 +54,10 @@ tgt_start() {
     tgt_adm --mode target --op new --tid 1 -T "$tgt_target" || return 1
     for ((i = 1; i <= drives; i++)); do
         tgt_lun new "$i" -Y cd || return 1
-        tgt_lun update "$i" --params "vendor_id=TGT,product_id=DVD-DRIVE,product_rev=0001,scsi_sn=${serial}D$i,removable=1"
+        tgt_lun update "$i" --params "vendor_id=IET,product_id=DVD-DRIVE,product_rev=0001,scsi_sn=${serial}D$i,removable=1"
     done
     tgt_lun new "$tgt_changer_lun" -b "$tgt_dir/changer" --device-type=changer || return 1
-    tgt_set "vendor_id=TGT,product_id=CHANGER,product_rev=0001,scsi_sn=${serial}C,removable=1"
+    tgt_set "vendor_id=IET,product_id=CHANGER,product_rev=0001,scsi_sn=${serial}C,removable=1"
     tgt_set "element_type=4,start_address=1,quantity=$drives"
     for ((i = 1; i <= drives; i++)); do tgt_set "element_type=4,address=$i,tid=1,lun=$i"; done
     tgt_set element_type=1,start_address=16,quantity=1
@@ -81,11 +81,37 @@ tgt_urls() {
     tgt_changer=iscsi://$1/$tgt_target/$tgt_changer_lun
 }
 
+tgt_pid() { cat "$tgt_dir/pid"; } # in a file: a subshell may have started it
+tgt_is_gone() { ! kill -0 "$(tgt_pid)" 2>/dev/null; }
 tgt_kill() {
-    [ -n "$tgt_pid" ] || return 0
-    kill -9 "$tgt_pid"
-    wait "$tgt_pid" 2>/dev/null
-    tgt_pid=
+    [ -e "$tgt_dir/pid" ] || return 0
+    kill -9 "$(tgt_pid)"
+    wait "$(tgt_pid)" 2>/dev/null
+    until_true 10 tgt_is_gone
+    rm -f "$tgt_dir/pid"
 }
-tgt_stop() { kill -STOP "$tgt_pid"; }
-tgt_go() { kill -CONT "$tgt_pid"; }
+tgt_stop() { kill -STOP "$(tgt_pid)"; }
+tgt_go() { kill -CONT "$(tgt_pid)"; }
+
+# --- a link that can be cut, see iscsi-cut ---
+cut_pid=
+cut_start() { # cut_start DIR: afterwards the URLs lead through it
+    cut_dir=$1
+    mkdir -p "$cut_dir" && rm -f "$cut_dir/port"
+    "$(dirname "${BASH_SOURCE[0]}")/iscsi-cut" "$(cat "$tgt_dir/port")" "$cut_dir" >"$cut_dir/log" 2>&1 &
+    cut_pid=$!
+    until_true 10 test -e "$cut_dir/port" || return 1
+    tgt_urls "127.0.0.1:$(cat "$cut_dir/port")"
+}
+cut_stop() {
+    [ -n "$cut_pid" ] || return 0
+    kill -9 "$cut_pid"
+    wait "$cut_pid" 2>/dev/null
+    cut_pid=
+}
+cut_rule() { echo "$*" >"$cut_dir/rule.new" && mv "$cut_dir/rule.new" "$cut_dir/rule"; } # cut_rule before|after OPCODE
+cut_count() { # cut_count N: so many commands were cut
+    local got=0
+    [ ! -e "$cut_dir/cuts" ] || got=$(wc -l <"$cut_dir/cuts")
+    [ ! -e "$cut_dir/rule" ] && [ "$got" -eq "$1" ]
+}

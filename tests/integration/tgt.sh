@@ -1,0 +1,143 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A changer with two drives that we did not write, over iSCSI: an archive lives on it, survives links
+# that are cut and a target that is killed, and concludes rightly what became of each disc.
+# usage: tgt.sh VARVE   (TAP)
+set -u
+varve=$(realpath "$1") || exit 1
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/lib/common.sh
+. "$here/../lib/common.sh"
+# shellcheck source=tests/lib/archive.sh
+. "$here/../lib/archive.sh"
+# shellcheck source=tests/lib/tgt.sh
+. "$here/../lib/tgt.sh"
+needs_mounts
+needs_tgt
+make_work tgt
+archive=$work/archive mnt=$work/mnt
+before_cleanup() {
+    ! is_mounted "$mnt" || "$varve" umount "$mnt"
+    cut_stop
+    tgt_kill
+}
+unmount_at_exit "$mnt"
+mkdir "$mnt"
+
+has() { # has ELEMENT DISC: by the changer's own account, asked now
+    "$varve" library inventory main --json | jq -er --argjson at "$1" --arg disc "$2" \
+        '.elements[] | select(.address == $at) | if .full then .barcode else "empty" end == $disc'
+}
+in_library() { (cd "$mnt" && "$varve" library "$@"); }
+holds() { (cd "$mnt" && has "$@"); }
+disc_states() { "$varve" disc list "$archive" --json | jq -r '[.discs[] | .state] | group_by(.) | map("\(length) \(.[0])") | join(", ")'; }
+make_archive() {
+    local drive drives=()
+    for drive in "${tgt_drives[@]}"; do drives+=(--drive "$drive"); done
+    "$varve" init "$archive" --library scsi --changer "$tgt_changer" "${drives[@]}" --media 16MiB --set 2+1 && set_key head 0
+}
+fill() { # fill DIR COUNT
+    mkdir "$mnt/$1" && for i in $(seq "$2"); do head -c $((i * 3000)) /dev/urandom >"$mnt/$1/$i" || return 1; done
+}
+archive_of() { # archive_of DIR: on discs, its digests noted
+    (cd "$mnt" && sha256sum "$1"/*) >"$work/sums-$1" && "$varve" archive --wait "$mnt/$1"
+}
+reads_back() { "$varve" release "$mnt/$1" && (cd "$mnt" && sha256sum --quiet -c "$work/sums-$1"); }
+
+tgt_make "$work/tgt" 14 2 1 >/dev/null && tgt_start "$work/tgt" || { cat "$work/tgt/log" && exit 1; }
+cut_start "$work/cut" || exit 1
+
+# --- inventory, moves, mail slot ---
+ok "an archive with a SCSI library" make_archive
+ok "mount" "$varve" mount "$archive" "$mnt"
+ok "all discs are found" status_is '.discs.blank' 13
+ok "load into drive 0" in_library load DISC_000 0
+ok "it is there" holds 1 DISC_000
+ok "load into drive 1" in_library load DISC_003 1
+ok "another disc into drive 0: the first goes home" in_library load DISC_004 0
+ok "it is there" holds 1 DISC_004
+ok "the first is home" holds 1024 DISC_000
+ok "a disc in a drive is exported" in_library export DISC_003
+ok "it is in the mail slot" holds 32 DISC_003
+not_ok "a full mail slot refuses the next" in_library export DISC_001
+ok "in again" in_library import
+ok "unload" in_library unload 0
+ok "the drives are empty" holds 1 empty
+
+# --- a set of 2+1 DVD+R, and back ---
+ok "files" fill a 100
+ok "sealed on three discs" archive_of a
+ok "they are DVD+R, closed" says '3 sealed' disc_states
+ok "released and read back from discs" reads_back a
+
+# --- links that are cut: the target goes on, nobody heard the answer (fault 30) ---
+cut_move() { # cut_move WHEN DISC DRIVE: what load then says
+    cut_rule "$1" a5 && in_library load "$2" "$3"
+}
+ok "a move whose answer is lost is found to be done" cut_move after DISC_005 0
+ok "one command was cut" cut_count 1
+ok "the disc is in the drive" holds 1 DISC_005
+ok "unload" in_library unload 0
+ok "a move that never arrived is found not to be done, and made" cut_move before DISC_006 0
+ok "that one was cut, too" cut_count 2
+ok "and is there" holds 1 DISC_006
+ok "unload" in_library unload 0
+ok "all discs are accounted for" status_is '[.discs[]] | add' 13
+
+# --- a burn whose WRITE is cut: this target cannot say how far it came, so the disc is given up ---
+ok "more files" fill b 60
+cut_rule after 2a
+ok "a burn goes on to the next blank" archive_of b
+ok "one WRITE was cut" cut_count 3
+ok "read back" reads_back b
+
+# --- the target dies in the middle of a burn; discs are in their slots when it is back ---
+ok "still more files" fill c 60
+kill_in_burn() {
+    cut_rule before 2a # the WRITE never arrives: at this moment the target dies
+    (cd "$mnt" && sha256sum c/*) >"$work/sums-c"
+    "$varve" archive --wait "$mnt/c" >"$work/archive.out" 2>&1 &
+    local job=$!
+    until_true 20 cut_count 4 || return 1
+    tgt_kill
+    sleep 1
+    tgt_start "$work/tgt" || return 1
+    wait "$job"
+}
+ok "target killed in the middle of a burn and started again" kill_in_burn
+tgt_urls "127.0.0.1:$(cat "$cut_dir/port")"
+ok "the set is sealed all the same" status_is '.sets.sealed' 3
+ok "read back" reads_back c
+ok "no set was harmed" reads_back a
+
+# --- ... and in the middle of a move ---
+kill_in_move() {
+    tgt_stop
+    in_library load DISC_000 1 >"$work/load.out" 2>&1 &
+    local job=$!
+    sleep 0.7
+    tgt_kill
+    tgt_start "$work/tgt" || return 1
+    wait "$job"
+    true
+}
+ok "target killed in the middle of a move" kill_in_move
+tgt_urls "127.0.0.1:$(cat "$cut_dir/port")"
+ok "the disc can be loaded afterwards" in_library load DISC_000 1
+ok "and is there" holds 2 DISC_000
+
+# --- one program a changer (fault 35) ---
+second_mount() {
+    mkdir "$work/mnt2"
+    "$varve" init "$work/second" --library scsi --changer "$tgt_changer" --drive "${tgt_drives[0]}" &&
+        "$varve" mount "$work/second" "$work/mnt2"
+}
+unmount_at_exit "$work/mnt2"
+ok "a second daemon on this changer is told who has it" says "in use by process $(status_of .pid)" second_mount
+ok "check finds nothing" clean_check
+ok "umount" "$varve" umount "$mnt"
+
+ok "and mount again" "$varve" mount "$archive" "$mnt"
+ok "all is there after a restart" reads_back a
+ok "umount" "$varve" umount "$mnt"
+finish_tap
