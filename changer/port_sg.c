@@ -87,10 +87,10 @@ port_sg_judge(const struct sg_io_hdr *done, struct varve_scsi_command *command,
     command->status = done->status & 0x7e; /* vendor bits go */
     command->sense_bytes = done->sb_len_wr;
     int64_t received = (int64_t)done->dxfer_len - done->resid;
-    if (received < 0)
-        received = 0;
-    if (received > done->dxfer_len)
-        received = done->dxfer_len; /* some report an overflow as a negative rest */
+    /* An overflow comes as a negative rest, or (kernel's iSCSI initiator, reference 10.8) as one
+     * that is larger than the buffer: the buffer is full. */
+    if (received < 0 || received > done->dxfer_len)
+        received = done->dxfer_len;
     command->received_bytes = command->direction == VARVE_SCSI_FROM_DEVICE ? (uint32_t)received : 0;
     return PORT_ANSWERED;
 }

@@ -30,31 +30,8 @@ ask_page_80(struct varve_scsi_device *device, char ret[33])
            varve_smc_decode_serial(data, command.received_bytes, ret);
 }
 
-/* MMC-6 5.3.38, logical unit serial number feature: 8 bytes of header, 4 of the descriptor. */
 static bool
-decode_feature_108(const uint8_t *bytes, size_t size, char *ret, size_t ret_bytes)
-{
-    struct varve_cursor cursor = varve_cursor_new(bytes, size);
-    uint16_t code;
-    uint8_t flags, length;
-    const uint8_t *text;
-    (void)varve_cursor_skip(&cursor, 8);
-    (void)varve_cursor_be16(&cursor, &code);
-    (void)varve_cursor_u8(&cursor, &flags);
-    if (!varve_cursor_u8(&cursor, &length) || code != 0x0108 ||
-        !varve_cursor_take(&cursor, length, &text))
-        return false;
-    size_t used = 0;
-    for (size_t i = 0; i < length && used + 1 < ret_bytes; i++) {
-        if (text[i] > ' ' && text[i] <= '~')
-            ret[used++] = (char)text[i];
-    }
-    ret[used] = 0;
-    return used > 0;
-}
-
-static bool
-ask_feature_108(struct varve_scsi_device *device, char *ret, size_t ret_bytes)
+ask_feature_108(struct varve_scsi_device *device, char ret[VARVE_DEVICE_SERIAL_BYTES])
 {
     uint8_t data[256];
     struct varve_scsi_command command;
@@ -62,7 +39,7 @@ ask_feature_108(struct varve_scsi_device *device, char *ret, size_t ret_bytes)
     varve_mmc_encode_get_configuration(&command, data, sizeof data);
     varve_put_be16(command.cdb + 2, 0x0108); /* RT 2: this feature only */
     return varve_scsi_run(device, &command, &unused) &&
-           decode_feature_108(data, command.received_bytes, ret, ret_bytes);
+           varve_probe_decode_serial(data, command.received_bytes, ret);
 }
 
 static void
@@ -71,7 +48,7 @@ ask_serial(struct varve_scsi_device *device, bool drive, char ret[VARVE_DEVICE_S
     char serial[33];
     if (ask_page_80(device, serial))
         (void)snprintf(ret, VARVE_DEVICE_SERIAL_BYTES, "%s", serial);
-    else if (!drive || !ask_feature_108(device, ret, VARVE_DEVICE_SERIAL_BYTES))
+    else if (!drive || !ask_feature_108(device, ret))
         ret[0] = 0;
 }
 
@@ -146,4 +123,27 @@ varve_probe_luns(struct varve_scsi_port *port, struct varve_clock *clock, uint16
         return varve_error_wrap(err, "REPORT LUNS");
     *ret_count = varve_probe_decode_luns(data, command.received_bytes, ret, max);
     return true;
+}
+
+/* MMC-6 5.3.38, logical unit serial number feature: 8 bytes of header, 4 of the descriptor. */
+bool
+varve_probe_decode_serial(const uint8_t *bytes, size_t size, char ret[VARVE_DEVICE_SERIAL_BYTES])
+{
+    struct varve_cursor cursor = varve_cursor_new(bytes, size);
+    uint16_t code;
+    uint8_t flags, length;
+    const uint8_t *text;
+    (void)varve_cursor_skip(&cursor, 8);
+    (void)varve_cursor_be16(&cursor, &code);
+    (void)varve_cursor_u8(&cursor, &flags);
+    if (!varve_cursor_u8(&cursor, &length) || code != 0x0108 ||
+        !varve_cursor_take(&cursor, length, &text))
+        return false;
+    size_t used = 0;
+    for (size_t i = 0; i < length && used + 1 < VARVE_DEVICE_SERIAL_BYTES; i++) {
+        if (text[i] > ' ' && text[i] <= '~')
+            ret[used++] = (char)text[i];
+    }
+    ret[used] = 0;
+    return used > 0;
 }

@@ -71,6 +71,9 @@ varve_probe_luns(struct varve_scsi_port *port, struct varve_clock *clock, uint16
                  size_t *ret_count, struct varve_error *err);
 /* Of an answer to REPORT LUNS. Pure; junk gives none. */
 size_t varve_probe_decode_luns(const uint8_t *bytes, size_t size, uint16_t *ret, size_t max);
+/* Of an answer to GET CONFIGURATION for feature 0108h, printable. Pure; false: it is none. */
+bool
+varve_probe_decode_serial(const uint8_t *bytes, size_t size, char ret[VARVE_DEVICE_SERIAL_BYTES]);
 
 /* Looks at the changer and matches; moves nothing. */
 VARVE_MUST_CHECK bool

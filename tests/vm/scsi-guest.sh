@@ -24,7 +24,7 @@ cp -r "$2"/. / && udevadm control --reload
 modprobe -a sg sr_mod ch iscsi_tcp
 ok "the modprobe snippet keeps module ch from counting discs" \
     equal 0 "$(cat /sys/module/ch/parameters/init)"
-ok "tgt's library becomes devices of the kernel" library_up 6 2 1
+ok "tgt's library becomes devices of the kernel" library_up 8 2 1
 changer=$(sg_of 8 0)
 serial=$(sed -n 's/.*serial=//p' "$work/tgt/layout")
 drives=("$(sg_of 5 0)" "$(sg_of 5 1)")
@@ -53,7 +53,7 @@ found() {
     probe && equal "changer $changer serial:${serial}C" \
         "$(ask '.devices[] | select(.kind == "changer") | "changer \(.sg) \(.name)"')" &&
         equal "2" "$(ask '[.devices[] | select(.kind == "drive")] | length')" &&
-        equal "6 1 5" "$(ask '.changers[0] | "\(.slots) \(.mail_slots) \(.discs)"')"
+        equal "8 1 7" "$(ask '.changers[0] | "\(.slots) \(.mail_slots) \(.discs)"')"
 }
 ok "probe finds the changer and both drives" found
 # tgt cuts the identifier of its last drive (reference 4.1 a).
@@ -80,7 +80,7 @@ proven_by_load() {
         "$(ask '.changers[0].drives[1] | "\(.drive) \(.sg) \(.proof)"')"
 }
 ok "a disc proves the last drive" proven_by_load
-all_home() { probe && equal "5 0" "$(ask '.changers[0] | "\(.discs) \([.drives[] | select(.full)] | length)"')"; }
+all_home() { probe && equal "7 0" "$(ask '.changers[0] | "\(.discs) \([.drives[] | select(.full)] | length)"')"; }
 ok "the disc is home again" all_home
 
 probe --load
@@ -116,6 +116,19 @@ names_holder() {
 ok "who else has a drive open is named" names_holder
 kill $holder
 wait $holder 2>/dev/null
+
+# --- the ports' conformance suite, which writes to the first three discs ---
+
+conforms() {
+    # The kernel hears the first unit attention, when it looks at a device that came.
+    "$1/tests/conformance/conformance" --lacks "$tgt_lacks,first-attention" \
+        "serial:${serial}C" "serial:${serial}D1" "serial:${serial}D2" >"$work/conformance"
+    local status=$?
+    grep -v '^ok' "$work/conformance"
+    return $status
+}
+ok "the SG_IO port passes the conformance suite" conforms "$1"
+echo "# $(grep -c '^ok' "$work/conformance") checks"
 
 # --- an archive on it ---
 

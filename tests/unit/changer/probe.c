@@ -329,6 +329,40 @@ test_binary_device_id(void **state)
     assert_string_equal(element.device_id, "");
 }
 
+static void
+test_luns(void **state)
+{
+    (void)state;
+    static const uint8_t answer[8 + 5 * 8] = {
+        [3] = 40,                           /* LUN 0 */
+        [17] = 2,                           /* 2 */
+        [24] = 0x41, [25] = 0x02,           /* 258, flat */
+        [32] = 0xc1, [33] = 0x01,           /* a well-known one */
+        [40] = 0x00, [41] = 0x05, [43] = 1, /* two levels */
+    };
+    uint16_t luns[8];
+    assert_int_equal(varve_probe_decode_luns(answer, sizeof answer, luns, 8), 3);
+    assert_int_equal(luns[1], 2);
+    assert_int_equal(luns[2], 258);
+    assert_int_equal(varve_probe_decode_luns(answer, 20, luns, 8), 1); /* cut */
+    assert_int_equal(varve_probe_decode_luns(answer, sizeof answer, luns, 2), 2);
+    assert_int_equal(varve_probe_decode_luns(answer, 7, luns, 8), 0);
+}
+
+static void
+test_feature_serial(void **state)
+{
+    (void)state;
+    static const uint8_t answer[20] = {[8] = 1, [9] = 8, [11] = 8, [12] = 'K', '1',
+                                       'X',     ' ',     0,        '9'};
+    static const uint8_t other[20] = {[8] = 1, [9] = 7, [11] = 8, [12] = 'K'};
+    char serial[VARVE_DEVICE_SERIAL_BYTES];
+    assert_true(varve_probe_decode_serial(answer, sizeof answer, serial));
+    assert_string_equal(serial, "K1X9");
+    assert_false(varve_probe_decode_serial(answer, 19, serial)); /* cut */
+    assert_false(varve_probe_decode_serial(other, sizeof other, serial));
+}
+
 int
 main(void)
 {
@@ -342,6 +376,8 @@ main(void)
         cmocka_unit_test(test_full_drive_is_left_alone),
         cmocka_unit_test(test_disc_that_stays_in_the_drive),
         cmocka_unit_test(test_binary_device_id),
+        cmocka_unit_test(test_luns),
+        cmocka_unit_test(test_feature_serial),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
