@@ -54,6 +54,15 @@ VARVE_MUST_CHECK bool port_sysfs_by_serial(const char *root, const char *serial,
 /* "/dev/srN" of "/dev/sgM". False: it has none. */
 bool port_sysfs_block_of(const char *root, const char *sg, char ret[PORT_NODE_BYTES]);
 
+/* --- port_host.c --- */
+/* The number of the host adapter of "/dev/sgN", -1 if it is not known. */
+int port_sysfs_host_of(const char *root, const char *sg);
+/* May it run for minutes, and time out? Pure. */
+bool port_host_is_risky(const struct varve_scsi_command *command);
+/* Waits for other risky commands on this host adapter; NULL: nothing is held. */
+pthread_mutex_t *port_host_enter(int host, const struct varve_scsi_command *command);
+void port_host_leave(pthread_mutex_t *held);
+
 /* --- port_lock.c --- */
 /* At most one on this host holds the lock of a device; the lock goes with the descriptor. BUSY
  * names the process. */

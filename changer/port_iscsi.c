@@ -31,8 +31,9 @@ struct iscsi_link {
     uint32_t isid;
     struct iscsi_context *context; /* NULL: not connected */
     int lun;
-    bool done;  /* the callback came */
-    int status; /* and what it said */
+    bool done;       /* the callback came */
+    int status;      /* and what it said */
+    char stale[200]; /* libiscsi's error text of something before: it is never cleared */
 };
 
 static void
@@ -82,6 +83,7 @@ serve(struct iscsi_link *self, unsigned timeout_ms, struct varve_error *err)
 {
     struct varve_clock *clock = varve_clock_system();
     int64_t until = varve_clock_monotonic(clock) + timeout_ms * VARVE_NS_PER_MS;
+    (void)snprintf(self->stale, sizeof self->stale, "%s", iscsi_get_error(self->context));
     while (!self->done) {
         int64_t left = (until - varve_clock_monotonic(clock)) / VARVE_NS_PER_MS;
         if (left <= 0) {
@@ -105,7 +107,9 @@ serve(struct iscsi_link *self, unsigned timeout_ms, struct varve_error *err)
     if (!lost)
         return PORT_ANSWERED;
     const char *why = iscsi_get_error(self->context);
-    (void)varve_error_set(err, VARVE_ERROR_HARDWARE, 0, "no connection%s%.300s",
+    if (strncmp(why, self->stale, sizeof self->stale - 1) == 0)
+        why = "";
+    (void)varve_error_set(err, VARVE_ERROR_HARDWARE, 0, "the connection is gone%s%.300s",
                           why[0] != 0 ? ": " : "", why);
     return PORT_GONE;
 }

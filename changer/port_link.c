@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#define ATTENTIONS_MAX 10u
 #define IDENTIFY_MS 10000u
 #define NAP_FIRST_NS (100 * VARVE_NS_PER_MS)
 #define NAP_MAX_NS (2 * VARVE_NS_PER_SECOND)
@@ -30,6 +31,8 @@ struct port_link {
     bool look_only;
     bool connected;
     bool nexus_lost; /* nobody was told yet */
+    bool reserves;   /* it is a changer that knows how */
+    bool unreserved; /* a reset took the reservation away */
     unsigned timeouts;
     int64_t lost_ns; /* since when, while not connected */
 };
@@ -50,7 +53,7 @@ ask(struct port_link *self, struct varve_scsi_command *command, struct varve_err
 {
     command->timeout_ms = IDENTIFY_MS;
     if (self->ops->execute(self->link, command, err) != PORT_ANSWERED)
-        return varve_error_wrap(err, "INQUIRY");
+        return varve_error_wrap(err, "command %02Xh", command->cdb[0]);
     return true;
 }
 
@@ -88,6 +91,41 @@ is_same(const struct identity *a, const struct identity *b)
            strcmp(a->product, b->product) == 0 && strcmp(a->serial, b->serial) == 0;
 }
 
+/* Fault 35, the part that another host sees: RESERVE(6) (SPC-2 7.21) while we have the changer.
+ * Many do not know it any more, and then nothing is reserved. A unit attention that comes instead
+ * of the answer is the caller's: he gets ours for it. */
+static bool
+reserve(struct port_link *self, struct varve_error *err)
+{
+    self->unreserved = false;
+    for (unsigned i = 0; i < ATTENTIONS_MAX; i++) {
+        struct varve_scsi_command command = {.cdb = {0x16}, .cdb_bytes = 6};
+        struct varve_scsi_sense sense;
+        if (!ask(self, &command, err))
+            return false;
+        if (command.status == 0x18)
+            return varve_error_set(err, VARVE_ERROR_BUSY, 0,
+                                   "another host has reserved it (status 18h)\nhint: one host "
+                                   "drives a changer: stop the program on the other one");
+        varve_scsi_sense_decode(command.sense, command.sense_bytes, &sense);
+        bool attention = command.status == 2 && sense.valid && sense.key == 6;
+        self->reserves = command.status == 0;
+        self->nexus_lost |= attention;
+        if (!attention)
+            return true;
+    }
+    return true;
+}
+
+static void
+release(struct port_link *self)
+{
+    struct varve_scsi_command command = {.cdb = {0x17}, .cdb_bytes = 6};
+    struct varve_error ignored = {0}; /* the end of the session does it as well, where it is one */
+    if (self->reserves && self->connected && self->ops->is_alive(self->link))
+        (void)ask(self, &command, &ignored);
+}
+
 /* One attempt: a link, and the device that was there before at its end. */
 static bool
 connect_same(struct port_link *self, struct varve_error *err)
@@ -96,12 +134,13 @@ connect_same(struct port_link *self, struct varve_error *err)
     if (!self->ops->connect(self->link, err))
         return false;
     bool told = identify(self, &now, err);
-    if (told && is_same(&self->identity, &now)) {
+    bool same = told && is_same(&self->identity, &now);
+    if (same && (!self->reserves || reserve(self, err))) {
         self->connected = true;
         return true;
     }
     self->ops->disconnect(self->link);
-    if (told)
+    if (told && !same)
         (void)varve_error_set(err, VARVE_ERROR_HARDWARE, 0,
                               "another device answers there: %s %s, serial number '%s'", now.vendor,
                               now.product, now.serial);
@@ -162,6 +201,17 @@ answer_nexus_lost(struct varve_scsi_command *command)
     command->sense_bytes = sizeof sense;
 }
 
+/* A reset ends reservations (SPC-2 5.5.1). */
+static bool
+was_reset(const struct varve_scsi_command *command)
+{
+    struct varve_scsi_sense sense;
+    if (command->status != 2)
+        return false;
+    varve_scsi_sense_decode(command->sense, command->sense_bytes, &sense);
+    return sense.valid && sense.key == 6 && sense.asc == 0x29;
+}
+
 static bool
 no_answer(struct port_link *self, bool gone, const struct varve_scsi_command *command,
           struct varve_error *err)
@@ -189,9 +239,12 @@ execute(struct varve_scsi_port *port, struct varve_scsi_command *command, struct
         answer_nexus_lost(command);
         return true;
     }
+    if (self->unreserved && !reserve(self, err))
+        return varve_error_wrap(err, "%s", self->place);
     switch (self->ops->execute(self->link, command, err)) {
     case PORT_ANSWERED:
         self->timeouts = 0;
+        self->unreserved = self->reserves && was_reset(command);
         return true;
     case PORT_TIMED_OUT:
         return no_answer(self, false, command, err);
@@ -205,6 +258,7 @@ static void
 close_port(struct varve_scsi_port *port)
 {
     struct port_link *self = (struct port_link *)port;
+    release(self);
     if (self->connected)
         self->ops->disconnect(self->link);
     self->ops->free(self->link);
@@ -271,7 +325,8 @@ bring_up(struct port_link *self, const struct varve_port_options *options, struc
         self->port.transfer_max = self->ops->transfer_max(self->link);
     if (self->look_only)
         return true;
-    return lock(self, err) &&
+    bool changer = self->identity.type == VARVE_PORT_CHANGER;
+    return lock(self, err) && (!changer || reserve(self, err)) &&
            (self->ops->hold == NULL ||
             self->ops->hold(self->link, (enum varve_port_peer)self->identity.type, err));
 }

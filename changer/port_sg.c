@@ -24,6 +24,7 @@ struct sg_link {
     char *place;
     char node[PORT_NODE_BYTES];
     int fd;
+    int host;  /* number of its host adapter; -1: not known */
     int block; /* /dev/srN, held against others; -1: not held */
     bool holds;
 };
@@ -114,6 +115,7 @@ open_node(struct sg_link *self, struct varve_error *err)
     int keep = 1; /* answers of what timed out must not be taken for those of the next command */
     (void)ioctl(fd, SG_SET_FORCE_PACK_ID, &keep);
     self->fd = VARVE_TAKE_FD(fd);
+    self->host = port_sysfs_host_of("", self->node);
     return true;
 }
 
@@ -213,9 +215,8 @@ fetch(struct sg_link *self, struct sg_io_hdr *ret, unsigned timeout_ms, struct v
 }
 
 static enum port_answer
-sg_execute(void *link, struct varve_scsi_command *command, struct varve_error *err)
+run(struct sg_link *self, struct varve_scsi_command *command, struct varve_error *err)
 {
-    struct sg_link *self = link;
     static const int directions[] = {[VARVE_SCSI_NO_DATA] = SG_DXFER_NONE,
                                      [VARVE_SCSI_FROM_DEVICE] = SG_DXFER_FROM_DEV,
                                      [VARVE_SCSI_TO_DEVICE] = SG_DXFER_TO_DEV};
@@ -239,6 +240,16 @@ sg_execute(void *link, struct varve_scsi_command *command, struct varve_error *e
         return fail_sys(sent < 0 ? errno : EIO, "send the command", err);
     enum port_answer answer = fetch(self, &io, command->timeout_ms, err);
     return answer == PORT_ANSWERED ? port_sg_judge(&io, command, err) : answer;
+}
+
+static enum port_answer
+sg_execute(void *link, struct varve_scsi_command *command, struct varve_error *err)
+{
+    struct sg_link *self = link;
+    pthread_mutex_t *held = port_host_enter(self->host, command);
+    enum port_answer answer = run(self, command, err);
+    port_host_leave(held);
+    return answer;
 }
 
 /* Fault 29: the operator is told whom to stop. */
@@ -304,6 +315,7 @@ port_sg_new(const char *place)
     if (self == NULL)
         return NULL;
     self->fd = -1;
+    self->host = -1;
     self->block = -1;
     self->place = strdup(place);
     if (self->place == NULL) {

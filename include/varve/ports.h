@@ -30,7 +30,8 @@ struct varve_port_options {
     enum varve_port_peer peer; /* INVALID if the device is of another type */
     struct varve_clock *clock; /* NULL: the machine's; for waiting only, not for time-outs */
     int64_t reconnect_ns;      /* 0: VARVE_PORT_RECONNECT_NS; negative: do not wait */
-    /* Takes no lock and keeps nobody out: for who looks while somebody else may work. Otherwise the
+    /* Takes no lock and keeps nobody out: for who looks while somebody else may work. Otherwise a
+     * changer that knows RESERVE is reserved against other hosts, and the
      * port is the only one of all varve processes of this host with this serial number, and a
      * drive's block device is held against mounts and the kernel's polling. */
     bool look_only;

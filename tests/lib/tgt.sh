@@ -114,7 +114,7 @@ cut_stop() {
     wait "$cut_pid" 2>/dev/null
     cut_pid=
 }
-cut_rule() { echo "$*" >"$cut_dir/rule.new" && mv "$cut_dir/rule.new" "$cut_dir/rule"; } # cut_rule before|after OPCODE
+cut_rule() { echo "$*" >"$cut_dir/rule.new" && mv "$cut_dir/rule.new" "$cut_dir/rule"; } # cut_rule before|after OPCODE [NTH]
 cut_count() { # cut_count N: so many commands were cut
     local got=0
     [ ! -e "$cut_dir/cuts" ] || got=$(wc -l <"$cut_dir/cuts")

@@ -22,6 +22,8 @@ struct fake {
     enum port_answer next;
     const char *found_serial; /* what is there after find() */
     uint8_t type;
+    bool knows_reserve, reserved_elsewhere, reset_next;
+    unsigned reserves, releases, attentions; /* so many unit attentions come first */
 };
 
 static bool
@@ -69,6 +71,36 @@ fake_inquiry(const struct fake *fake, struct varve_scsi_command *command)
     command->received_bytes = 36;
 }
 
+static void
+fake_sense(struct varve_scsi_command *command, uint8_t key, uint8_t asc, uint8_t ascq)
+{
+    memset(command->sense, 0, 18);
+    command->status = 2;
+    command->sense[0] = 0x70;
+    command->sense[2] = key;
+    command->sense[7] = 10;
+    command->sense[12] = asc;
+    command->sense[13] = ascq;
+    command->sense_bytes = 18;
+}
+
+static void
+fake_reserve(struct fake *fake, struct varve_scsi_command *command)
+{
+    if (fake->attentions > 0) {
+        fake->attentions--;
+        fake_sense(command, 6, 0x29, 0);
+    } else if (!fake->knows_reserve) {
+        fake_sense(command, 5, 0x20, 0);
+    } else if (fake->reserved_elsewhere) {
+        command->status = 0x18;
+    } else if (command->cdb[0] == 0x16) {
+        fake->reserves++;
+    } else {
+        fake->releases++;
+    }
+}
+
 static enum port_answer
 fake_execute(void *link, struct varve_scsi_command *command, struct varve_error *err)
 {
@@ -79,7 +111,16 @@ fake_execute(void *link, struct varve_scsi_command *command, struct varve_error 
         fake_inquiry(fake, command);
         return PORT_ANSWERED;
     }
+    if (command->cdb[0] == 0x16 || command->cdb[0] == 0x17) {
+        fake_reserve(fake, command);
+        return PORT_ANSWERED;
+    }
     fake->sent++;
+    if (fake->reset_next) {
+        fake->reset_next = false;
+        fake_sense(command, 6, 0x29, 2);
+        return PORT_ANSWERED;
+    }
     enum port_answer answer = fake->next;
     fake->next = PORT_ANSWERED;
     if (answer != PORT_ANSWERED)
@@ -341,6 +382,43 @@ test_one_program_a_device(void **state)
     second->close(second);
 }
 
+/* ... and one host a changer, where the changer can tell. */
+static void
+test_one_host_a_changer(void **state)
+{
+    (void)state;
+    char serial[32];
+    (void)snprintf(serial, sizeof serial, "HOST%d", (int)getpid());
+    struct fake fake = {.serial = serial, .type = 8, .knows_reserve = true, .attentions = 2};
+    struct varve_clock_sim clock;
+    varve_clock_sim_init(&clock, 0);
+    const struct varve_port_options options = {.clock = &clock.clock};
+    struct varve_scsi_command ready = {.cdb_bytes = 6, .timeout_ms = 1000};
+    struct varve_scsi_port *port = NULL;
+    struct varve_error err = {0};
+    EXPECT_OK(port_link_new(&fake_ops, &fake, "one", &options, &port, &err), err);
+    assert_int_equal(fake.reserves, 1);
+    assert_true(port->execute(port, &ready, &err)); /* what came in between is told */
+    assert_int_equal(ready.status, 2);
+    assert_int_equal(ready.sense[2], 6);
+    fake.dead_when_idle = true; /* a new nexus: reserved anew */
+    assert_true(port->execute(port, &ready, &err));
+    assert_int_equal(fake.reserves, 2);
+    fake.next = PORT_ANSWERED;
+    fake.reset_next = true; /* a reset takes it away */
+    assert_true(port->execute(port, &ready, &err));
+    assert_true(port->execute(port, &ready, &err));
+    assert_int_equal(fake.reserves, 3);
+    port->close(port);
+    assert_int_equal(fake.releases, 1);
+
+    fake.reserved_elsewhere = true;
+    assert_false(port_link_new(&fake_ops, &fake, "one", &options, &port, &err));
+    assert_int_equal(err.kind, VARVE_ERROR_BUSY);
+    assert_string_equal(err.text, "one: another host has reserved it (status 18h)\nhint: one host "
+                                  "drives a changer: stop the program on the other one");
+}
+
 /* --- what sg says --- */
 
 static void
@@ -455,6 +533,88 @@ test_nodes_by_sysfs(void **state)
     test_dir_done(root);
 }
 
+/* --- host adapters (fault 34) --- */
+
+static void
+test_host_of_a_node(void **state)
+{
+    (void)state;
+    char *root = test_dir_new();
+    char from[512], to[512];
+    make(root, "/sys/devices/pci0/host3/target3:0:1/3:0:1:0/type", "5\n", 2);
+    make(root, "/sys/devices/pci0/host3/exp/host12/target12:0:0/12:0:0:0/type", "8\n", 2);
+    make(root, "/sys/class/scsi_generic/sg1/dev", "21:1\n", 5);
+    make(root, "/sys/class/scsi_generic/sg2/dev", "21:2\n", 5);
+    (void)snprintf(from, sizeof from, "%s/sys/class/scsi_generic/sg1/device", root);
+    (void)snprintf(to, sizeof to, "%s/sys/devices/pci0/host3/target3:0:1/3:0:1:0", root);
+    assert_int_equal(symlink(to, from), 0);
+    (void)snprintf(from, sizeof from, "%s/sys/class/scsi_generic/sg2/device", root);
+    (void)snprintf(to, sizeof to, "%s/sys/devices/pci0/host3/exp/host12/target12:0:0/12:0:0:0",
+                   root);
+    assert_int_equal(symlink(to, from), 0);
+    assert_int_equal(port_sysfs_host_of(root, "/dev/sg1"), 3);
+    assert_int_equal(port_sysfs_host_of(root, "/dev/sg2"), 12);
+    assert_int_equal(port_sysfs_host_of(root, "/dev/sg3"), -1);
+    test_dir_done(root);
+}
+
+static void
+test_what_may_reset_the_bus(void **state)
+{
+    (void)state;
+    uint8_t later[12] = {0, 0x82}, at_once[12] = {0, 0x80};
+    static const struct {
+        uint8_t cdb[3];
+        bool risky;
+    } cases[] = {
+        {{0xa5}, true},        {{0xa6}, true},     {{0x07}, true},  {{0x37}, true},
+        {{0x1b, 0}, true},     {{0x1b, 1}, false}, {{0x5b}, true},  {{0x5b, 1}, false},
+        {{0x35}, true},        {{0x35, 2}, false}, {{0x2a}, false}, {{0x28}, false},
+        {{0xb8, 0x12}, false}, {{0x00}, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct varve_scsi_command command = {.cdb_bytes = 12};
+        memcpy(command.cdb, cases[i].cdb, 3);
+        assert_int_equal(port_host_is_risky(&command), cases[i].risky);
+    }
+    struct varve_scsi_command format = {.cdb = {0x04}, .data = later, .data_bytes = 12};
+    assert_false(port_host_is_risky(&format));
+    format.data = at_once;
+    assert_true(port_host_is_risky(&format));
+}
+
+static void *
+move_once(void *context)
+{
+    struct varve_scsi_command move = {.cdb = {0xa5}};
+    pthread_mutex_t *held = port_host_enter(1, &move);
+    __atomic_store_n((bool *)context, true, __ATOMIC_SEQ_CST);
+    port_host_leave(held);
+    return NULL;
+}
+
+static void
+test_risky_commands_take_turns(void **state)
+{
+    (void)state;
+    struct varve_scsi_command close = {.cdb = {0x5b}}, write = {.cdb = {0x2a}};
+    bool moved = false;
+    pthread_t other;
+    pthread_mutex_t *held = port_host_enter(1, &close);
+    assert_non_null(held);
+    assert_null(port_host_enter(1, &write)); /* these never wait */
+    assert_null(port_host_enter(-1, &close));
+    pthread_mutex_t *elsewhere = port_host_enter(2, &close);
+    assert_non_null(elsewhere);
+    port_host_leave(elsewhere);
+    assert_int_equal(pthread_create(&other, NULL, move_once, &moved), 0);
+    varve_clock_sleep(varve_clock_system(), 50 * VARVE_NS_PER_MS);
+    assert_false(__atomic_load_n(&moved, __ATOMIC_SEQ_CST));
+    port_host_leave(held);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    assert_true(moved);
+}
+
 /* --- places --- */
 
 static void
@@ -506,8 +666,12 @@ main(void)
         cmocka_unit_test_setup_teardown(test_time_outs, setup, teardown),
         cmocka_unit_test(test_wrong_type_is_refused),
         cmocka_unit_test(test_one_program_a_device),
+        cmocka_unit_test(test_one_host_a_changer),
         cmocka_unit_test(test_sg_answers),
         cmocka_unit_test(test_nodes_by_sysfs),
+        cmocka_unit_test(test_host_of_a_node),
+        cmocka_unit_test(test_what_may_reset_the_bus),
+        cmocka_unit_test(test_risky_commands_take_turns),
         cmocka_unit_test(test_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
