@@ -21,6 +21,7 @@ static const struct varve_scsi_rule rules[] = {
     {0x25, "READ CAPACITY", VARVE_SCSI_IDEMPOTENT, 60, 0},
     {0x28, "READ(10)", VARVE_SCSI_IDEMPOTENT, 60, 0},
     {0x2a, "WRITE(10)", VARVE_SCSI_WRITES, 300, 120},
+    {0x2b, "POSITION TO ELEMENT", VARVE_SCSI_POSITION, 300, 0},
     {0x35, "SYNCHRONIZE CACHE", VARVE_SCSI_WRITES, 200, 0},
     {0x37, "INITIALIZE ELEMENT STATUS WITH RANGE", VARVE_SCSI_IDEMPOTENT, 3600, 0},
     {0x4a, "GET EVENT STATUS NOTIFICATION", VARVE_SCSI_IDEMPOTENT, 30, 0},
@@ -41,6 +42,7 @@ static const struct varve_scsi_rule rules[] = {
     {0xb6, "SET STREAMING", VARVE_SCSI_IDEMPOTENT, 60, 0},
     {0xb8, "READ ELEMENT STATUS", VARVE_SCSI_IDEMPOTENT, 300, 0},
     {0xbb, "SET CD SPEED", VARVE_SCSI_IDEMPOTENT, 60, 0},
+    {0xe7, "INITIALIZE ELEMENT STATUS WITH RANGE (vendor)", VARVE_SCSI_IDEMPOTENT, 3600, 0},
 };
 static const struct varve_scsi_rule unknown_rule = {0, "unknown command", VARVE_SCSI_POSITION, 60,
                                                     0};
@@ -75,8 +77,13 @@ note_sense(struct varve_scsi_device *device, const struct varve_scsi_sense *sens
     if (sense->key != 6)
         return;
     device->attention = true;
-    if (sense->asc == 0x28)
+    bool magazine = sense->asc == 0x3b && (sense->ascq == 0x12 || sense->ascq == 0x13);
+    if ((sense->asc == 0x28 && sense->ascq != 0x01) || magazine)
         device->medium_changed = true;
+    if (sense->asc == 0x29)
+        device->reset = true;
+    if ((sense->asc == 0x2a && sense->ascq == 0x01) || sense->asc == 0x3f)
+        device->reconfigured = true;
 }
 
 bool

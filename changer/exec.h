@@ -28,7 +28,10 @@ struct varve_scsi_device {
     struct varve_clock *clock;
     int64_t ready_ns;    /* how long "becoming ready" is waited for */
     bool attention;      /* a unit attention came; cleared by who dealt with it */
-    bool medium_changed; /* ... that says the medium may be another one */
+    bool medium_changed; /* ... that says the medium, or what lies in the slots, may be another one
+                          */
+    bool reset;          /* ... that says locks and modes are as after power-on */
+    bool reconfigured;   /* ... that says mode pages or identity are others */
     bool deferred;       /* an earlier command failed after it was acknowledged */
     struct varve_scsi_sense deferred_sense;
     bool settled;   /* the first WRITE, which calibrates the laser, is done */

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bringing discs to drives, home, and through the mail slots. Functions named *_locked hold the
- * arm. */
+/* Bringing discs to drives and home. Functions named *_locked hold the arm. */
 #include "library_internal.h"
 
+#include <string.h>
+
+#define PLACES_MAX                                                                                 \
+    3u /* tries of a disc that is not where the unit says, or of slots that are full */
+#define SIDE_B ".B"
 #define SEAT_TRIES 2
 
 static bool
@@ -15,28 +19,82 @@ check_drive(struct varve_library *library, unsigned drive, struct varve_error *e
 }
 
 static bool
-find_disc(struct varve_library *library, const struct varve_barcode *barcode,
-          struct varve_element **ret, struct varve_error *err)
+fail_absent(struct varve_library *library, const struct varve_barcode *barcode,
+            struct varve_error *err)
+{
+    for (size_t i = 0; i < library->list.count; i++) {
+        const struct varve_element *at = &library->list.elements[i].element;
+        if ((at->flags & VARVE_ELEMENT_ABSENT) == 0 || !varve_barcode_equal(&at->barcode, barcode))
+            continue;
+        varve_error_set(err, VARVE_ERROR_OFFLINE, 0,
+                        "disc '%s' is in element %u of library '%s', which is out of use",
+                        barcode->text, at->address, library->name);
+        return varve_error_hint(err, "put the magazine with element %u back", at->address);
+    }
+    varve_error_set(err, VARVE_ERROR_OFFLINE, 0, "disc '%s' is not in library '%s'", barcode->text,
+                    library->name);
+    return varve_error_hint(err, "insert disc '%s'", barcode->text);
+}
+
+bool
+varve_library_find_disc(struct varve_library *library, const struct varve_barcode *barcode,
+                        struct varve_element **ret, struct varve_error *err)
 {
     struct varve_element *found = NULL;
     for (size_t i = 0; i < library->list.count; i++) {
         struct varve_element *at = &library->list.elements[i].element;
         if (!at->full || !varve_barcode_equal(&at->barcode, barcode))
             continue;
-        if (found != NULL)
-            return varve_error_set(err, VARVE_ERROR_WRONG_DISC, 0,
-                                   "library '%s': two discs have the bar code '%s', in elements "
-                                   "%u and %u\nhint: take one of them out and relabel it",
-                                   library->name, barcode->text, found->address, at->address);
+        if (found != NULL) {
+            varve_error_set(err, VARVE_ERROR_OFFLINE, 0,
+                            "library '%s': two discs have the bar code '%s', in elements %u and %u",
+                            library->name, barcode->text, found->address, at->address);
+            return varve_error_hint(err, "take one of them out and relabel it");
+        }
         found = at;
     }
     if (found == NULL)
-        return varve_error_set(err, VARVE_ERROR_OFFLINE, 0,
-                               "disc '%s' is not in library '%s'\nhint: insert disc '%s'",
-                               barcode->text, library->name, barcode->text);
+        return fail_absent(library, barcode, err);
     *ret = found;
     return true;
 }
+
+/* --- moves that the unit refuses --- */
+
+bool
+varve_library_look_again(struct varve_library *library, const struct varve_changer_move *move,
+                         const struct varve_scsi_sense *sense)
+{
+    bool stale = varve_scsi_is(sense, 5, 0x3b, 0x0e) || varve_scsi_is(sense, 5, 0x3b, 0x0d);
+    bool gone = varve_scsi_is(sense, 5, 0x3b, 0x11) || varve_scsi_is(sense, 5, 0x3b, 0x12) ||
+                varve_scsi_is(sense, 5, 0x3b, 0x18) || varve_scsi_is(sense, 5, 0x21, 0x01);
+    if (!stale && !gone)
+        return false;
+    struct varve_error ignored = {0}; /* then what was known before decides */
+    if (stale)
+        varve_changer_look_again(&library->changer, sense->ascq == 0x0e ? move->from : move->to);
+    if (sense->asc == 0x21)
+        library->changer.device.reconfigured = true;
+    library->changer.distrusted = true;
+    bool ok = varve_library_refresh(library, true, &ignored);
+    library->changer.distrusted = false;
+    return ok;
+}
+
+/* The unit still calls it empty, and something is in it (fault 9): left alone until the next
+ * inventory. */
+static void
+shun(struct varve_library *library, uint16_t address)
+{
+    struct varve_element *slot = varve_library_element(library, address);
+    if (slot == NULL || slot->full)
+        return;
+    slot->exception = true;
+    slot->asc = 0x3b;
+    slot->ascq = 0x0d;
+}
+
+/* --- unloading --- */
 
 /* Its old slot, else any free one. */
 static struct varve_element *
@@ -44,7 +102,7 @@ find_home(struct varve_library *library, const struct varve_library_drive *drive
 {
     struct varve_element *home =
         drive->has_home ? varve_library_element(library, drive->home) : NULL;
-    if (home != NULL && home->type == VARVE_ELEMENT_SLOT && !home->full && !home->exception)
+    if (home != NULL && home->type == VARVE_ELEMENT_SLOT && varve_library_is_free(home))
         return home;
     return varve_library_free_slot(library);
 }
@@ -53,44 +111,103 @@ find_home(struct varve_library *library, const struct varve_library_drive *drive
  * ALLOW before the move; if the disc stays, ALLOW and eject, and once more. */
 static bool
 move_out_locked(struct varve_library *library, struct varve_library_drive *drive,
-                const struct varve_changer_move *move, struct varve_error *err)
+                const struct varve_changer_move *move, struct varve_changer_ends *ret,
+                struct varve_error *err)
 {
     struct varve_error ignored = {0}; /* a dead drive may still give its disc back */
     struct varve_error first = {0};
     (void)!varve_drive_release(&drive->drive, &ignored);
     varve_drive_forget(&drive->drive);
-    if (varve_library_move(library, move, &first))
+    if (varve_library_move(library, move, ret, &first))
         return true;
     const struct varve_element *at = varve_library_element(library, move->from);
-    if (library->changer.device.attention || at == NULL || !at->full) {
-        *err = first; /* not known to be in the drive any more */
+    bool elsewhere = varve_scsi_is(&ret->sense, 5, 0x3b, 0x0d);
+    if (library->changer.device.attention || library->maintenance || elsewhere || at == NULL ||
+        !at->full) {
+        *err = first; /* not known to be in the drive any more, or no matter of the drive */
         return false;
     }
     (void)!varve_drive_release(&drive->drive, &ignored);
     (void)!varve_drive_eject(&drive->drive, &ignored);
-    return varve_library_move(library, move, err);
+    return varve_library_move(library, move, ret, err);
+}
+
+static bool
+fail_no_slot(struct varve_library *library, const struct varve_library_drive *drive,
+             const struct varve_barcode *barcode, struct varve_error *err)
+{
+    varve_error_set(err, VARVE_ERROR_NO_SPACE, 0,
+                    "library '%s': no slot is free for disc '%s' of %s", library->name,
+                    barcode->text, drive->drive.name);
+    return varve_error_hint(err, "export a disc");
 }
 
 static bool
 unload_locked(struct varve_library *library, struct varve_library_drive *drive,
               struct varve_error *err)
 {
-    const struct varve_element *at = varve_library_element(library, drive->drive.element);
-    if (at == NULL || !at->full) {
-        drive->has_home = false;
-        return true;
+    for (unsigned tries = 1;; tries++) {
+        const struct varve_element *at = varve_library_element(library, drive->drive.element);
+        if (at == NULL || !at->full) {
+            drive->has_home = false;
+            return true;
+        }
+        const struct varve_element *home = find_home(library, drive);
+        if (home == NULL)
+            return fail_no_slot(library, drive, &at->barcode, err);
+        struct varve_changer_ends ends = {0};
+        struct varve_changer_move move = {at->barcode, at->address, home->address, at->inverted};
+        struct varve_error failed = {0};
+        if (move_out_locked(library, drive, &move, &ends, &failed)) {
+            drive->has_home = false;
+            return true;
+        }
+        if (tries == PLACES_MAX || !varve_library_look_again(library, &move, &ends.sense)) {
+            *err = failed;
+            return false;
+        }
+        if (varve_scsi_is(&ends.sense, 5, 0x3b, 0x0d)) {
+            varve_library_tell(library,
+                               "library '%s': slot %u was to be empty, and the gripper found a "
+                               "disc in it; disc '%s' goes to another slot\nhint: see what lies "
+                               "in slot %u",
+                               library->name, move.to, move.barcode.text, move.to);
+            shun(library, move.to);
+        }
     }
-    const struct varve_element *home = find_home(library, drive);
-    if (home == NULL)
-        return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0,
-                               "library '%s': no slot is free for disc '%s' of %s\nhint: export a "
-                               "disc",
-                               library->name, at->barcode.text, drive->drive.name);
-    struct varve_changer_move move = {at->barcode, at->address, home->address};
-    if (!move_out_locked(library, drive, &move, err))
+}
+
+/* --- loading --- */
+
+struct placing {
+    const struct varve_barcode *barcode;
+    struct varve_library_drive *drive;
+};
+
+/* X.B is side B of disc X. */
+static bool
+wants_side_b(const struct varve_library *library, const struct varve_barcode *barcode,
+             struct varve_barcode *ret_disc)
+{
+    size_t length = strlen(barcode->text);
+    size_t suffix = strlen(SIDE_B);
+    *ret_disc = *barcode;
+    if (!library->two_sided || length <= suffix ||
+        strcmp(barcode->text + length - suffix, SIDE_B) != 0)
         return false;
-    drive->has_home = false;
+    ret_disc->text[length - suffix] = 0;
     return true;
+}
+
+static bool
+check_can_turn(struct varve_library *library, const struct varve_barcode *disc,
+               struct varve_error *err)
+{
+    if (library->changer.rotates)
+        return true;
+    varve_error_set(err, VARVE_ERROR_NOT_READY, 0, "library '%s' cannot turn disc '%s' over",
+                    library->name, disc->text);
+    return varve_error_hint(err, "export disc '%s', turn it over, and import it again", disc->text);
 }
 
 /* An empty drive element with a medium behind it means that drive and element do not belong
@@ -109,26 +226,45 @@ check_empty(struct varve_drive *drive, struct varve_error *err)
                            drive->name, drive->element);
 }
 
+/* Both discs by one command, where the unit can and the drive is proven to be this one: after an
+ * exchange nobody has seen it empty (INV-5). False: nothing is lost, single moves go on from what
+ * is. */
 static bool
-place_locked(struct varve_library *library, const struct varve_barcode *barcode,
-             struct varve_library_drive *drive, struct varve_error *err)
+try_exchange(struct varve_library *library, const struct varve_element *at,
+             struct varve_library_drive *drive)
 {
-    struct varve_element *at;
-    if (!varve_library_refresh(library, false, err) || !find_disc(library, barcode, &at, err))
+    const struct varve_element *old = varve_library_element(library, drive->drive.element);
+    const struct varve_element *home = find_home(library, drive);
+    if (!drive->proven || old == NULL || !old->full || home == NULL ||
+        at->type != VARVE_ELEMENT_SLOT)
         return false;
-    if (at->address == drive->drive.element)
-        return true;
-    if (at->type == VARVE_ELEMENT_DRIVE)
-        return varve_error_set(err, VARVE_ERROR_BUSY, 0,
-                               "disc '%s' is in another drive of library '%s' (element %u)",
-                               barcode->text, library->name, at->address);
-    if (!unload_locked(library, drive, err))
-        return varve_error_wrap(err, "empty the drive first");
-    if (!check_empty(&drive->drive, err))
+    struct varve_changer_exchange exchange = {
+        .in = {at->barcode, at->address, old->address, at->inverted},
+        .out = {old->barcode, old->address, home->address, old->inverted},
+    };
+    if (!varve_changer_can_exchange(&library->changer, &exchange))
         return false;
-    struct varve_changer_move move = {*barcode, at->address, drive->drive.element};
+    struct varve_error ignored = {0}; /* the single moves tell what is wrong, if it still is */
+    (void)!varve_drive_release(&drive->drive, &ignored);
+    varve_drive_forget(&drive->drive);
+    if (!varve_library_exchange(library, &exchange, &ignored)) {
+        (void)!varve_library_refresh(library, false, &ignored);
+        return false;
+    }
+    drive->has_home = true;
+    drive->home = exchange.in.from;
+    return true;
+}
+
+static bool
+move_in_locked(struct varve_library *library, const struct varve_element *at,
+               struct varve_library_drive *drive, bool invert, struct varve_changer_move *ret_move,
+               struct varve_changer_ends *ret_ends, struct varve_error *err)
+{
+    struct varve_changer_move move = {at->barcode, at->address, drive->drive.element, invert};
     bool from_slot = at->type == VARVE_ELEMENT_SLOT;
-    if (!varve_library_move(library, &move, err))
+    *ret_move = move;
+    if (!varve_library_move(library, &move, ret_ends, err))
         return false;
     varve_drive_forget(&drive->drive);
     drive->has_home = from_slot;
@@ -136,12 +272,94 @@ place_locked(struct varve_library *library, const struct varve_barcode *barcode,
     return true;
 }
 
-static bool
-place(struct varve_library *library, const struct varve_barcode *barcode,
-      struct varve_library_drive *drive, struct varve_error *err)
+enum placed { PLACED, PLACE_FAILED, PLACE_LOOK_AGAIN };
+
+static enum placed
+place_once(struct varve_library *library, const struct placing *placing,
+           struct varve_changer_move *ret_move, struct varve_changer_ends *ret_ends,
+           struct varve_error *err)
 {
-    VARVE_LOCKED(&library->arm);
-    return place_locked(library, barcode, drive, err);
+    struct varve_library_drive *drive = placing->drive;
+    struct varve_barcode disc;
+    struct varve_element *at;
+    bool side_b = wants_side_b(library, placing->barcode, &disc);
+    if (!varve_library_find_disc(library, &disc, &at, err))
+        return PLACE_FAILED;
+    bool here = at->address == drive->drive.element;
+    if (here && at->inverted == side_b)
+        return PLACED;
+    if (at->inverted != side_b && !check_can_turn(library, &disc, err))
+        return PLACE_FAILED;
+    if (!here && at->type == VARVE_ELEMENT_DRIVE) {
+        varve_error_set(err, VARVE_ERROR_BUSY, 0,
+                        "disc '%s' is in another drive of library '%s' (element %u)", disc.text,
+                        library->name, at->address);
+        return PLACE_FAILED;
+    }
+    if (!here && at->inverted == side_b && try_exchange(library, at, drive))
+        return PLACED;
+    if (!unload_locked(library, drive, err)) {
+        (void)varve_error_wrap(err, "empty the drive first");
+        return PLACE_FAILED;
+    }
+    if (!check_empty(&drive->drive, err) || !varve_library_find_disc(library, &disc, &at, err))
+        return PLACE_FAILED;
+    bool invert = at->inverted != side_b;
+    return move_in_locked(library, at, drive, invert, ret_move, ret_ends, err) ? PLACED
+                                                                               : PLACE_LOOK_AGAIN;
+}
+
+/* The slot was to be full, and the gripper found it empty (fault 8): nowhere else by another look
+ * means that somebody has to look for it. */
+static void
+fail_stale(struct varve_library *library, const struct varve_changer_move *move,
+           const struct varve_error *first, struct varve_error *err)
+{
+    *err = *first;
+    err->kind = VARVE_ERROR_OFFLINE;
+    varve_error_hint(err,
+                     "disc '%s' is not in element %u of library '%s', nor in another one: look for "
+                     "it, put it into a mail slot and run 'varve library import'",
+                     move->barcode.text, move->from, library->name);
+}
+
+static bool
+place_locked(struct varve_library *library, void *context, struct varve_error *err)
+{
+    const struct placing *placing = context;
+    struct varve_changer_move move = {0};
+    struct varve_error first = {0};
+    if (!varve_library_begin(library, err))
+        return false;
+    for (unsigned tries = 1;; tries++) {
+        struct varve_changer_ends ends = {0};
+        struct varve_error failed = {0};
+        enum placed placed = place_once(library, placing, &move, &ends, &failed);
+        if (placed == PLACED)
+            return true;
+        bool stale = first.kind != VARVE_ERROR_NONE && failed.kind == VARVE_ERROR_OFFLINE;
+        if (placed == PLACE_LOOK_AGAIN && tries < PLACES_MAX &&
+            varve_library_look_again(library, &move, &ends.sense)) {
+            first = failed;
+            continue;
+        }
+        if (stale && strstr(failed.text, "is not in library") != NULL)
+            fail_stale(library, &move, &first, err);
+        else
+            *err = failed;
+        return false;
+    }
+}
+
+struct unloading {
+    struct varve_library_drive *drive;
+};
+
+static bool
+begin_unload_locked(struct varve_library *library, void *context, struct varve_error *err)
+{
+    const struct unloading *unloading = context;
+    return varve_library_begin(library, err) && unload_locked(library, unloading->drive, err);
 }
 
 /* A disc that the drive does not take would block every later job with something nobody asked for.
@@ -155,18 +373,28 @@ take_back(struct varve_library *library, struct varve_library_drive *drive, stru
            varve_error_wrap(err, "the disc stays in %s (%s)", drive->drive.name, undo.text);
 }
 
+/* It was empty before, and has a disc now. */
+static void
+note_proven(struct varve_library *library, struct varve_library_drive *drive)
+{
+    VARVE_LOCKED(&library->arm);
+    drive->proven = true;
+}
+
 /* A drive that sees nothing of the disc gets it a second time: it may have lain askew. */
 static bool
-seat(struct varve_library *library, const struct varve_barcode *barcode,
-     struct varve_library_drive *drive, struct varve_error *err)
+seat(struct varve_library *library, struct placing *placing, struct varve_error *err)
 {
+    struct varve_library_drive *drive = placing->drive;
     for (unsigned tries = 1;; tries++) {
         struct varve_error why = {0};
         bool missing;
-        if (!place(library, barcode, drive, err))
+        if (!varve_library_when_movable(library, place_locked, placing, err))
             return false;
-        if (varve_drive_wait_loaded(&drive->drive, &missing, &why))
+        if (varve_drive_wait_loaded(&drive->drive, &missing, &why)) {
+            note_proven(library, drive);
             return true;
+        }
         if (take_back(library, drive, &why) && missing && tries < SEAT_TRIES)
             continue;
         *err = why;
@@ -180,9 +408,8 @@ varve_library_load(struct varve_library *library, const struct varve_barcode *ba
 {
     if (!check_drive(library, drive, err))
         return false;
-    struct varve_library_drive *target = &library->drives[drive];
-    return seat(library, barcode, target, err) ||
-           varve_error_wrap(err, "load disc '%s'", barcode->text);
+    struct placing placing = {barcode, &library->drives[drive]};
+    return seat(library, &placing, err) || varve_error_wrap(err, "load disc '%s'", barcode->text);
 }
 
 bool
@@ -190,92 +417,7 @@ varve_library_unload(struct varve_library *library, unsigned drive, struct varve
 {
     if (!check_drive(library, drive, err))
         return false;
-    VARVE_LOCKED(&library->arm);
-    if (!varve_library_refresh(library, false, err) ||
-        !unload_locked(library, &library->drives[drive], err))
-        return varve_error_wrap(err, "unload drive %u", drive);
-    return true;
-}
-
-static struct varve_element *
-find_free_mail_slot(struct varve_library *library, unsigned *ret_total)
-{
-    struct varve_element *found = NULL;
-    *ret_total = 0;
-    for (size_t i = 0; i < library->list.count; i++) {
-        struct varve_element *at = &library->list.elements[i].element;
-        if (at->type != VARVE_ELEMENT_MAIL_SLOT)
-            continue;
-        ++*ret_total;
-        if (!at->full && !at->exception && found == NULL)
-            found = at;
-    }
-    return found;
-}
-
-static bool
-export_locked(struct varve_library *library, const struct varve_barcode *barcode,
-              struct varve_error *err)
-{
-    struct varve_element *at;
-    if (!varve_library_refresh(library, false, err) || !find_disc(library, barcode, &at, err))
-        return false;
-    if (at->type == VARVE_ELEMENT_MAIL_SLOT)
-        return true;
-    if (at->type == VARVE_ELEMENT_DRIVE)
-        return varve_error_set(err, VARVE_ERROR_BUSY, 0,
-                               "disc '%s' is in a drive of library '%s' (element %u)\nhint: unload "
-                               "it first",
-                               barcode->text, library->name, at->address);
-    unsigned total;
-    struct varve_element *mail = find_free_mail_slot(library, &total);
-    if (mail == NULL)
-        return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0,
-                               "library '%s': none of its %u mail slots is free\nhint: take the "
-                               "discs out of the mail slots",
-                               library->name, total);
-    struct varve_changer_move move = {*barcode, at->address, mail->address};
-    return varve_library_move(library, &move, err);
-}
-
-bool
-varve_library_export(struct varve_library *library, const struct varve_barcode *barcode,
-                     struct varve_error *err)
-{
-    VARVE_LOCKED(&library->arm);
-    if (!export_locked(library, barcode, err))
-        return varve_error_wrap(err, "export disc '%s'", barcode->text);
-    return true;
-}
-
-static bool
-import_one(struct varve_library *library, const struct varve_element *mail, struct varve_error *err)
-{
-    const struct varve_element *slot = varve_library_free_slot(library);
-    if (slot == NULL)
-        return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0,
-                               "library '%s': no slot is free for disc '%s' in mail slot %u",
-                               library->name, mail->barcode.text, mail->address);
-    struct varve_changer_move move = {mail->barcode, mail->address, slot->address};
-    return varve_library_move(library, &move, err);
-}
-
-bool
-varve_library_import(struct varve_library *library, unsigned *ret_count, struct varve_error *err)
-{
-    VARVE_LOCKED(&library->arm);
-    /* Operators open mail slots without every unit telling: always look. */
-    if (!varve_library_refresh(library, true, err))
-        return varve_error_wrap(err, "import");
-    unsigned count = 0;
-    for (size_t i = 0; i < library->list.count; i++) {
-        const struct varve_element at = library->list.elements[i].element;
-        if (at.type != VARVE_ELEMENT_MAIL_SLOT || !at.full)
-            continue;
-        if (!import_one(library, &at, err))
-            return varve_error_wrap(err, "import (%u discs came in before)", count);
-        count++;
-    }
-    *ret_count = count;
-    return true;
+    struct unloading unloading = {&library->drives[drive]};
+    return varve_library_when_movable(library, begin_unload_locked, &unloading, err) ||
+           varve_error_wrap(err, "unload drive %u", drive);
 }

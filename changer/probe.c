@@ -93,12 +93,11 @@ varve_probe_look(struct varve_scsi_port *port, const struct varve_probe_drive *d
                  size_t drive_count, struct varve_clock *clock, struct varve_probe *ret,
                  struct varve_error *err)
 {
-    const struct varve_library_ports ports = {.name = "probe", .changer = port};
-    const struct varve_move_journal none = {0};
+    const struct varve_changer_setup setup = {.name = "probe", .port = port, .clock = clock};
     struct varve_changer changer = {0};
     VARVE_CLEANUP_PROBE struct varve_probe made = {0};
-    bool ok = check_ready(port, clock, err) &&
-              varve_changer_init(&changer, &ports, &none, clock, err) && look(&changer, &made, err);
+    bool ok = check_ready(port, clock, err) && varve_changer_init(&changer, &setup, err) &&
+              look(&changer, &made, err);
     varve_changer_done(&changer);
     if (!ok)
         return false;

@@ -274,15 +274,16 @@ bool
 varve_probe_load(const struct varve_probe_loading *loading, struct varve_probe *probe,
                  struct varve_error *err)
 {
-    const struct varve_library_ports ports = {.name = "probe", .changer = loading->changer};
-    const struct varve_move_journal journal = {.intend = intend, .done = done};
+    const struct varve_changer_setup setup = {.name = "probe",
+                                              .port = loading->changer,
+                                              .clock = loading->clock,
+                                              .journal = {.intend = intend, .done = done}};
     struct loader loader = {.loading = loading, .probe = probe};
     VARVE_CLEANUP_FREE enum sight *before = calloc(loading->drive_count + 1, sizeof *before);
     if (before == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "load and look");
     loader.before = before;
-    bool ok = varve_changer_init(&loader.changer, &ports, &journal, loading->clock, err) &&
-              load_all(&loader, err);
+    bool ok = varve_changer_init(&loader.changer, &setup, err) && load_all(&loader, err);
     varve_changer_done(&loader.changer);
     varve_smc_list_done(&loader.inventory);
     return ok;

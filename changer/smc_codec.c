@@ -79,15 +79,47 @@ varve_smc_encode_read_status(struct varve_scsi_command *ret,
     expect(ret, data, bytes);
 }
 
-/* SMC-3, MOVE MEDIUM; never inverted: discs have one side. */
+/* SMC-3, INITIALIZE ELEMENT STATUS WITH RANGE; RANGE is bit 0 of byte 1. */
 void
-varve_smc_encode_move(struct varve_scsi_command *ret, uint16_t transport, uint16_t from,
-                      uint16_t to)
+varve_smc_encode_initialize_range(struct varve_scsi_command *ret, uint8_t opcode, uint16_t first,
+                                  uint16_t count)
+{
+    start(ret, opcode, 10);
+    ret->cdb[1] = 0x01;
+    varve_put_be16(ret->cdb + 2, first);
+    varve_put_be16(ret->cdb + 6, count);
+}
+
+/* SMC-3, MOVE MEDIUM */
+void
+varve_smc_encode_move(struct varve_scsi_command *ret, const struct varve_smc_move *move)
 {
     start(ret, 0xa5, 12);
-    varve_put_be16(ret->cdb + 2, transport);
-    varve_put_be16(ret->cdb + 4, from);
-    varve_put_be16(ret->cdb + 6, to);
+    varve_put_be16(ret->cdb + 2, move->transport);
+    varve_put_be16(ret->cdb + 4, move->from);
+    varve_put_be16(ret->cdb + 6, move->to);
+    ret->cdb[10] = move->invert ? 1 : 0;
+}
+
+/* SMC-3, EXCHANGE MEDIUM. Never inverted: the order of its two bits is told differently by the
+ * draft and by Linux, so what must be turned is moved twice. */
+void
+varve_smc_encode_exchange(struct varve_scsi_command *ret, const struct varve_smc_exchange *exchange)
+{
+    start(ret, 0xa6, 12);
+    varve_put_be16(ret->cdb + 2, exchange->transport);
+    varve_put_be16(ret->cdb + 4, exchange->from);
+    varve_put_be16(ret->cdb + 6, exchange->first);
+    varve_put_be16(ret->cdb + 8, exchange->second);
+}
+
+/* SMC-3, OPEN/CLOSE IMPORT/EXPORT ELEMENT */
+void
+varve_smc_encode_open_mail(struct varve_scsi_command *ret, uint16_t address, bool open)
+{
+    start(ret, 0x1b, 6);
+    varve_put_be16(ret->cdb + 2, address);
+    ret->cdb[4] = open ? 0 : 1;
 }
 
 /* SPC-4, PREVENT ALLOW MEDIUM REMOVAL */
@@ -125,10 +157,11 @@ check_assignment(const struct varve_smc_assignment *map, struct varve_error *err
     return true;
 }
 
-/* SMC-3, element address assignment mode page, behind the mode parameter header of SPC-4. */
-bool
-varve_smc_decode_assignment(const uint8_t *bytes, size_t size, struct varve_smc_assignment *ret,
-                            struct varve_error *err)
+/* Steps over mode parameter header (SPC-4, MODE SENSE (6)) and block descriptors to the body of the
+ * page; *ret is what of it came. */
+static bool
+open_page(const uint8_t *bytes, size_t size, uint8_t wanted, struct varve_cursor *ret,
+          struct varve_error *err)
 {
     struct varve_cursor cursor = varve_cursor_new(bytes, size);
     uint8_t length, medium, specific, blocks, page, page_bytes;
@@ -139,16 +172,31 @@ varve_smc_decode_assignment(const uint8_t *bytes, size_t size, struct varve_smc_
     (void)varve_cursor_skip(&cursor, blocks);
     (void)varve_cursor_u8(&cursor, &page);
     if (!varve_cursor_u8(&cursor, &page_bytes))
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "mode page 1Dh: only %zu bytes", size);
-    if ((page & 0x3f) != 0x1d)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "mode page 1Dh: got page %02Xh",
-                               page & 0x3f);
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "mode page %02Xh: only %zu bytes",
+                               wanted, size);
+    if ((page & 0x3f) != wanted)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "mode page %02Xh: got page %02Xh",
+                               wanted, page & 0x3f);
+    uint64_t left = varve_cursor_left(&cursor);
+    if (!varve_cursor_sub(&cursor, page_bytes < left ? page_bytes : left, ret))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "mode page %02Xh: cut short", wanted);
+    return true;
+}
+
+/* SMC-3, element address assignment mode page. */
+bool
+varve_smc_decode_assignment(const uint8_t *bytes, size_t size, struct varve_smc_assignment *ret,
+                            struct varve_error *err)
+{
+    struct varve_cursor cursor;
+    if (!open_page(bytes, size, 0x1d, &cursor, err))
+        return false;
     struct varve_smc_assignment map = {0};
     for (unsigned type = VARVE_ELEMENT_TRANSPORT; type <= VARVE_ELEMENT_DRIVE; type++) {
         (void)varve_cursor_be16(&cursor, &map.of[type].first);
         (void)varve_cursor_be16(&cursor, &map.of[type].count);
     }
-    if (cursor.failed || page_bytes < 16)
+    if (cursor.failed)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "mode page 1Dh: cut short");
     /* Some HP changers report no transport at all, and have one. */
     if (map.of[VARVE_ELEMENT_TRANSPORT].count == 0)
@@ -159,9 +207,48 @@ varve_smc_decode_assignment(const uint8_t *bytes, size_t size, struct varve_smc_
     return true;
 }
 
-/* Copies printable characters up to the first other byte, without blanks at the end. */
-static void
-copy_text(const uint8_t *bytes, size_t size, char *ret, size_t ret_bytes)
+/* SMC-3, device capabilities mode page: which types can store, then four bytes of moves and, from
+ * byte 12 on, four of exchanges, in the order of the types. Older units end before the exchanges.
+ */
+bool
+varve_smc_decode_capabilities(const uint8_t *bytes, size_t size, struct varve_smc_capabilities *ret,
+                              struct varve_error *err)
+{
+    struct varve_cursor cursor;
+    struct varve_smc_capabilities can = {0};
+    if (!open_page(bytes, size, 0x1f, &cursor, err))
+        return false;
+    (void)varve_cursor_skip(&cursor, 2);
+    for (unsigned type = VARVE_ELEMENT_TRANSPORT; type <= VARVE_ELEMENT_DRIVE; type++)
+        (void)varve_cursor_u8(&cursor, &can.move[type]);
+    if (cursor.failed)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "mode page 1Fh: cut short");
+    (void)varve_cursor_skip(&cursor, 4);
+    for (unsigned type = VARVE_ELEMENT_TRANSPORT; type <= VARVE_ELEMENT_DRIVE; type++) {
+        if (!varve_cursor_u8(&cursor, &can.exchange[type]))
+            can.exchange[type] = 0;
+    }
+    *ret = can;
+    return true;
+}
+
+/* SMC-3, transport geometry parameters mode page: two bytes for each gripper. */
+bool
+varve_smc_decode_geometry(const uint8_t *bytes, size_t size, bool *ret_rotates,
+                          struct varve_error *err)
+{
+    struct varve_cursor cursor;
+    uint8_t flags;
+    if (!open_page(bytes, size, 0x1e, &cursor, err))
+        return false;
+    if (!varve_cursor_u8(&cursor, &flags))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "mode page 1Eh: cut short");
+    *ret_rotates = flags & 0x01;
+    return true;
+}
+
+void
+varve_smc_copy_text(const uint8_t *bytes, size_t size, char *ret, size_t ret_bytes)
 {
     size_t used = 0;
     while (used < size && used + 1 < ret_bytes && bytes[used] >= 0x20 && bytes[used] < 0x7f) {
@@ -171,160 +258,6 @@ copy_text(const uint8_t *bytes, size_t size, char *ret, size_t ret_bytes)
     while (used > 0 && ret[used - 1] == ' ')
         used--;
     ret[used] = 0;
-}
-
-/* SMC-3 6.10, volume tag. A label that is no possible bar code counts as unread: the disc is then
- * known by its slot only. */
-static void
-decode_tag(const uint8_t *tag, struct varve_barcode *ret)
-{
-    char text[VARVE_BARCODE_BYTES];
-    copy_text(tag, 32, text, sizeof text);
-    if (!varve_barcode_make(text, ret))
-        ret->text[0] = 0;
-}
-
-/* The identification descriptor behind the tags (SMC-3 6.10): its type byte is not to be trusted
- * (tgt puts the device type there), so the text counts. */
-static void
-decode_device_id(struct varve_cursor *cursor, struct varve_smc_element *ret)
-{
-    uint8_t code_set, type, reserved, length;
-    const uint8_t *id;
-    (void)varve_cursor_u8(cursor, &code_set);
-    (void)varve_cursor_u8(cursor, &type);
-    (void)varve_cursor_u8(cursor, &reserved);
-    if (!varve_cursor_u8(cursor, &length))
-        return;
-    uint64_t left = varve_cursor_left(cursor);
-    uint64_t take = length < left ? length : left; /* a cut identifier still helps: prefix match */
-    if (!varve_cursor_take(cursor, take, &id))
-        return;
-    if ((code_set & 0x0f) == 2)
-        copy_text(id, take, ret->device_id, sizeof ret->device_id);
-    /* Binary: a world wide name, as hex digits; a cut one names nobody. */
-    size_t digits = (code_set & 0x0f) == 1 && take == length && take <= 32 ? take : 0;
-    for (size_t i = 0; i < digits; i++)
-        (void)snprintf(ret->device_id + 2 * i, 3, "%02x", id[i]);
-}
-
-enum descriptor_verdict { DESCRIPTOR_WHOLE, DESCRIPTOR_CUT, DESCRIPTOR_JUNK };
-
-static void
-decode_flags(const uint8_t *d, enum varve_element_type type, struct varve_smc_element *ret)
-{
-    *ret = (struct varve_smc_element){.element = {.type = type}};
-    ret->element.address = varve_get_be16(d);
-    ret->element.full = d[2] & 0x01;
-    ret->imported = type == VARVE_ELEMENT_MAIL_SLOT && d[2] & 0x02;
-    ret->access = d[2] & 0x08;
-    ret->element.exception = d[2] & 0x04;
-    if (ret->element.exception) {
-        ret->element.asc = d[4];
-        ret->element.ascq = d[5];
-    }
-    ret->element.has_source = d[9] & 0x80;
-    if (ret->element.has_source)
-        ret->element.source = varve_get_be16(d + 10);
-}
-
-/* SMC-3 6.10, element descriptor; `cursor` is over one descriptor of at most the page's descriptor
- * length. */
-static enum descriptor_verdict
-decode_descriptor(struct varve_cursor *cursor, enum varve_element_type type, bool has_tag,
-                  bool has_alternate, struct varve_smc_element *ret)
-{
-    const uint8_t *fixed;
-    const uint8_t *tag;
-    if (!varve_cursor_take(cursor, 12, &fixed))
-        return DESCRIPTOR_JUNK;
-    decode_flags(fixed, type, ret);
-    if (has_tag) {
-        /* The last four bytes of a tag are a number nobody uses; tgt cuts them off. */
-        if (!varve_cursor_take(cursor, 32, &tag))
-            return DESCRIPTOR_CUT;
-        if (ret->element.full)
-            decode_tag(tag, &ret->element.barcode);
-        (void)varve_cursor_skip(cursor, 4);
-    }
-    if (has_alternate)
-        (void)varve_cursor_skip(cursor, 36);
-    if (type == VARVE_ELEMENT_DRIVE && !cursor->failed)
-        decode_device_id(cursor, ret);
-    return DESCRIPTOR_WHOLE;
-}
-
-struct page {
-    uint8_t type, flags;
-    uint16_t descriptor_bytes;
-    struct varve_cursor body;
-};
-
-/* SMC-3 6.10, element status page. Steps over the page; a page that claims more than there is has
- * what is left. */
-static bool
-next_page(struct varve_cursor *cursor, struct page *ret)
-{
-    uint8_t reserved;
-    uint32_t body_bytes;
-    (void)varve_cursor_u8(cursor, &ret->type);
-    (void)varve_cursor_u8(cursor, &ret->flags);
-    (void)varve_cursor_be16(cursor, &ret->descriptor_bytes);
-    (void)varve_cursor_u8(cursor, &reserved);
-    if (!varve_cursor_be24(cursor, &body_bytes))
-        return false;
-    uint64_t left = varve_cursor_left(cursor);
-    return varve_cursor_sub(cursor, body_bytes < left ? body_bytes : left, &ret->body);
-}
-
-struct collector {
-    struct varve_smc_element *ret;
-    size_t max, count;
-    int32_t cut;
-};
-
-static void
-collect_page(struct page *page, enum varve_element_type type, struct collector *into)
-{
-    /* 16 bytes are the standard's least; ADIC counts elements in pages of zero-length ones. */
-    if (page->descriptor_bytes < 12)
-        return;
-    while (into->count < into->max && varve_cursor_left(&page->body) > 0) {
-        uint64_t left = varve_cursor_left(&page->body);
-        uint64_t take = page->descriptor_bytes < left ? page->descriptor_bytes : left;
-        struct varve_cursor one;
-        if (!varve_cursor_sub(&page->body, take, &one))
-            return;
-        struct varve_smc_element *slot = &into->ret[into->count];
-        enum descriptor_verdict verdict =
-            decode_descriptor(&one, type, page->flags & 0x80, page->flags & 0x40, slot);
-        if (verdict == DESCRIPTOR_JUNK)
-            return;
-        if (verdict == DESCRIPTOR_CUT) {
-            into->cut = slot->element.address;
-            return;
-        }
-        into->count++;
-    }
-}
-
-size_t
-varve_smc_decode_elements(const uint8_t *bytes, size_t size, enum varve_element_type type,
-                          struct varve_smc_element *ret, size_t max, int32_t *ret_cut)
-{
-    /* Nothing of the 8-byte header is believed: first address and byte count are junk on some
-     * units (SMC-3 6.10); the bytes that came are the bound. */
-    struct varve_cursor cursor = varve_cursor_new(bytes, size);
-    struct collector into = {.ret = ret, .max = max, .cut = -1};
-    struct page page;
-    if (varve_cursor_skip(&cursor, 8)) {
-        while (next_page(&cursor, &page)) {
-            if (page.type == (uint8_t)type)
-                collect_page(&page, type, &into);
-        }
-    }
-    *ret_cut = into.cut;
-    return into.count;
 }
 
 bool
@@ -348,9 +281,9 @@ varve_smc_decode_inquiry(const uint8_t *bytes, size_t size, struct varve_inquiry
     if (size < 36)
         return false;
     ret->device_type = bytes[0] & 0x1f;
-    copy_text(bytes + 8, 8, ret->vendor, sizeof ret->vendor);
-    copy_text(bytes + 16, 16, ret->product, sizeof ret->product);
-    copy_text(bytes + 32, 4, ret->revision, sizeof ret->revision);
+    varve_smc_copy_text(bytes + 8, 8, ret->vendor, sizeof ret->vendor);
+    varve_smc_copy_text(bytes + 16, 16, ret->product, sizeof ret->product);
+    varve_smc_copy_text(bytes + 32, 4, ret->revision, sizeof ret->revision);
     return true;
 }
 
@@ -374,6 +307,6 @@ varve_smc_decode_serial(const uint8_t *bytes, size_t size, char ret[33])
         text++;
         take--;
     }
-    copy_text(text, take, ret, 33);
+    varve_smc_copy_text(text, take, ret, 33);
     return ret[0] != 0;
 }

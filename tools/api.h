@@ -96,6 +96,7 @@ api_handler api_get_policy, api_get_policy_effects, api_post_policy_run; /* api_
 api_handler api_get_sets, api_get_set, api_post_set_repair, api_get_discs, api_get_disc,
     api_post_disc_verify, api_post_disc_retire, api_post_scrub; /* api_discs.c */
 api_handler api_get_libraries, api_get_inventory, api_post_load, api_post_unload, api_post_import,
-    api_post_export, api_post_blanks; /* api_libraries.c */
+    api_post_export, api_post_blanks, api_post_unlock, api_post_resume,
+    api_post_accept; /* api_libraries.c */
 
 #endif

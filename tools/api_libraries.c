@@ -3,6 +3,18 @@
 
 #include <limits.h>
 
+static json_t *
+json_library(struct varve_engine *engine, size_t index)
+{
+    struct varve_library_state state;
+    varve_engine_library_state(engine, index, &state);
+    return json_pack("{s:o, s:s, s:s, s:i, s:i, s:i, s:i}", "name",
+                     json_bytes(varve_engine_library_name(engine, index)), "condition",
+                     varve_library_condition_name(state.condition), "why", state.why, "absent",
+                     (int)state.absent, "quarantined", (int)state.quarantined, "duplicate",
+                     (int)state.duplicate, "unknown", (int)state.unknown);
+}
+
 bool
 api_get_libraries(const struct api_request *request, json_t **ret, struct varve_error *err)
 {
@@ -10,8 +22,7 @@ api_get_libraries(const struct api_request *request, json_t **ret, struct varve_
     json_t *list = json_array();
     size_t count = varve_engine_library_count(engine);
     for (size_t i = 0; i < count; i++)
-        json_add(&list,
-                 json_pack("{s:o}", "name", json_bytes(varve_engine_library_name(engine, i))));
+        json_add(&list, json_library(engine, i));
     return answer(json_pack("{s:o}", "libraries", list), ret, err);
 }
 
@@ -76,6 +87,30 @@ bool
 api_post_export(const struct api_request *request, json_t **ret, struct varve_error *err)
 {
     return act(request, VARVE_LIBRARY_EXPORT, ret, err);
+}
+
+bool
+api_post_unlock(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    return act(request, VARVE_LIBRARY_UNLOCK, ret, err);
+}
+
+bool
+api_post_resume(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    return act(request, VARVE_LIBRARY_RESUME, ret, err);
+}
+
+/* Without `element`: all of them. */
+bool
+api_post_accept(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    uint64_t element = request_number(request, "element", UINT_MAX);
+    if (element > USHRT_MAX && element != UINT_MAX)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'element': there is no such element");
+    return varve_engine_library_act(request->options->engine, request->word, VARVE_LIBRARY_ACCEPT,
+                                    NULL, (unsigned)element, err) &&
+           answer_inventory(request, false, ret, err);
 }
 
 bool

@@ -63,12 +63,14 @@ json_t *
 json_element(const struct varve_element *element)
 {
     char sense[16];
+    char flags[VARVE_ELEMENT_FLAGS_BYTES];
     (void)snprintf(sense, sizeof sense, "%02x/%02x", element->asc, element->ascq);
-    return json_pack("{s:s, s:i, s:b, s:s, s:o, s:o}", "type", element_type_name(element->type),
-                     "address", (int)element->address, "full", element->full, "barcode",
-                     element->barcode.text, "source",
+    return json_pack("{s:s, s:i, s:b, s:s, s:o, s:o, s:s}", "type",
+                     element_type_name(element->type), "address", (int)element->address, "full",
+                     element->full, "barcode", element->barcode.text, "source",
                      element->has_source ? json_integer(element->source) : json_null(), "exception",
-                     element->exception ? json_string(sense) : json_null());
+                     element->exception ? json_string(sense) : json_null(), "flags",
+                     varve_element_flags_text(element->flags, flags));
 }
 
 static const char *

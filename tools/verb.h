@@ -17,7 +17,8 @@ verb_fn verb_policy_check, verb_policy_list, verb_policy_run;          /* verb_p
 verb_fn verb_set_list, verb_set_show, verb_set_repair;                 /* verb_discs.c */
 verb_fn verb_disc_list, verb_disc_show, verb_disc_verify, verb_disc_retire;
 verb_fn verb_library_list, verb_library_inventory, verb_library_load, verb_library_unload,
-    verb_library_import, verb_library_export, verb_library_add_blanks; /* verb_library.c */
-verb_fn verb_library_probe;                                            /* verb_probe.c */
+    verb_library_import, verb_library_export, verb_library_unlock, verb_library_resume,
+    verb_library_accept, verb_library_add_blanks; /* verb_library.c */
+verb_fn verb_library_probe;                       /* verb_probe.c */
 
 #endif

@@ -10,13 +10,20 @@
 
 static const struct column library_columns[] = {
     {"NAME", "name", show_text},
+    {"CONDITION", "condition", show_text},
+    {"-ABSENT", "absent", show_number},
+    {"-QUARANTINED", "quarantined", show_number},
+    {"-DUPLICATE", "duplicate", show_number},
+    {"-UNKNOWN", "unknown", show_number},
+    {"WHY", "why", show_text},
     {NULL, NULL, NULL},
 };
 
 static void
 show_element_disc(struct table *table, const json_t *row, const char *key)
 {
-    if (!json_is_true(json_object_get(row, "full")))
+    bool absent = strstr(show_string(row, "flags"), "absent") != NULL;
+    if (!json_is_true(json_object_get(row, "full")) && !absent)
         table_cell(table, "(empty)");
     else if (strcmp(show_string(row, key), "-") == 0)
         table_cell(table, "(unread)");
@@ -25,9 +32,13 @@ show_element_disc(struct table *table, const json_t *row, const char *key)
 }
 
 static const struct column element_columns[] = {
-    {"-ADDRESS", "address", show_number},   {"WHAT", "type", show_text},
-    {"DISC", "barcode", show_element_disc}, {"-FROM", "source", show_number},
-    {"EXCEPTION", "exception", show_text},  {NULL, NULL, NULL},
+    {"-ADDRESS", "address", show_number},
+    {"WHAT", "type", show_text},
+    {"DISC", "barcode", show_element_disc},
+    {"-FROM", "source", show_number},
+    {"EXCEPTION", "exception", show_text},
+    {"FLAGS", "flags", show_text},
+    {NULL, NULL, NULL},
 };
 
 bool
@@ -128,6 +139,44 @@ bool
 verb_library_export(struct cli *cli, const struct args *args, struct varve_error *err)
 {
     return act(cli, args, "export", json_pack("{s:s}", "barcode", args->words[0]), err);
+}
+
+/* A library may also be named as the only word. */
+static bool
+act_on(struct cli *cli, const struct args *args, const char *name, struct varve_error *err)
+{
+    VARVE_CLEANUP(client_free) struct client *client = NULL;
+    VARVE_CLEANUP_JSON json_t *answer = NULL;
+    char url[512];
+    if (!session_open(cli, args, NULL, &client, err) ||
+        !make_url(client, args->count > 0 ? args->words[0] : NULL, name, url, err) ||
+        !client_post(client, url, json_object(), &answer, err))
+        return false;
+    if (cli->json)
+        return cli_print_json(json_incref(answer), err);
+    return show_rows(json_object_get(answer, "elements"), element_columns, "nothing", err);
+}
+
+bool
+verb_library_unlock(struct cli *cli, const struct args *args, struct varve_error *err)
+{
+    return act_on(cli, args, "unlock", err);
+}
+
+bool
+verb_library_resume(struct cli *cli, const struct args *args, struct varve_error *err)
+{
+    return act_on(cli, args, "resume", err);
+}
+
+bool
+verb_library_accept(struct cli *cli, const struct args *args, struct varve_error *err)
+{
+    uint64_t element = 0;
+    if (strcmp(args->words[0], "all") == 0)
+        return act(cli, args, "accept", json_object(), err);
+    return parse_word(cli, args->words[0], "element", &element, err) &&
+           act(cli, args, "accept", json_pack("{s:I}", "element", (json_int_t)element), err);
 }
 
 bool

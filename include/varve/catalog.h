@@ -22,7 +22,7 @@
 #include <varve/random.h>
 #include <varve/types.h>
 
-#define VARVE_CATALOG_SCHEMA 2 /* PRAGMA user_version */
+#define VARVE_CATALOG_SCHEMA 3 /* PRAGMA user_version */
 
 struct varve_catalog;
 
@@ -341,6 +341,26 @@ varve_catalog_move_done(struct varve_catalog *catalog, uint64_t id, struct varve
 VARVE_MUST_CHECK bool
 varve_catalog_moves_open(struct varve_catalog *catalog, const char *library, struct varve_move *ret,
                          size_t max, size_t *ret_count, struct varve_error *err);
+
+/* --- what libraries remember of their elements (library.h, struct varve_element_record) --- */
+struct varve_element_row {
+    char library[64];
+    uint16_t address;
+    struct varve_barcode barcode; /* "": empty */
+    int32_t home;                 /* -1: none */
+    uint32_t flags;
+    struct varve_barcode expected;
+    bool inverted;
+};
+/* All of them or none. */
+VARVE_MUST_CHECK bool
+varve_catalog_elements_put(struct varve_catalog *catalog, const struct varve_element_row *rows,
+                           size_t count, struct varve_error *err);
+/* Those of the library with addresses above `after` (-1: all), in order. */
+VARVE_MUST_CHECK bool
+varve_catalog_elements(struct varve_catalog *catalog, const char *library, int32_t after,
+                       struct varve_element_row *ret, size_t max, size_t *ret_count,
+                       struct varve_error *err);
 
 /* --- records for discs (INV-8) --- */
 /* Inodes with ctime_ns > recorded_ctime_ns that need no content of their own on a disc to be

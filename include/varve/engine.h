@@ -130,6 +130,9 @@ varve_engine_disc_retire(struct varve_engine *engine, const char *barcode, struc
 /* --- libraries --- */
 size_t varve_engine_library_count(struct varve_engine *engine);
 const char *varve_engine_library_name(struct varve_engine *engine, size_t index);
+/* Never waits. */
+void varve_engine_library_state(struct varve_engine *engine, size_t index,
+                                struct varve_library_state *ret);
 /* As varve_library_inventory; by name, NULL: the first. Also brings the catalog's discs up to date.
  */
 VARVE_MUST_CHECK bool
@@ -140,6 +143,10 @@ enum varve_library_action {
     VARVE_LIBRARY_UNLOAD, /* drive */
     VARVE_LIBRARY_EXPORT, /* barcode to a mail slot */
     VARVE_LIBRARY_IMPORT, /* all mail slots */
+    VARVE_LIBRARY_UNLOCK, /* stops moves, lets door and mail slots be opened */
+    VARVE_LIBRARY_RESUME, /* ends that and maintenance; inventory */
+    VARVE_LIBRARY_ACCEPT, /* the disc in element `drive`, or all (UINT_MAX), is no longer
+                             quarantined */
 };
 /* BUSY while a job has the drive. */
 VARVE_MUST_CHECK bool

@@ -13,13 +13,32 @@
 
 struct varve_library;
 
-/* Where moves are written down before they happen. `intend` must be durable when it returns true.
+/* What the library itself knows better than the hardware, of one element, across restarts: bar
+ * codes that cannot be read, homes that the changer forgets, discs that somebody exchanged by hand.
  */
+struct varve_element_record {
+    uint16_t address;
+    struct varve_barcode barcode; /* of the disc that was last seen here; "": empty */
+    bool has_home;
+    uint16_t home;                 /* of a disc in a drive: its slot */
+    unsigned flags;                /* NAMED, UNKNOWN, QUARANTINED (enum varve_element_flag) */
+    struct varve_barcode expected; /* QUARANTINED: what lay here before */
+    bool inverted;                 /* side B is up */
+};
+
+/* Where moves are written down before they happen. `intend` must be durable when it returns true,
+ * and with it all that `remember` was given before. */
 struct varve_move_journal {
     void *context;
     bool (*intend)(void *context, const char *library, const struct varve_barcode *barcode,
                    uint16_t from, uint16_t to, uint64_t *ret_id, struct varve_error *err);
     bool (*done)(void *context, uint64_t id, struct varve_error *err);
+    /* Both or neither may be NULL; the library then remembers while it is open. `records` gives all
+     * of the library, malloc'd. */
+    bool (*remember)(void *context, const char *library, const struct varve_element_record *records,
+                     size_t count, struct varve_error *err);
+    bool (*records)(void *context, const char *library, struct varve_element_record **ret,
+                    size_t *ret_count, struct varve_error *err);
 };
 
 struct varve_library_ports {
@@ -27,6 +46,8 @@ struct varve_library_ports {
     struct varve_scsi_port *changer;
     struct varve_scsi_port **drives; /* in the order of the changer's data transfer elements */
     size_t drive_count;
+    /* Discs have two sides. Side B of disc X is called X.B; in slots side A is up. */
+    bool two_sided;
 };
 /* Reads the mode pages and the inventory; puts a disc that hangs in the gripper back. Takes all
  * ports on success only. */
@@ -42,6 +63,27 @@ enum varve_element_type {
     VARVE_ELEMENT_MAIL_SLOT = 3,
     VARVE_ELEMENT_DRIVE = 4,
 };
+/* What is unusual about an element or the disc in it; a bit set. */
+enum varve_element_flag {
+    /* Its magazine is out, or the unit says it is out of use. Never full; `barcode` is the disc
+     * that was in it. */
+    VARVE_ELEMENT_ABSENT = 1,
+    /* Another disc than before, and varve did not move it: to be read (it proves itself), never to
+     * be written, until varve_library_accept(). Stays with the disc. */
+    VARVE_ELEMENT_QUARANTINED = 2,
+    /* Another disc has the same bar code: neither is used. */
+    VARVE_ELEMENT_DUPLICATE = 4,
+    /* No bar code could be read: `barcode` is a name that the library gave it. */
+    VARVE_ELEMENT_NAMED = 8,
+    /* ... and nobody has looked at the disc yet: see varve_library_name(). */
+    VARVE_ELEMENT_UNKNOWN = 16,
+    /* A cleaning disc (bar code CLN...): never loaded by jobs. */
+    VARVE_ELEMENT_CLEANING = 32,
+};
+#define VARVE_ELEMENT_FLAGS_BYTES 80
+/* "quarantined, named"; "" for none; returns `ret`. */
+const char *varve_element_flags_text(unsigned flags, char ret[VARVE_ELEMENT_FLAGS_BYTES]);
+
 struct varve_element {
     enum varve_element_type type;
     uint16_t address;
@@ -50,7 +92,9 @@ struct varve_element {
     uint8_t asc, ascq;
     bool has_source;
     uint16_t source;              /* where the disc came from */
-    struct varve_barcode barcode; /* "" if unread or empty */
+    struct varve_barcode barcode; /* "" if empty */
+    unsigned flags;               /* enum varve_element_flag */
+    bool inverted;                /* side B of a two-sided disc is up */
 };
 /* The inventory: as remembered, or read anew from the hardware when `refresh`. *ret is malloc'd,
  * ordered by type then address. */
@@ -61,6 +105,8 @@ unsigned varve_library_drive_count(const struct varve_library *library);
 /* Barcode of the disc in drive `drive`, false if it is empty. */
 bool
 varve_library_drive_disc(struct varve_library *library, unsigned drive, struct varve_barcode *ret);
+/* What is unusual about it (enum varve_element_flag); QUARANTINED must not be written. */
+unsigned varve_library_drive_flags(struct varve_library *library, unsigned drive);
 
 /* Brings the disc to the drive and waits until the drive is ready with it. What is in the drive
  * goes home first. Nothing moves if it is there already. OFFLINE: not in this library; BUSY: in
@@ -71,12 +117,59 @@ varve_library_load(struct varve_library *library, const struct varve_barcode *ba
 /* Brings the disc of the drive home (its old slot, else any free one). An empty drive is fine. */
 VARVE_MUST_CHECK bool
 varve_library_unload(struct varve_library *library, unsigned drive, struct varve_error *err);
-/* To a free mail slot, or from the mail slots to free slots (*ret_count discs came in). */
+/* To a free mail slot, which is unlocked and opened; or from the mail slots to free slots
+ * (*ret_count discs came in). */
 VARVE_MUST_CHECK bool
 varve_library_export(struct varve_library *library, const struct varve_barcode *barcode,
                      struct varve_error *err);
 VARVE_MUST_CHECK bool
 varve_library_import(struct varve_library *library, unsigned *ret_count, struct varve_error *err);
+
+/* --- the robot and the people at it --- */
+
+/* What keeps the arm from moving. Loads, unloads, exports and imports wait for all but MAINTENANCE:
+ * for 15 minutes, while discs are counted for an hour; then they fail with NOT_READY. */
+enum varve_library_condition {
+    VARVE_LIBRARY_READY,
+    VARVE_LIBRARY_COUNTING,    /* after power-on or a door; never reset it then */
+    VARVE_LIBRARY_DOOR_OPEN,   /* or a magazine is out that must be in */
+    VARVE_LIBRARY_NEEDS_HAND,  /* "manual intervention required" */
+    VARVE_LIBRARY_OFFLINE,     /* switched off at its panel */
+    VARVE_LIBRARY_UNLOCKED,    /* varve_library_unlock() */
+    VARVE_LIBRARY_MAINTENANCE, /* the gripper missed its place twice in ten moves */
+};
+const char *varve_library_condition_name(enum varve_library_condition condition);
+struct varve_library_state {
+    enum varve_library_condition condition;
+    char why[200];     /* "" when ready */
+    int64_t since_ns;  /* monotonic */
+    uint64_t readings; /* inventories that were read from the hardware so far */
+    unsigned absent, quarantined, duplicate, unknown; /* elements */
+};
+/* Never waits for a move. */
+void varve_library_state(struct varve_library *library, struct varve_library_state *ret);
+
+/* Something that an operator should read, in the order in which it happened: names the library, the
+ * element, the disc and what to do. False: there is nothing new. */
+#define VARVE_LIBRARY_EVENT_BYTES 400
+bool varve_library_event(struct varve_library *library, char ret[VARVE_LIBRARY_EVENT_BYTES]);
+
+/* Waits for the move under way, stops all others, and lets door and mail slots be opened. */
+VARVE_MUST_CHECK bool varve_library_unlock(struct varve_library *library, struct varve_error *err);
+/* Ends UNLOCKED and MAINTENANCE: locks, reads the inventory, compares it with what was there
+ * before.
+ */
+VARVE_MUST_CHECK bool varve_library_resume(struct varve_library *library, struct varve_error *err);
+/* Ends the quarantine of the element at `address`, or of all (-1). NOT_FOUND: it is in none. */
+VARVE_MUST_CHECK bool varve_library_accept(struct varve_library *library, int32_t address,
+                                           unsigned *ret_count, struct varve_error *err);
+/* The disc that the library calls `old` (NAMED) was looked at: it is `name` from now on, which may
+ * be the same. EXISTS: another disc here has that bar code. */
+VARVE_MUST_CHECK bool
+varve_library_name(struct varve_library *library, const struct varve_barcode *old,
+                   const struct varve_barcode *name, struct varve_error *err);
+/* What waits for the library gives up (CANCELLED or NOT_READY), now and from now on. */
+void varve_library_interrupt(struct varve_library *library);
 
 /* --- drives --- */
 struct varve_drive;

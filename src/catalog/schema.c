@@ -125,4 +125,12 @@ static const char to_schema_2[] =
     "    bytes = bytes + (NEW.head_tier <> 0) * NEW.head_bytes"
     "      - (OLD.head_tier <> 0) * OLD.head_bytes WHERE kind = 3; END;";
 
-const char *const catalog_steps[VARVE_CATALOG_SCHEMA] = {first_schema, to_schema_2};
+/* 3: what libraries remember of their elements; empty in old catalogs, so that the first inventory
+ * is taken as it is. */
+static const char to_schema_3[] =
+    "CREATE TABLE element (library TEXT NOT NULL, address INTEGER NOT NULL,"
+    "  barcode TEXT NOT NULL, home INTEGER NOT NULL, flags INTEGER NOT NULL,"
+    "  expected TEXT NOT NULL, inverted INTEGER NOT NULL, PRIMARY KEY (library, address))"
+    "  STRICT, WITHOUT ROWID;";
+
+const char *const catalog_steps[VARVE_CATALOG_SCHEMA] = {first_schema, to_schema_2, to_schema_3};

@@ -103,6 +103,8 @@ need_of(enum catalog_sql sql)
     case SQL_MOVE_DONE:
     case SQL_MOVE_FORGET:
     case SQL_MOVES_OPEN:
+    case SQL_ELEMENT_PUT:
+    case SQL_ELEMENTS:
         return NEED_NOTHING;
     case SQL_READDIR:
     case SQL_DIR_EMPTY:

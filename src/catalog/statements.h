@@ -110,6 +110,10 @@
     X(MOVE_FORGET, "DELETE FROM move WHERE id <= ?1 AND done = 1")                                 \
     X(MOVES_OPEN, "SELECT id, library, barcode, from_element, to_element, started_ns, done"        \
                   " FROM move WHERE library = ?1 AND done = 0 ORDER BY id")                        \
+    X(ELEMENT_PUT, "INSERT OR REPLACE INTO element (library, address, barcode, home, flags,"       \
+                   " expected, inverted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                     \
+    X(ELEMENTS, "SELECT library, address, barcode, home, flags, expected, inverted FROM element"   \
+                " WHERE library = ?1 AND address > ?2 ORDER BY address")                           \
     X(UNRECORDED, "SELECT " INODE_COLUMNS ", c.phase FROM inode i INDEXED BY inode_unrecorded"     \
                   " LEFT JOIN content c ON c.id = i.content"                                       \
                   " WHERE i.ctime_ns > i.recorded_ctime_ns AND i.ino > ?1 ORDER BY i.ino")         \

@@ -53,6 +53,19 @@ check_prefix(struct burning *b, struct drive *drive, uint64_t clusters, struct v
     return true;
 }
 
+/* Somebody put it where another disc lay: until a person says that it is right, it is not written.
+ */
+static bool
+check_quarantine(struct drive *drive, struct varve_error *err)
+{
+    if ((varve_library_drive_flags(drive_library(drive), drive->number) &
+         VARVE_ELEMENT_QUARANTINED) == 0)
+        return true;
+    varve_error_set(err, VARVE_ERROR_OFFLINE, 0,
+                    "it lies where another disc was, and is quarantined");
+    return varve_error_hint(err, "see 'varve library inventory', then run 'varve library accept'");
+}
+
 /* *ret_first: the cluster to begin with; the image's length when the disc is burned and closed
  * already. */
 static bool
@@ -60,7 +73,7 @@ where_to_begin(struct burning *b, struct drive *drive, uint64_t *ret_first, stru
 {
     struct varve_medium medium;
     uint64_t clusters = b->clusters;
-    if (!varve_drive_medium(drive_handle(drive), &medium, err))
+    if (!check_quarantine(drive, err) || !varve_drive_medium(drive_handle(drive), &medium, err))
         return false;
     switch (medium.state) {
     case VARVE_MEDIUM_BLANK:

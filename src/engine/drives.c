@@ -114,7 +114,11 @@ bool
 libraries_open(struct varve_engine *engine, const struct varve_engine_ports *ports,
                struct varve_error *err)
 {
-    const struct varve_move_journal journal = {engine, journal_intend, journal_done};
+    const struct varve_move_journal journal = {.context = engine,
+                                               .intend = journal_intend,
+                                               .done = journal_done,
+                                               .remember = elements_remember,
+                                               .records = elements_records};
     for (size_t i = 0; i < engine->config->library_count; i++) {
         struct varve_element *elements = NULL;
         size_t count;

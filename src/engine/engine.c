@@ -214,6 +214,7 @@ varve_engine_close(struct varve_engine *engine)
     if (engine == NULL)
         return;
     atomic_store(&engine->stopping, true);
+    elements_interrupt(engine);
     drives_stop(engine); /* first: the ticker may wait for a look at a blank */
     ticker_stop(engine);
     recalls_stop(engine);

@@ -86,6 +86,7 @@ struct drive {
 struct library {
     struct varve_library *library;
     char name[64];
+    uint64_t readings_seen; /* inventories that the rows of discs know of; the ticker's */
 };
 VARVE_MUST_CHECK bool
 libraries_open(struct varve_engine *engine, const struct varve_engine_ports *ports,
@@ -101,6 +102,28 @@ struct varve_drive *drive_handle(struct drive *drive);
 struct varve_library *drive_library(struct drive *drive);
 /* Wakes drives that look for recalls. */
 void drives_wake(struct varve_engine *engine);
+
+/* --- elements of libraries (elements.c) --- */
+/* For struct varve_move_journal; the context is the engine. */
+bool
+elements_remember(void *context, const char *library, const struct varve_element_record *records,
+                  size_t count, struct varve_error *err);
+bool elements_records(void *context, const char *library, struct varve_element_record **ret,
+                      size_t *ret_count, struct varve_error *err);
+/* Sets the disc in an element aside that must not be used. *ret_usable: nothing is wrong with it.
+ */
+VARVE_MUST_CHECK bool
+element_note(struct varve_engine *engine, const char *library, const struct varve_element *element,
+             bool *ret_usable, struct varve_error *err);
+/* Logs what libraries tell; after a new inventory brings the rows of discs up to date and looks at
+ * discs without a bar code, in a job. */
+void elements_tick(struct varve_engine *engine, int64_t now);
+/* Nobody waits for doors and counting any more: the engine stops. */
+void elements_interrupt(struct varve_engine *engine);
+/* UNLOCK, RESUME and ACCEPT. */
+VARVE_MUST_CHECK bool
+elements_act(struct varve_engine *engine, size_t library, enum varve_library_action action,
+             int32_t address, struct varve_error *err);
 
 /* --- inventory (inventory.c) --- */
 /* Reads the inventory and brings the disc rows up to date: new discs, lost ones, those that came
@@ -462,7 +485,8 @@ struct varve_engine {
     bool ticker_running;
     pthread_mutex_t ticker_lock;
     pthread_cond_t ticker_wake;
-    atomic_bool policy_running, pipeline_queued;
+    atomic_bool policy_running, pipeline_queued, look_queued;
+    int64_t look_retry_ns; /* the ticker's */
     int64_t policy_last_ns;
     struct varve_vfs_losses losses; /* that were told */
     int64_t pipeline_retry_ns;      /* not before: the last automatic run failed */

@@ -214,8 +214,9 @@ inventory_update(struct varve_engine *engine, size_t library, bool refresh,
     if (!varve_library_inventory(row->library, refresh, &elements, &count, err))
         return varve_error_wrap(err, "library '%s'", row->name);
     for (size_t i = 0; i < count; i++) {
-        if (elements[i].full && elements[i].barcode.text[0] != 0 &&
-            !note_present(engine, row->name, &elements[i], err))
+        bool usable;
+        if (!element_note(engine, row->name, &elements[i], &usable, err) ||
+            (usable && !note_present(engine, row->name, &elements[i], err)))
             return false;
     }
     if (!note_all_missing(engine, row->name, elements, count, err))

@@ -67,7 +67,7 @@ no_done(void *context, uint64_t id, struct varve_error *err)
 static bool
 open_libraries(struct rebuild *r, const struct varve_engine_ports *ports, struct varve_error *err)
 {
-    const struct varve_move_journal journal = {NULL, no_intend, no_done};
+    const struct varve_move_journal journal = {.intend = no_intend, .done = no_done};
     if (r->options->image_count > 0)
         return true;
     for (size_t i = 0; i < r->engine->config->library_count; i++) {

@@ -3,6 +3,7 @@
 #include "engine_internal.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -41,6 +42,28 @@ warn_of_discs(const struct varve_engine *engine, struct varve_engine_status *sta
     if (engine->library_count > 0 && discs[VARVE_DISC_BLANK] < wanted)
         warn(status, "%" PRIu64 " blank discs are left, a full set takes %" PRIu64,
              discs[VARVE_DISC_BLANK], wanted);
+}
+
+/* What the libraries want of a person comes before all else. */
+static void
+warn_of_libraries(const struct varve_engine *engine, struct varve_engine_status *status)
+{
+    for (size_t i = 0; i < engine->library_count; i++) {
+        const char *name = engine->libraries[i].name;
+        struct varve_library_state state;
+        varve_library_state(engine->libraries[i].library, &state);
+        if (state.condition != VARVE_LIBRARY_READY)
+            warn(status, "library '%.40s' moves no disc: %s: %.100s", name,
+                 varve_library_condition_name(state.condition), state.why);
+        if (state.absent > 0)
+            warn(status, "library '%.40s': %u elements are out of use (magazine out?)", name,
+                 state.absent);
+        if (state.quarantined > 0 || state.duplicate > 0)
+            warn(status,
+                 "library '%.40s': %u discs are quarantined, %u have the bar code of another one; "
+                 "see 'varve library inventory'",
+                 name, state.quarantined, state.duplicate);
+    }
 }
 
 static void
@@ -103,6 +126,7 @@ varve_engine_status(struct varve_engine *engine, struct varve_engine_status *ret
     }
     count_jobs(engine, &status);
     list_recalls(engine, &status);
+    warn_of_libraries(engine, &status);
     warn_of_discs(engine, &status);
     warn_of_tiers(engine, &status);
     {
@@ -238,6 +262,14 @@ varve_engine_library_act(struct varve_engine *engine, const char *library,
         break;
     case VARVE_LIBRARY_IMPORT:
         ok = varve_library_import(engine->libraries[index].library, &imported, err);
+        break;
+    case VARVE_LIBRARY_UNLOCK:
+        return elements_act(engine, index, action, -1, err);
+    case VARVE_LIBRARY_RESUME:
+        ok = elements_act(engine, index, action, -1, err);
+        break;
+    case VARVE_LIBRARY_ACCEPT:
+        ok = elements_act(engine, index, action, drive == UINT_MAX ? -1 : (int32_t)drive, err);
         break;
     }
     if (!ok || !inventory_update(engine, index, true, &elements, &count, err))

@@ -147,6 +147,7 @@ ticker_thread(void *argument)
     while (wait_tick(engine)) {
         int64_t now = varve_clock_realtime(engine->clock);
         tell_losses(engine);
+        elements_tick(engine, now);
         heads_trim(engine);
         run_policy(engine, now);
         run_pipeline(engine, now);

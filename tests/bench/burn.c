@@ -42,7 +42,7 @@ open_library(const char *dir, uint64_t bytes, struct varve_clock *clock,
 {
     struct varve_virtual_options options = {.slots = 1, .drives = 1, .disc_bytes = bytes};
     struct varve_scsi_port *changer, *drive;
-    struct varve_move_journal journal = {NULL, intend, done};
+    struct varve_move_journal journal = {.intend = intend, .done = done};
     if (!varve_virtual_create(dir, &options, err) || !varve_virtual_open(dir, clock, folder, err) ||
         !varve_virtual_changer_port(*folder, &changer, err) ||
         !varve_virtual_drive_port(*folder, 0, &drive, err))

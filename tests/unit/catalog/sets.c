@@ -184,6 +184,35 @@ test_moves(void **state)
     MUST_FAIL(varve_catalog_move_done(f->catalog, 77, &err), NOT_FOUND, "no move 77");
 }
 
+static void
+test_elements(void **state)
+{
+    struct fixture *f = *state;
+    struct varve_element_row rows[3] = {
+        {.library = "rack", .address = 1024, .home = -1, .flags = 2},
+        {.library = "rack", .address = 256, .home = 1024, .inverted = true},
+        {.library = "other", .address = 1, .home = -1},
+    };
+    struct varve_element_row out[4];
+    size_t count;
+    (void)snprintf(rows[0].barcode.text, VARVE_BARCODE_BYTES, "A1");
+    (void)snprintf(rows[0].expected.text, VARVE_BARCODE_BYTES, "A2");
+    MUST(varve_catalog_elements_put(f->catalog, rows, 3, &err));
+    rows[1].inverted = false;
+    MUST(varve_catalog_elements_put(f->catalog, &rows[1], 1, &err));
+    MUST(varve_catalog_elements(f->catalog, "rack", -1, out, 4, &count, &err));
+    assert_int_equal(count, 2);
+    assert_int_equal(out[0].address, 256);
+    assert_int_equal(out[0].home, 1024);
+    assert_false(out[0].inverted);
+    assert_int_equal(out[1].home, -1);
+    assert_int_equal(out[1].flags, 2);
+    assert_string_equal(out[1].barcode.text, "A1");
+    assert_string_equal(out[1].expected.text, "A2");
+    MUST(varve_catalog_elements(f->catalog, "rack", 256, out, 4, &count, &err));
+    assert_int_equal(count, 1);
+}
+
 int
 main(void)
 {
@@ -191,6 +220,7 @@ main(void)
         FIXTURE_TEST(test_sets),
         FIXTURE_TEST(test_discs),
         FIXTURE_TEST(test_moves),
+        FIXTURE_TEST(test_elements),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,7 @@ test_cdbs(void **state)
     expect_cdb(&c, "b814010200ff030100000000");
     assert_int_equal(c.direction, VARVE_SCSI_FROM_DEVICE);
     assert_int_equal(c.data_bytes, 65536);
-    varve_smc_encode_move(&c, 1, 0x0400, 0x0100);
+    varve_smc_encode_move(&c, &(struct varve_smc_move){1, 0x0400, 0x0100, false});
     expect_cdb(&c, "a50000010400010000000000");
     varve_smc_encode_prevent(&c, true);
     expect_cdb(&c, "1e0000000100");

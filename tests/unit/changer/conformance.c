@@ -47,7 +47,8 @@ static uint32_t
 move(struct target *t, uint16_t from, uint16_t to)
 {
     struct varve_scsi_command c;
-    varve_smc_encode_move(&c, t->map.of[VARVE_ELEMENT_TRANSPORT].first, from, to);
+    varve_smc_encode_move(
+        &c, &(struct varve_smc_move){t->map.of[VARVE_ELEMENT_TRANSPORT].first, from, to, false});
     return send_settled(t, t->changer, &c);
 }
 

@@ -126,8 +126,9 @@ test_export_and_import(void **state)
     struct varve_barcode three = test_barcode("VRV00003");
     assert_false(varve_library_export(bench->library, &three, &err));
     assert_int_equal(err.kind, VARVE_ERROR_NO_SPACE);
-    assert_string_equal(err.text, "export disc 'VRV00003': library 'lib': none of its 2 mail slots "
-                                  "is free\nhint: take the discs out of the mail slots");
+    assert_string_equal(err.text,
+                        "export disc 'VRV00003': library 'lib': none of its 2 mail slots "
+                        "is free\nhint: take the discs out of the mail slots, and close them");
     EXPECT_OK(varve_library_import(bench->library, &came, &err), err);
     assert_int_equal(came, 2);
     assert_true(test_where(bench->library, "VRV00001") >= 1024);

@@ -32,6 +32,8 @@ test_dir_done(char *dir)
     free(dir);
 }
 
+#define TEST_RECORDS_MAX 65536
+
 struct watch_port {
     struct varve_scsi_port port;
     struct varve_scsi_port *inner;
@@ -71,6 +73,7 @@ watch_execute(struct varve_scsi_port *base, struct varve_scsi_command *command,
     struct watch_port *port = (struct watch_port *)base;
     struct test_watch *watch = port->watch;
     unsigned nth = ++watch->commands;
+    watch->of[command->cdb[0]]++;
     unsigned last = watch->fail_nth + (watch->fail_count > 0 ? watch->fail_count : 1) - 1;
     bool due = watch->fail_nth > 0 && nth >= watch->fail_nth && nth <= last;
     bool after = watch->fault == TEST_FAULT_SENSE_AFTER || watch->fault == TEST_FAULT_LOST_AFTER;
@@ -130,15 +133,63 @@ journal_done(void *context, uint64_t id, struct varve_error *err)
 {
     struct test_journal *journal = context;
     (void)err;
-    assert_int_equal(id, journal->last_id);
+    assert_true(id > 0 && id <= journal->last_id && journal->done < journal->intents);
     journal->done++;
     return true;
+}
+
+static void
+keep_record(struct test_journal *journal, const struct varve_element_record *record)
+{
+    if (journal->records == NULL)
+        journal->records = calloc(TEST_RECORDS_MAX, sizeof *journal->records);
+    assert_non_null(journal->records);
+    journal->records[record->address] = *record;
+}
+
+static bool
+journal_remember(void *context, const char *library, const struct varve_element_record *records,
+                 size_t count, struct varve_error *err)
+{
+    (void)err;
+    assert_string_equal(library, "lib");
+    for (size_t i = 0; i < count; i++)
+        keep_record(context, &records[i]);
+    return true;
+}
+
+static bool
+journal_records(void *context, const char *library, struct varve_element_record **ret,
+                size_t *ret_count, struct varve_error *err)
+{
+    struct test_journal *journal = context;
+    (void)library;
+    (void)err;
+    *ret = calloc(TEST_RECORDS_MAX, sizeof **ret);
+    assert_non_null(*ret);
+    *ret_count = 0;
+    for (size_t i = 0; journal->records != NULL && i < TEST_RECORDS_MAX; i++) {
+        if (journal->records[i].address != 0)
+            (*ret)[(*ret_count)++] = journal->records[i];
+    }
+    return true;
+}
+
+void
+test_journal_forget(struct test_journal *journal)
+{
+    free(journal->records);
+    journal->records = NULL;
 }
 
 struct varve_move_journal
 test_journal_port(struct test_journal *journal)
 {
-    return (struct varve_move_journal){journal, journal_intend, journal_done};
+    return (struct varve_move_journal){.context = journal,
+                                       .intend = journal_intend,
+                                       .done = journal_done,
+                                       .remember = journal_remember,
+                                       .records = journal_records};
 }
 
 void
@@ -158,22 +209,42 @@ test_bench_open(struct test_bench *bench)
     EXPECT_OK(varve_library_new(&ports, &journal, &bench->clock.clock, &bench->library, &err), err);
 }
 
-void
-test_bench_start(struct test_bench *bench)
-{
-    test_bench_start_kind(bench, NULL);
-}
-
-void
-test_bench_start_kind(struct test_bench *bench, const char *kind)
+static void
+start_bench(struct test_bench *bench, const char *kind, unsigned magazine_slots)
 {
     struct varve_error err = {0};
     *bench = (struct test_bench){.dir = test_dir_new()};
     varve_clock_sim_init(&bench->clock, 1000 * VARVE_NS_PER_SECOND);
     struct varve_virtual_options options = {
         .slots = 6, .drives = 2, .mail_slots = 2, .disc_bytes = TEST_DISC_BYTES, .kind = kind};
+    options.magazine_slots = magazine_slots;
     EXPECT_OK(varve_virtual_create(bench->dir, &options, &err), err);
     test_bench_open(bench);
+}
+
+void
+test_bench_start_kind(struct test_bench *bench, const char *kind)
+{
+    start_bench(bench, kind, 0);
+}
+
+void
+test_bench_start(struct test_bench *bench)
+{
+    start_bench(bench, NULL, 0);
+}
+
+void
+test_bench_start_magazines(struct test_bench *bench)
+{
+    start_bench(bench, NULL, 3);
+}
+
+void
+test_script(struct test_bench *bench, const char *text)
+{
+    struct varve_error err = {0};
+    EXPECT_OK(varve_virtual_script(bench->folder, text, &err), err);
 }
 
 void
@@ -189,6 +260,7 @@ void
 test_bench_done(struct test_bench *bench)
 {
     test_bench_close(bench);
+    test_journal_forget(&bench->journal);
     test_dir_done(bench->dir);
 }
 

@@ -25,6 +25,7 @@ enum test_fault {
 };
 struct test_watch {
     unsigned commands;   /* seen so far, on all ports of this watch */
+    unsigned of[256];    /* ... by opcode */
     unsigned fail_nth;   /* 0: never */
     unsigned fail_count; /* how many in a row; 0 is 1 */
     enum test_fault fault;
@@ -37,13 +38,16 @@ struct test_watch {
 /* Wraps `inner`, which it closes with itself. */
 struct varve_scsi_port *test_watch_port(struct test_watch *watch, struct varve_scsi_port *inner);
 
-/* A journal that counts what is open. */
+/* A journal that counts what is open, and remembers elements for as long as it lives. */
 struct test_journal {
+    struct varve_element_record *records; /* by address, 65,536 of them; NULL until the first */
     unsigned intents, done;
     uint64_t last_id;
     bool refuse;
 };
 struct varve_move_journal test_journal_port(struct test_journal *journal);
+/* What it remembers of elements; before it goes. */
+void test_journal_forget(struct test_journal *journal);
 
 struct test_bench {
     char *dir;
@@ -56,6 +60,8 @@ struct test_bench {
 #define TEST_DISC_BYTES (UINT64_C(4) << 20)
 /* 6 slots with blanks VRV00001..6 (TEST_DISC_BYTES each), 2 drives, 2 mail slots. */
 void test_bench_start(struct test_bench *bench);
+/* ... in magazines of three slots: 0 is 1024..1026, 1 is 1027..1029. */
+void test_bench_start_magazines(struct test_bench *bench);
 /* The same with discs of a kind (virtual.h). */
 void test_bench_start_kind(struct test_bench *bench, const char *kind);
 /* Opens folder and library again, as after a restart. */
@@ -63,6 +69,8 @@ void test_bench_open(struct test_bench *bench);
 void test_bench_close(struct test_bench *bench);
 void test_bench_done(struct test_bench *bench);
 
+/* Takes a fault script, see docs/virtual-library.md. */
+void test_script(struct test_bench *bench, const char *text);
 struct varve_barcode test_barcode(const char *text);
 /* Address of the element the disc is in by the hardware's own account, 0 if in none; fails the test
  * if it is in two. */
