@@ -105,7 +105,9 @@ uint32_t
 peer_move(struct peer *peer, uint16_t from, uint16_t to)
 {
     struct varve_scsi_command c;
-    varve_smc_encode_move(&c, peer->map.of[VARVE_ELEMENT_TRANSPORT].first, from, to);
+    const struct varve_smc_move move = {
+        .transport = peer->map.of[VARVE_ELEMENT_TRANSPORT].first, .from = from, .to = to};
+    varve_smc_encode_move(&c, &move);
     return peer_send_settled(peer, peer->changer, &c);
 }
 

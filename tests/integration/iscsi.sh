@@ -48,7 +48,7 @@ ok "no such target" opens "${tgt_changer%/iqn*}/iqn.2026-01.test:none/1" "^error
 
 # --- time-outs (fault 34) and a target that comes back (fault 30) ---
 ok "open" begin "$tgt_changer"
-ok "the target's own news come first" say "9000 $ready" 'sense 06/29/00'
+ok "the news of the login come first" say "9000 $ready" 'sense 06/29/0'
 ok "ready" say "9000 $ready" 'good 0'
 tgt_stop
 ok "a target that hangs: no answer" say "300 a50000100400000100000000" 'silence iscsi://.*: no answer in 300 ms'
@@ -59,7 +59,7 @@ say "300 $ready" 'silence' >/dev/null
 ok "two time-outs in a row end the session" say "300 $ready" 'silence'
 tgt_go
 ok "the next command is told of the new one, and not sent" say "9000 $ready" 'sense 06/29/07'
-ok "then the target's own" say "9000 $ready" 'sense 06/29/00'
+ok "and of whatever else the target has to tell" say "9000 $ready" 'sense 06/29/00'
 ok "then work goes on" say "9000 $ready" 'good 0'
 tgt_kill
 start_later() {
