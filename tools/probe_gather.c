@@ -113,7 +113,16 @@ open_unit(struct probe_unit *unit, const char *place, const struct probe_options
                                            .reconnect_ns = -1,
                                            .look_only = !options->load};
     struct varve_error err = {0};
-    varve_device_holders_text(&unit->device, unit->holders);
+    const struct varve_device *device = &unit->device;
+    varve_device_holders_text(device, unit->holders);
+    if (!varve_port_is_free(device->vendor, device->product, device->serial, &err)) {
+        say_trouble(unit, &err);
+        (void)snprintf(unit->remedy, sizeof unit->remedy,
+                       "the daemon of an archive? `varve library inventory` asks it; to probe, "
+                       "unmount that archive");
+        unit->holders[0] = 0; /* it is that one */
+        return;
+    }
     if (varve_port_open(place, &how, &unit->port, &err))
         return;
     if ((err.sys == EACCES || err.sys == EPERM) && unit->device.sg[0] != 0)

@@ -82,6 +82,14 @@ pasted() {
     equal "${tgt_drives[0]} ${tgt_drives[1]} ${tgt_drives[2]}" \
         "$(sed -n 's/^drive = \([^ ]*\) .*/\1/p' "$work/varve.conf" | xargs)" && "$varve" policy check "$work/varve.conf"
 }
+used() { # by a daemon, which must hear all unit attentions itself
+    "$varve" init "$work/a" --library scsi --changer "$tgt_changer" --drive "${tgt_drives[0]}" \
+        --drive "${tgt_drives[1]}" --drive "${tgt_drives[2]}" >/dev/null && mkdir "$work/m" &&
+        "$varve" mount "$work/a" "$work/m" || return 1
+    at_tgt
+    "$varve" umount "$work/m"
+    equal false "$(ask '.changers[0].read')" && missing "is in use by process"
+}
 nobody() { "$varve" library probe iscsi://127.0.0.1:1/iqn.2026-01.test.varve:none >"$work/out" 2>&1; }
 no_url() { "$varve" library probe /dev/sg0 2>"$work/out" || grep -q "is no iSCSI target" "$work/out"; }
 if [ "$(id -u)" -eq 0 ] && command -v tgtd >/dev/null; then
@@ -90,6 +98,10 @@ if [ "$(id -u)" -eq 0 ] && command -v tgtd >/dev/null; then
     ok "a disc that is put into it proves that one" looked
     ok "and is home again" home
     ok "the lines for varve.conf are a configuration, in the order of the elements" pasted
+    if [ -c /dev/fuse ]; then
+        unmount_at_exit "$work/m"
+        ok "what a daemon has open is left alone" used
+    fi
     not_ok "a target that is not there is an error" nobody
 fi
 ok "a device is no iSCSI target" no_url

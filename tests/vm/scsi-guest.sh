@@ -153,6 +153,12 @@ recalled() {
 }
 ok "what was released comes back equal" recalled
 
+not_while_mounted() { # a probe would hear the unit attentions that the daemon waits for
+    probe && equal false "$(ask '.changers[0].read')" &&
+        ask '.missing[]' | grep -q "changer $changer: .* is in use by process" && ask .config | fails grep -q scsi
+}
+ok "a probe leaves alone what a daemon has open" not_while_mounted
+
 # --- unplugging: the nodes get other numbers, under the daemon too ---
 
 exec 7<"$changer" 8<"${drives[0]}" # their numbers stay taken
