@@ -235,13 +235,20 @@ drop_others(struct varve_probe *probe, const struct varve_probe_element *proven)
     }
 }
 
+/* Not a cleaning disc (their labels begin so by custom): it would be used up. */
+static bool
+is_usable(const struct varve_element *element)
+{
+    return element->type == VARVE_ELEMENT_SLOT && element->full && !element->exception &&
+           strncmp(element->barcode.text, "CLN", 3) != 0;
+}
+
 static const struct varve_element *
 find_disc(const struct loader *loader)
 {
     for (size_t i = 0; i < loader->inventory.count; i++) {
-        const struct varve_element *element = &loader->inventory.elements[i].element;
-        if (element->type == VARVE_ELEMENT_SLOT && element->full && !element->exception)
-            return element;
+        if (is_usable(&loader->inventory.elements[i].element))
+            return &loader->inventory.elements[i].element;
     }
     return NULL;
 }
