@@ -86,7 +86,7 @@ test_newer(void **state)
     expect_refused(f, VARVE_ERROR_INVALID, "catalog ",
                    " was made by a newer varve: it has schema 99, this varve knows up to " TEXT_OF(
                        VARVE_CATALOG_SCHEMA) "\n"
-                   "hint: use the varve that made it, or a newer one");
+                                             "hint: use the varve that made it, or a newer one");
     run_sql(f->path, "PRAGMA user_version = 0");
     expect_refused(f, VARVE_ERROR_CORRUPT, "catalog ", " is damaged: schema version 0");
 }
