@@ -16,7 +16,7 @@ meson install -C "$1" --no-rebuild --quiet --destdir "$work/installed" >"$work/i
     echo "Bail out! meson install failed"
     exit 1
 }
-VM_SECONDS=${VM_SECONDS:-550} "$here/guest" "$here/scsi-guest.sh" "$1" "$work/installed" >"$work/out"
+VM_SECONDS=${VM_SECONDS:-800} "$here/guest" "$here/scsi-guest.sh" "$1" "$work/installed" >"$work/out"
 status=$?
 [ $status -ne 77 ] || skip_all "$(cat "$work/out")"
 cat "$work/out"
