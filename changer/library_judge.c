@@ -140,8 +140,21 @@ make_name(const struct varve_library *library, uint16_t address, struct varve_ba
     (void)varve_barcode_make(text, ret); /* only allowed characters */
 }
 
-/* No bar code could be read: the name the disc has from us, or a new one (fault 6). After a doubt
- * it is looked at again. */
+/* Some other disc shows this label. */
+static bool
+is_label(const struct varve_library *library, const struct varve_barcode *barcode)
+{
+    for (size_t i = 0; i < library->list.count; i++) {
+        const struct varve_element *at = &library->list.elements[i].element;
+        if (at->full && (at->flags & VARVE_ELEMENT_NAMED) == 0 &&
+            varve_barcode_equal(&at->barcode, barcode))
+            return true;
+    }
+    return false;
+}
+
+/* No bar code could be read (fault 6): it goes by the name that it had here, or by a new one, until
+ * somebody looked at it; after a doubt it is looked at again. */
 static void
 judge_unlabelled(struct judging *judging, struct varve_element *at,
                  const struct varve_element_record *record)
@@ -149,20 +162,24 @@ judge_unlabelled(struct judging *judging, struct varve_element *at,
     struct varve_library *library = judging->library;
     if (at->type == VARVE_ELEMENT_TRANSPORT)
         return; /* named where it is put down */
-    if (record->flags & VARVE_ELEMENT_NAMED && !is_blank(&record->barcode)) {
+    bool had_name = !is_blank(&record->barcode) && !is_label(library, &record->barcode);
+    if (had_name && record->flags & VARVE_ELEMENT_NAMED) {
         at->barcode = record->barcode;
         at->flags = record->flags & LIBRARY_DISC_FLAGS;
         if (judging->doubtful)
             at->flags |= VARVE_ELEMENT_UNKNOWN;
         return;
     }
-    make_name(library, at->address, &at->barcode);
-    at->flags = VARVE_ELEMENT_NAMED | VARVE_ELEMENT_UNKNOWN;
+    if (had_name)
+        at->barcode = record->barcode;
+    else
+        make_name(library, at->address, &at->barcode);
+    at->flags =
+        VARVE_ELEMENT_NAMED | VARVE_ELEMENT_UNKNOWN | (record->flags & VARVE_ELEMENT_QUARANTINED);
     varve_library_tell(library,
-                       "library '%s': the disc in element %u has no readable bar code%s%s; it is "
+                       "library '%s': the disc in element %u has no readable bar code%s; it is "
                        "called '%s' and looked at once\nhint: give it a label",
-                       library->name, at->address, is_blank(&record->barcode) ? "" : ", was '",
-                       is_blank(&record->barcode) ? "" : record->barcode.text, at->barcode.text);
+                       library->name, at->address, had_name ? " any more" : "", at->barcode.text);
 }
 
 /* Another disc than the one that lies here by the record, and the arm did not bring it (fault 5).

@@ -254,27 +254,61 @@ note_foreign(struct varve_engine *engine, const char *library, const struct varv
     return varve_catalog_disc_put(engine->catalog, &disc, err);
 }
 
+/* A name that no label has, for a disc that is not the one whose name it went by. */
 static bool
-note_looked(struct varve_engine *engine, size_t library, const struct varve_barcode *old,
-            const struct looking *looking, struct varve_error *err)
+rename_stranger(struct varve_engine *engine, struct library *library,
+                const struct varve_barcode *old, struct varve_barcode *ret, struct varve_error *err)
 {
-    struct library *row = &engine->libraries[library];
+    char text[VARVE_BARCODE_BYTES];
+    uint64_t number = varve_random_below(engine->random, UINT64_MAX);
+    (void)snprintf(text, sizeof text, "N%016" PRIX64, number);
+    (void)varve_barcode_make(text, ret); /* allowed characters only */
+    varve_log(VARVE_LOG_WARNING,
+              "library '%s': the disc without a bar code in the place of disc '%s' is another one; "
+              "it is called '%s'",
+              library->name, old->text, text);
+    return varve_library_name(library->library, old, ret, err);
+}
+
+/* It is none of this archive. Under the name of one that is it must not go. */
+static bool
+note_stranger(struct varve_engine *engine, struct library *library, const struct varve_barcode *old,
+              const struct looking *looking, struct varve_error *err)
+{
+    struct varve_disc_row row;
     struct varve_barcode name = *old;
-    bool found = false;
-    if (looking->result == LOOKED_OURS && !find_by_uuid(engine, &looking->disc, &name, &found, err))
+    bool found;
+    if (!find_row(engine, old, &row, &found, err))
         return false;
-    const char *why = looking->result == LOOKED_OURS ? "it is of this archive, but in no set of it"
-                                                     : looking->why;
+    bool written = found && row.set.value != 0;
+    if (!(written ? rename_stranger(engine, library, old, &name, err)
+                  : varve_library_name(library->library, old, old, err)))
+        return false;
+    return looking->result == LOOKED_BLANK ||
+           note_foreign(engine, library->name, &name, looking->why, err);
+}
+
+static bool
+note_looked(struct varve_engine *engine, size_t index, const struct varve_barcode *old,
+            struct looking *looking, struct varve_error *err)
+{
+    struct library *library = &engine->libraries[index];
+    struct varve_barcode name = *old;
     struct varve_error other = {0};
-    if (found && varve_library_name(row->library, old, &name, &other)) {
+    bool found = false;
+    if (looking->result != LOOKED_OURS)
+        return note_stranger(engine, library, old, looking, err);
+    if (!find_by_uuid(engine, &looking->disc, &name, &found, err))
+        return false;
+    if (found && varve_library_name(library->library, old, &name, &other)) {
         varve_log(VARVE_LOG_NOTICE, "library '%s': the disc without a bar code is disc '%s'",
-                  row->name, name.text);
+                  library->name, name.text);
         return true;
     }
-    if (found) /* its label is on another disc: one of the two lies */
-        why = other.text;
-    return (looking->result == LOOKED_BLANK || note_foreign(engine, row->name, old, why, err)) &&
-           varve_library_name(row->library, old, old, err);
+    /* Its label may be on another disc: one of the two lies. */
+    (void)snprintf(looking->why, sizeof looking->why, "%.*s", (int)strcspn(other.text, "\n"),
+                   found ? other.text : "it is of this archive, but in no set of it");
+    return note_stranger(engine, library, old, looking, err);
 }
 
 /* Loads it once. What keeps the library from moving is no finding about the disc. */

@@ -118,6 +118,14 @@ fault_06_unreadable_label(void **state)
     test_refresh(bench);
     struct varve_element at = test_element(bench, 1026);
     assert_int_equal(at.flags, VARVE_ELEMENT_NAMED | VARVE_ELEMENT_UNKNOWN);
+    assert_string_equal(at.barcode.text, "VRV00003"); /* until somebody looked */
+    assert_true(varve_virtual_script(bench->folder, "now take 1026", &err));
+    test_refresh(bench);
+    test_script(bench, "now put VRV00003 1026, label VRV00003 none");
+    test_refresh(bench);
+    at = test_element(bench, 1026); /* nothing is known of this one */
+    assert_int_equal(at.flags, VARVE_ELEMENT_NAMED | VARVE_ELEMENT_UNKNOWN);
+    assert_int_equal(at.barcode.text[0], 'N');
     test_told(bench, WORDS("library 'lib': the disc in element 1026 has no readable bar code",
                            at.barcode.text, "give it a label"));
     /* It is loaded by that name and looked at; what it says of itself is its name from then on. */
@@ -142,6 +150,23 @@ fault_06_unreadable_label(void **state)
 }
 
 /* --- 7: two of the same --- */
+
+/* The disc whose place it has is elsewhere: then it is none that was here. */
+static void
+fault_06_stranger_without_label(void **state)
+{
+    struct test_bench *bench = *state;
+    test_script(bench, "now swap 1026 1027, label VRV00004 none");
+    test_refresh(bench);
+    struct varve_element at = test_element(bench, 1026);
+    assert_int_equal(at.barcode.text[0], 'N');
+    assert_int_equal(at.flags, VARVE_ELEMENT_NAMED | VARVE_ELEMENT_UNKNOWN);
+    assert_string_equal(test_element(bench, 1027).barcode.text, "VRV00003");
+    assert_int_equal(test_flags(bench, 1027), VARVE_ELEMENT_QUARANTINED);
+    test_load(bench, at.barcode.text, 0);
+    test_script(bench, "now label VRV00004 VRV00004");
+    test_nothing_lost(bench, NULL);
+}
 
 static void
 fault_07_duplicate_label(void **state)
@@ -270,11 +295,12 @@ main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define MAGAZINES(name) cmocka_unit_test_setup_teardown(name, setup_magazines, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(fault_05_swapped_discs),        CASE(fault_05_put_back),
-        CASE(fault_05_crash_is_no_swap),     CASE(fault_06_unreadable_label),
-        CASE(fault_07_duplicate_label),      CASE(fault_14_sources_lost),
-        CASE(fault_14_homes_over_a_restart), MAGAZINES(fault_15_magazine_removed),
-        MAGAZINES(fault_15_count_shrinks),   MAGAZINES(fault_15_slot_out_of_use),
+        CASE(fault_05_swapped_discs),          CASE(fault_05_put_back),
+        CASE(fault_05_crash_is_no_swap),       CASE(fault_06_unreadable_label),
+        CASE(fault_06_stranger_without_label), CASE(fault_07_duplicate_label),
+        CASE(fault_14_sources_lost),           CASE(fault_14_homes_over_a_restart),
+        MAGAZINES(fault_15_magazine_removed),  MAGAZINES(fault_15_count_shrinks),
+        MAGAZINES(fault_15_slot_out_of_use),
     };
     return cmocka_run_group_tests_name("faults of discs in the changer", tests, NULL, NULL);
 }
