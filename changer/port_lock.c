@@ -57,3 +57,18 @@ port_lock(const char *device, int *ret_fd, struct varve_error *err)
         (void)varve_error_set(err, VARVE_ERROR_BUSY, 0, "%s is in use by another process", device);
     return varve_error_hint(err, "one program drives a changer: stop the other one first");
 }
+
+bool
+varve_port_is_free(const char *vendor, const char *product, const char *serial,
+                   struct varve_error *err)
+{
+    char device[VARVE_PORT_PLACE_BYTES];
+    int fd;
+    if (serial[0] == 0)
+        return true; /* then the place is the lock's name, and there may be several */
+    (void)snprintf(device, sizeof device, "%s/%s/%s", vendor, product, serial);
+    if (!port_lock(device, &fd, err))
+        return false;
+    (void)close(fd);
+    return true;
+}

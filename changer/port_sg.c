@@ -6,20 +6,19 @@
  * signal, a debugger or a suspend interrupts it, and then sends its command a second time. */
 #include "port_sg.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <varve/devices.h>
 
 #define TRANSFER_MAX (1024u * 1024u)
 #define TRANSFER_STEP (64u * 1024u)
 /* The kernel ends a command itself, by error handling that may reset buses and take its time. */
 #define GRACE_MS 180000
 #define HOLD_SECONDS 5
-#define PROCESSES_MAX 100000u
 
 struct sg_link {
     char *place;
@@ -89,10 +88,10 @@ port_sg_judge(const struct sg_io_hdr *done, struct varve_scsi_command *command,
     command->status = done->status & 0x7e; /* vendor bits go */
     command->sense_bytes = done->sb_len_wr;
     int64_t received = (int64_t)done->dxfer_len - done->resid;
-    if (received < 0)
-        received = 0;
-    if (received > done->dxfer_len)
-        received = done->dxfer_len; /* some report an overflow as a negative rest */
+    /* An overflow comes as a negative rest, or (kernel's iSCSI initiator, reference 10.8) as one
+     * that is larger than the buffer: the buffer is full. */
+    if (received < 0 || received > done->dxfer_len)
+        received = done->dxfer_len;
     command->received_bytes = command->direction == VARVE_SCSI_FROM_DEVICE ? (uint32_t)received : 0;
     return PORT_ANSWERED;
 }
@@ -253,36 +252,18 @@ sg_execute(void *link, struct varve_scsi_command *command, struct varve_error *e
     return answer;
 }
 
-/* Does process `pid` have the device `node` open? */
-static bool
-has_open(const char *pid, const char *node)
-{
-    char path[PATH_MAX], to[PATH_MAX];
-    (void)snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
-    VARVE_CLEANUP_DIR DIR *dir = opendir(path);
-    const struct dirent *entry = NULL;
-    for (unsigned i = 0; dir != NULL && i < PROCESSES_MAX && (entry = readdir(dir)) != NULL; i++) {
-        ssize_t size = readlinkat(dirfd(dir), entry->d_name, to, sizeof to - 1);
-        if (size > 0 && (size_t)size == strlen(node) && memcmp(to, node, (size_t)size) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Fault 29: the operator is told whom to stop. */
 static void
 name_holder(const char *node, struct varve_error *err)
 {
-    VARVE_CLEANUP_DIR DIR *dir = opendir("/proc");
-    const struct dirent *entry = NULL;
-    for (unsigned i = 0; dir != NULL && i < PROCESSES_MAX && (entry = readdir(dir)) != NULL; i++) {
-        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || !has_open(entry->d_name, node))
-            continue;
-        (void)varve_error_hint(err, "process %s has it open: unmount it, or stop that program",
-                               entry->d_name);
-        return;
-    }
-    (void)varve_error_hint(err, "is a disc in it mounted? `findmnt %s`", node);
+    struct varve_device device = {.kind = VARVE_DEVICE_DRIVE};
+    char holders[VARVE_DEVICE_HOLDERS_BYTES];
+    (void)snprintf(device.block, sizeof device.block, "%s", node);
+    varve_device_holders_text(&device, holders);
+    if (holders[0] != 0)
+        (void)varve_error_hint(err, "%s: unmount it, or stop that program", holders);
+    else
+        (void)varve_error_hint(err, "is a disc in it mounted? `findmnt %s`", node);
 }
 
 /* While a writer holds the block device alone, nobody mounts it and the kernel does not poll it in

@@ -41,8 +41,8 @@ port_sysfs_sg_of(const char *root, const char *node, char ret[PORT_NODE_BYTES],
 {
     char path[PATH_MAX];
     (void)snprintf(path, sizeof path, "%s%s", root, node);
-    VARVE_CLEANUP_FREE char *whole = realpath(path, NULL);
-    if (whole == NULL)
+    char whole[PATH_MAX];
+    if (realpath(path, whole) == NULL)
         return varve_error_system(err, errno, "'%s'", node);
     const char *name = strrchr(whole, '/') + 1;
     if (strncmp(name, "sg", 2) == 0 && strlen(name) <= NODE_NAME_MAX) {

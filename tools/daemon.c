@@ -11,6 +11,7 @@
 #include <varve/log.h>
 
 #include "api.h"
+#include "hotplug.h"
 
 enum { HOUSEKEEPING_SECONDS = 5 };
 
@@ -110,10 +111,12 @@ run_engine(struct daemon *daemon, struct ports *ports, struct varve_engine *engi
                                             .mount = mount,
                                             .stop = stop,
                                             .context = daemon};
-    /* Cleanups run from the last to the first: API, then mount; the engine is the caller's. */
+    /* Cleanups run from the last to the first: hotplug, API, then mount; the engine is the
+     * caller's. */
     VARVE_CLEANUP(api_stop) struct api *api = NULL;
+    VARVE_CLEANUP(hotplug_stop) struct hotplug *hotplug = NULL;
     return api_start(&api_options, &api, err) && varve_engine_start(engine, err) &&
-           serve(daemon, err);
+           hotplug_start(options->dir, engine, &hotplug, err) && serve(daemon, err);
 }
 
 /* Logins and services begin with 1024, which is for programs that call select(). Open files of

@@ -21,6 +21,7 @@ verb_fn verb_drive_list, verb_drive_clear, verb_drive_retire; /* verb_drives.c *
 verb_fn verb_library_list, verb_library_inventory, verb_library_load, verb_library_unload,
     verb_library_import, verb_library_export, verb_library_unlock, verb_library_resume,
     verb_library_accept, verb_library_add_blanks; /* verb_library.c */
+verb_fn verb_library_probe;                       /* verb_probe.c */
 verb_fn verb_library_requests, verb_library_insert, verb_library_refuse, verb_disc_place,
     verb_disc_magazine, verb_disc_checkout, verb_disc_checkin, verb_disc_history,
     verb_magazine_list; /* verb_places.c */

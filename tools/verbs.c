@@ -149,6 +149,13 @@ const struct verb verbs[] = {
     {"library export", "BARCODE", 1, 1, "bring a disc to a mail slot", NULL,
      OPTIONS({"library", "NAME", "which library (default: the first)", 0}, ARCHIVE),
      verb_library_export},
+    {"library probe", "[URL...]", 0, WORDS_MANY, "find changers and drives, and how they belong",
+     "Shows the changers and optical drives of this machine, or of the iSCSI targets named\n"
+     "(iscsi://HOST/TARGET), which drive is which element of a changer and how that was proven,\n"
+     "what is missing, and the lines for varve.conf. Needs no archive. Moves nothing but with\n"
+     "--load.",
+     OPTIONS({"load", NULL, "where it is not proven, bring a disc to the drive and look", 0}),
+     verb_library_probe},
     {"library unlock", "[LIBRARY]", 0, 1, "let the door and the mail slots be opened",
      "The move under way ends, others wait until 'varve library resume'.", OPTIONS(ARCHIVE),
      verb_library_unlock},

@@ -40,6 +40,11 @@ struct varve_port_options {
  * asked for its identity; a unit attention that it has for us is left for the caller. */
 VARVE_MUST_CHECK bool varve_port_open(const char *place, const struct varve_port_options *options,
                                       struct varve_scsi_port **ret, struct varve_error *err);
+/* BUSY names the varve process that has the device with this identity open (look_only ones do not
+ * count). Who only looks must not send it a command then: all programs of a host share one nexus,
+ * and he would hear the unit attention that the other one needs. */
+VARVE_MUST_CHECK bool varve_port_is_free(const char *vendor, const char *product,
+                                         const char *serial, struct varve_error *err);
 /* Is it written as a place? Opens nothing. */
 bool varve_port_is_place(const char *text);
 /* The place without user and password, for messages; cut to fit. Returns `ret`. */

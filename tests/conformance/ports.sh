@@ -14,8 +14,6 @@ make_work conformance
 before_cleanup() { tgt_kill; }
 
 virtual_lacks=
-tgt_lacks=counts,whole-answers,drive-serials,address-sense,exchange,changer-lock,load-attention,next-address
-tgt_lacks=$tgt_lacks,write-order,append,blank-read,bd
 # passes PROGRAM...: its failed lines are what is shown.
 passes() {
     "$@" >"$work/out" 2>&1

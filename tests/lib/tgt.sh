@@ -10,6 +10,11 @@
 #
 # What tgt does otherwise than hardware is in docs/testing.md.
 
+# What the conformance suite is told that tgt lacks.
+# shellcheck disable=SC2034
+tgt_lacks=counts,whole-answers,drive-serials,address-sense,exchange,changer-lock,load-attention,next-address
+tgt_lacks=$tgt_lacks,write-order,append,blank-read,bd
+
 tgt_dir=
 needs_tgt() {
     [ "$(id -u)" -eq 0 ] || skip_all "tgtd needs root"

@@ -26,7 +26,7 @@ test_sg_answers(void **state)
     } cases[] = {
         {{.dxfer_len = 100, .resid = 4}, PORT_ANSWERED, 0, 96, ""},
         {{.dxfer_len = 100, .resid = -8}, PORT_ANSWERED, 0, 100, ""},
-        {{.dxfer_len = 100, .resid = 200}, PORT_ANSWERED, 0, 0, ""},
+        {{.dxfer_len = 100, .resid = 200}, PORT_ANSWERED, 0, 100, ""},
         {{.dxfer_len = 100, .status = 2, .driver_status = 8}, PORT_ANSWERED, 2, 100, ""},
         {{.status = 0x18}, PORT_ANSWERED, 0x18, 0, ""},
         {{.host_status = 0x11}, PORT_ANSWERED, 0x18, 0, ""},
