@@ -217,7 +217,8 @@ judge_answer(struct varve_drive *drive, struct burst *burst,
     if (varve_scsi_is(sense, 2, 0x04, 0x04) || varve_scsi_is(sense, 2, 0x04, 0x07) ||
         varve_scsi_is(sense, 5, 0x2c, 0x00))
         return flush_and_repeat(drive, burst, err);
-    if (sense->valid && sense->key == 6 && !drive->device.medium_changed &&
+    bool corrected = sense->valid && sense->deferred; /* an earlier error, told before this WRITE */
+    if ((corrected || (sense->valid && sense->key == 6)) && !drive->device.medium_changed &&
         burst->attentions++ < ATTENTIONS_MAX)
         return ask_where_it_stands(drive, burst, err);
     return VERDICT_FAILED;

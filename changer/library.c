@@ -86,7 +86,7 @@ varve_library_exchange(struct varve_library *library, const struct varve_changer
                        struct varve_error *err)
 {
     struct varve_changer_ends in = {0}, out = {0};
-    if (!varve_library_announce(library, &exchange->out, err))
+    if (!varve_library_announce_exchange(library, exchange, err))
         return varve_error_wrap(err, "library '%s'", library->name);
     bool done = varve_changer_exchange(&library->changer, exchange, &in, &out, err);
     if (out.known)
@@ -236,9 +236,9 @@ map_drives(struct varve_library *library, struct varve_error *err)
         struct varve_drive *drive = &library->drives[i].drive;
         int32_t proven = varve_library_find_serial(library, drive->identity.serial);
         drive->element = proven >= 0 ? (uint16_t)proven : (uint16_t)(range->first + i);
-        library->drives[i].proven = proven >= 0;
         (void)snprintf(drive->name, sizeof drive->name, "library '%s', drive %zu (element %u)",
                        library->name, i, drive->element);
+        library->drives[i].proven = proven >= 0;
     }
     return check_mapping(library, err);
 }

@@ -154,6 +154,10 @@ varve_library_remember(struct varve_library *library, const struct varve_element
  * else's after a crash. */
 bool varve_library_announce(struct varve_library *library, const struct varve_changer_move *move,
                             struct varve_error *err);
+/* ... that the element between will hold one of the two. */
+bool varve_library_announce_exchange(struct varve_library *library,
+                                     const struct varve_changer_exchange *exchange,
+                                     struct varve_error *err);
 /* After it: both ends as they are now. */
 void varve_library_moved(struct varve_library *library, const struct varve_changer_move *move,
                          const struct varve_changer_ends *ends);

@@ -193,9 +193,14 @@ judge_labelled(struct judging *judging, struct varve_element *at,
     bool same = varve_barcode_equal(&at->barcode, &record->barcode);
     bool kept = at->type == VARVE_ELEMENT_SLOT || at->type == VARVE_ELEMENT_DRIVE;
     at->flags = same ? record->flags & VARVE_ELEMENT_QUARANTINED : 0;
-    next->expected = same ? record->expected : (struct varve_barcode){{0}};
+    bool kept_apart = same && record->flags & VARVE_ELEMENT_QUARANTINED;
+    next->expected = kept_apart ? record->expected : (struct varve_barcode){{0}};
     if (strncmp(at->barcode.text, CLEANING_PREFIX, strlen(CLEANING_PREFIX)) == 0)
         at->flags |= VARVE_ELEMENT_CLEANING;
+    /* An exchange was cut off before it took the old disc out. */
+    if (!same && (record->flags & VARVE_ELEMENT_QUARANTINED) == 0 &&
+        varve_barcode_equal(&at->barcode, &record->expected))
+        return;
     /* A name of ours says nothing against a label that can be read now. */
     if (same || !kept || is_blank(&record->barcode) || record->flags & VARVE_ELEMENT_NAMED)
         return;
@@ -378,7 +383,8 @@ tell_departures(struct judging *judging)
             continue;
         }
         const struct varve_element_record *there = record_before(judging, now->address);
-        if (there != NULL && varve_barcode_equal(&there->barcode, &old->barcode))
+        if (there != NULL && (varve_barcode_equal(&there->barcode, &old->barcode) ||
+                              varve_barcode_equal(&there->expected, &old->barcode)))
             continue;
         /* What hangs in the gripper is our own trouble. */
         bool by_hand = library->changer.device.heard || judging->first ||

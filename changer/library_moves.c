@@ -9,6 +9,7 @@
     3u /* tries of a disc that is not where the unit says, or of slots that are full */
 #define SIDE_B ".B"
 #define SEAT_TRIES 2
+#define EJECT_TRIES 2
 
 static bool
 check_drive(struct varve_library *library, unsigned drive, struct varve_error *err)
@@ -109,7 +110,7 @@ find_home(struct varve_library *library, const struct varve_library_drive *drive
 }
 
 /* The tray may be locked by another program on this host, or must be opened first on some models:
- * ALLOW before the move; if the disc stays, ALLOW and eject, and once more. */
+ * ALLOW before the move; if the disc stays, ALLOW and eject, twice (fault 12). */
 static bool
 move_out_locked(struct varve_library *library, struct varve_library_drive *drive,
                 const struct varve_changer_move *move, struct varve_changer_ends *ret,
@@ -128,9 +129,20 @@ move_out_locked(struct varve_library *library, struct varve_library_drive *drive
         *err = first; /* not known to be in the drive any more, or no matter of the drive */
         return false;
     }
-    (void)!varve_drive_release(&drive->drive, &ignored);
-    (void)!varve_drive_eject(&drive->drive, &ignored);
-    return varve_library_move(library, move, ret, err);
+    struct varve_error last = {0};
+    for (unsigned tries = 0; tries < EJECT_TRIES; tries++) {
+        (void)!varve_drive_release(&drive->drive, &ignored);
+        (void)!varve_drive_eject(&drive->drive, &ignored);
+        last = (struct varve_error){0};
+        if (varve_library_move(library, move, ret, &last))
+            return true;
+    }
+    *err = last;
+    return varve_error_hint(err,
+                            "%s does not give disc '%s' out: end the program that uses the "
+                            "drive (lsof), or press its eject button; until then nothing "
+                            "else goes into this drive",
+                            drive->drive.name, move->barcode.text);
 }
 
 static bool

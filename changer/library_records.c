@@ -138,6 +138,23 @@ varve_library_announce(struct varve_library *library, const struct varve_changer
     return put_and_remember(library, &next, err);
 }
 
+bool
+varve_library_announce_exchange(struct varve_library *library,
+                                const struct varve_changer_exchange *exchange,
+                                struct varve_error *err)
+{
+    const struct varve_element *from = varve_library_element(library, exchange->in.from);
+    if (!varve_library_announce(library, &exchange->out, err))
+        return false;
+    struct varve_element_record next = {.address = exchange->in.to,
+                                        .barcode = exchange->in.barcode,
+                                        .has_home = true,
+                                        .home = exchange->in.from,
+                                        .expected = exchange->out.barcode};
+    next.flags = from != NULL ? from->flags & LIBRARY_DISC_FLAGS : 0;
+    return put_and_remember(library, &next, err);
+}
+
 /* How the element looks now; `disc` is the one that was moved, as it was at its source. */
 static void
 take_over(struct varve_library *library, const struct varve_smc_element *fresh,
@@ -176,7 +193,8 @@ record_end(struct varve_library *library, uint16_t address,
         next.barcode = at->barcode;
         next.flags = at->flags;
         next.inverted = at->inverted;
-        next.expected = source->expected;
+        if (at->flags & VARVE_ELEMENT_QUARANTINED)
+            next.expected = source->expected;
         bool same = old != NULL && varve_barcode_equal(&old->barcode, &at->barcode);
         next.has_home = same && old->has_home; /* announced before the move */
         next.home = next.has_home ? old->home : 0;

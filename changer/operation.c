@@ -48,11 +48,13 @@ tell_progress(struct varve_drive *drive, struct varve_operation *operation,
     operation->tick(operation->context, percent);
 }
 
+/* Also an earlier error that was corrected: this command was not carried out, and may be again. */
 static bool
 is_harmless_attention(const struct varve_drive *drive, const struct varve_scsi_sense *sense,
                       unsigned *attentions)
 {
-    return sense->valid && sense->key == 6 && !drive->device.medium_changed &&
+    bool corrected = sense->valid && sense->deferred && sense->key <= 1;
+    return (corrected || (sense->valid && sense->key == 6)) && !drive->device.medium_changed &&
            (*attentions)++ < ATTENTIONS_MAX;
 }
 
@@ -66,6 +68,12 @@ knows_the_disc(struct varve_drive *drive, bool *ret_busy, struct varve_error *er
     varve_mmc_encode_disc_information(&command, data, sizeof data);
     if (!varve_scsi_once(&drive->device, &command, &sense, err))
         return false;
+    if (drive->device.deferred)
+        return varve_drive_fail_deferred(drive, err);
+    if (sense.valid && sense.deferred) {
+        *ret_busy = true; /* an earlier error was corrected, and this command not carried out */
+        return true;
+    }
     *ret_busy = varve_scsi_is_busy(&command, &sense) || (sense.valid && sense.key == 6);
     return *ret_busy || varve_scsi_is_good(&command, &sense) ||
            varve_scsi_fail(&command, &sense, err);
@@ -83,10 +91,10 @@ look(struct varve_drive *drive, struct varve_operation *operation, struct varve_
         return false;
     tell_progress(drive, operation, &sense);
     *ret_idle = varve_scsi_is_good(&command, &sense);
+    if (drive->device.deferred)
+        return varve_drive_fail_deferred(drive, err);
     if (*ret_idle || is_harmless_attention(drive, &sense, attentions))
         return true;
-    if (sense.valid && sense.deferred)
-        return varve_drive_fail_deferred(drive, err);
     return (varve_scsi_is_busy(&command, &sense) && varve_scsi_wait_nap(wait)) ||
            varve_scsi_fail(&command, &sense, err);
 }
@@ -142,7 +150,7 @@ varve_operation_send(struct varve_drive *drive, struct varve_scsi_command *comma
         }
         if (varve_scsi_is_good(command, &sense))
             return true;
-        if (sense.valid && sense.deferred)
+        if (drive->device.deferred)
             return varve_drive_fail_deferred(drive, err);
         bool attention = is_harmless_attention(drive, &sense, &attentions);
         bool busy = varve_scsi_is_busy(command, &sense) && varve_scsi_wait_nap(&wait);

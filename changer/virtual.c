@@ -22,8 +22,8 @@ init_locks(struct varve_virtual *library)
     (void)pthread_mutex_init(&library->changer.nexus_lock, NULL);
 }
 
-static struct varve_virtual *
-new_library(const char *dir)
+struct varve_virtual *
+virtual_new(const char *dir)
 {
     struct varve_virtual *library = calloc(1, sizeof *library);
     if (library == NULL)
@@ -102,6 +102,20 @@ check_count(const char *what, unsigned count, unsigned min, unsigned max, struct
 }
 
 static bool
+find_media(const char *kind, const struct varve_media **ret, struct varve_error *err)
+{
+    const struct varve_media *media = varve_media_of_name(kind);
+    if (media != NULL && media->sectors > 0) {
+        *ret = media;
+        return true;
+    }
+    return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                           "no kind of blank disc is '%s'\nhint: BD-R SRM, BD-RE, DVD+R, "
+                           "DVD+R DL, DVD-R, DVD-R DL",
+                           kind);
+}
+
+static bool
 take_options(struct varve_virtual *library, const struct varve_virtual_options *options,
              struct varve_error *err)
 {
@@ -117,16 +131,13 @@ take_options(struct varve_virtual *library, const struct varve_virtual_options *
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                "bar code prefix '%s': must be 1 to %u of A-Z a-z 0-9 _ - .", prefix,
                                PREFIX_CHARS_MAX);
-    library->media = varve_media_of_name(options->kind != NULL ? options->kind : "BD-R SRM");
-    if (library->media == NULL || library->media->sectors == 0)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
-                               "no kind of blank disc is '%s'\nhint: BD-R SRM, BD-RE, DVD+R, "
-                               "DVD+R DL, DVD-R, DVD-R DL",
-                               options->kind);
+    if (!find_media(options->kind != NULL ? options->kind : "BD-R SRM", &library->media, err))
+        return false;
     library->slots = options->slots;
     library->drive_count = options->drives;
     library->mail_slots = options->mail_slots;
     library->magazine_slots = options->magazine_slots;
+    library->two_sided = options->two_sided;
     varve_virtual_timing_usual(&library->timing);
     if (options->timing != NULL) {
         if (!virtual_timing_check(options->timing, err))
@@ -175,20 +186,32 @@ sync_folder(const char *dir, struct varve_error *err)
 }
 
 static bool
-fill_slots(struct varve_virtual *library, unsigned count, uint64_t disc_bytes,
-           struct varve_error *err)
+write_sides(const struct varve_virtual *library, const struct varve_barcode *barcode,
+            const struct virtual_disc *blank, struct varve_error *err)
 {
-    struct virtual_disc blank = {.media = library->media,
+    for (unsigned side = 0; side < (library->two_sided ? 2 : 1); side++) {
+        struct virtual_name name = virtual_name_of(barcode, side == 1);
+        if (!virtual_disc_write(library->dir, &name, blank, false, err))
+            return false;
+    }
+    return true;
+}
+
+static bool
+fill_slots(struct varve_virtual *library, const struct varve_media *media, unsigned count,
+           uint64_t disc_bytes, struct varve_error *err)
+{
+    struct virtual_disc blank = {.media = media,
                                  .capacity = (uint32_t)(disc_bytes / VARVE_SECTOR_BYTES)};
     if (disc_bytes == 0)
-        blank.capacity = library->media->sectors;
+        blank.capacity = media->sectors;
     unsigned done = 0;
     for (unsigned i = 0; i < virtual_element_count(library) && done < count; i++) {
         struct virtual_place place = {.element = virtual_address(library, i)};
         if (!is_free_slot(library, i))
             continue;
         if (!next_barcode(library, &place.barcode, err) ||
-            !virtual_disc_write(library->dir, &place.barcode, &blank, false, err) ||
+            !write_sides(library, &place.barcode, &blank, err) ||
             !virtual_put(library, &place, err))
             return false;
         done++;
@@ -221,13 +244,13 @@ bool
 varve_virtual_create(const char *dir, const struct varve_virtual_options *options,
                      struct varve_error *err)
 {
-    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *library = new_library(dir);
+    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *library = virtual_new(dir);
     if (library == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "create virtual library '%s'", dir);
     if (!take_options(library, options, err) || !refuse_existing(dir, err) ||
         !make_folder(dir, err) || !lock_folder(library, err) || !refuse_existing(dir, err) ||
         !virtual_allocate(library, err) ||
-        !fill_slots(library, library->slots, options->disc_bytes, err))
+        !fill_slots(library, library->media, library->slots, options->disc_bytes, err))
         return varve_error_wrap(err, "create virtual library '%s'", dir);
     return true;
 }
@@ -241,7 +264,7 @@ load_drives(struct varve_virtual *library)
             virtual_at(library, (uint16_t)(VIRTUAL_DRIVE_FIRST + i));
         if (place == NULL)
             continue;
-        virtual_drive_insert(&library->drives[i], &place->barcode);
+        virtual_drive_insert(&library->drives[i], &place->barcode, place->inverted);
     }
 }
 
@@ -249,7 +272,7 @@ bool
 varve_virtual_open(const char *dir, struct varve_clock *clock, struct varve_virtual **ret,
                    struct varve_error *err)
 {
-    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *library = new_library(dir);
+    VARVE_CLEANUP(varve_virtual_close) struct varve_virtual *library = virtual_new(dir);
     if (library == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open virtual library '%s'", dir);
     library->clock = clock;
@@ -262,30 +285,50 @@ varve_virtual_open(const char *dir, struct varve_clock *clock, struct varve_virt
     return true;
 }
 
+bool
+varve_virtual_is_two_sided(const struct varve_virtual *library)
+{
+    return library->two_sided;
+}
+
 unsigned
 varve_virtual_drive_count(const struct varve_virtual *library)
 {
     return library->drive_count;
 }
 
+static bool
+add_discs(struct varve_virtual *library, const char *kind, unsigned count, uint64_t disc_bytes,
+          struct varve_error *err)
+{
+    const struct varve_media *media = library->media;
+    unsigned room = 0;
+    if ((disc_bytes != 0 && !check_disc_bytes(disc_bytes, err)) ||
+        (kind != NULL && !find_media(kind, &media, err)))
+        return false;
+    for (unsigned i = 0; i < virtual_element_count(library); i++)
+        room += is_free_slot(library, i) ? 1 : 0;
+    if (room < count)
+        return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "only %u slots are free", room);
+    return fill_slots(library, media, count, disc_bytes, err);
+}
+
+bool
+varve_virtual_add_discs(struct varve_virtual *library, const char *kind, unsigned count,
+                        uint64_t disc_bytes, struct varve_error *err)
+{
+    VARVE_LOCKED(&library->lock);
+    if (!add_discs(library, kind, count, disc_bytes, err))
+        return varve_error_wrap(err, "add %u blank discs to '%s'", count, library->dir);
+    virtual_attend(&library->changer, 0x28, 0x00); /* the door was open */
+    return true;
+}
+
 bool
 varve_virtual_add_blanks(struct varve_virtual *library, unsigned count, uint64_t disc_bytes,
                          struct varve_error *err)
 {
-    if (disc_bytes != 0 && !check_disc_bytes(disc_bytes, err))
-        return varve_error_wrap(err, "add blank discs to '%s'", library->dir);
-    VARVE_LOCKED(&library->lock);
-    unsigned room = 0;
-    for (unsigned i = 0; i < virtual_element_count(library); i++)
-        room += is_free_slot(library, i) ? 1 : 0;
-    if (room < count)
-        return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0,
-                               "add %u blank discs to '%s': only %u slots are free", count,
-                               library->dir, room);
-    if (!fill_slots(library, count, disc_bytes, err))
-        return varve_error_wrap(err, "add blank discs to '%s'", library->dir);
-    virtual_attend(&library->changer, 0x28, 0x00); /* the door was open */
-    return true;
+    return varve_virtual_add_discs(library, NULL, count, disc_bytes, err);
 }
 
 static bool
@@ -310,7 +353,8 @@ static bool
 take_image(struct varve_virtual *library, const char *image, const struct varve_barcode *barcode,
            struct virtual_disc *ret, struct varve_error *err)
 {
-    VARVE_CLEANUP_FREE char *path = virtual_disc_path(library->dir, barcode, ".img");
+    struct virtual_name name = virtual_name_of(barcode, false);
+    VARVE_CLEANUP_FREE char *path = virtual_disc_path(library->dir, &name, ".img");
     VARVE_CLEANUP_FD int fd = open(image, O_RDONLY | O_CLOEXEC);
     struct stat st;
     if (path == NULL)
@@ -355,6 +399,7 @@ insert_locked(struct varve_virtual *library, const char *image, const struct var
               struct varve_error *err)
 {
     struct virtual_place place = {.barcode = *barcode, .imported = true, .written = true};
+    struct virtual_name name = virtual_name_of(barcode, false);
     struct virtual_place *known = virtual_find(library, barcode);
     struct virtual_disc disc;
     if (known != NULL && !virtual_is_gone(library, known))
@@ -363,7 +408,7 @@ insert_locked(struct varve_virtual *library, const char *image, const struct var
     if (!find_place_for_insert(library, &place.element))
         return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no mail slot and no slot is free");
     if (!take_image(library, image, barcode, &disc, err) ||
-        !virtual_disc_write(library->dir, barcode, &disc, true, err))
+        !virtual_disc_write(library->dir, &name, &disc, true, err))
         return false;
     if (known != NULL)
         virtual_drop(library, known);

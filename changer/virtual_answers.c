@@ -59,6 +59,21 @@ virtual_is_prevented(struct virtual_device *device)
 }
 
 void
+virtual_swap_hosts(struct virtual_device *a, struct virtual_device *b)
+{
+    struct virtual_nexus held[VIRTUAL_NEXUS_MAX];
+    pthread_mutex_t *first = a->number < b->number ? &a->nexus_lock : &b->nexus_lock;
+    pthread_mutex_t *second = a->number < b->number ? &b->nexus_lock : &a->nexus_lock;
+    (void)varve_lock_enter(first);
+    (void)varve_lock_enter(second);
+    memcpy(held, a->nexus, sizeof held);
+    memcpy(a->nexus, b->nexus, sizeof held);
+    memcpy(b->nexus, held, sizeof held);
+    varve_lock_leave(&second);
+    varve_lock_leave(&first);
+}
+
+void
 virtual_power_cycle(struct virtual_device *device)
 {
     VARVE_LOCKED(&device->nexus_lock);

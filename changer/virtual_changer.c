@@ -37,8 +37,9 @@ append_page(const struct varve_virtual *library, uint8_t page, struct varve_buff
         put_range(bytes + 14, VIRTUAL_DRIVE_FIRST, library->drive_count);
         varve_buffer_append(out, bytes, 20);
         return true;
-    case 0x1e: /* one gripper that cannot turn discs over */
+    case 0x1e: /* one gripper; ROTATE: it can turn discs over */
         bytes[1] = 0x02;
+        bytes[2] = library->two_sided ? 0x01 : 0;
         varve_buffer_append(out, bytes, 4);
         return true;
     case 0x1f: /* moves and exchanges in all directions */
@@ -136,13 +137,14 @@ refuse_source(struct varve_virtual *library, struct varve_scsi_command *command,
 }
 
 static void
-put_into_drive(struct varve_virtual *library, uint16_t address, const struct varve_barcode *disc)
+put_into_drive(struct varve_virtual *library, uint16_t address)
 {
+    const struct virtual_place *place = virtual_at(library, address);
     struct virtual_drive *drive = drive_at(library, address);
-    if (drive == NULL)
+    if (drive == NULL || place == NULL)
         return;
     virtual_drive_remove(drive); /* what was in it is gone */
-    virtual_drive_insert(drive, disc);
+    virtual_drive_insert(drive, &place->barcode, place->inverted);
     if (quirky(library, VARVE_VIRTUAL_LOAD_AFTER))
         drive->tray_open = true;
 }
@@ -153,15 +155,16 @@ relocate(struct varve_virtual *library, struct varve_scsi_command *command, uint
          uint16_t to)
 {
     struct virtual_drive *source = drive_at(library, from);
-    struct varve_barcode barcode = virtual_at(library, from)->barcode;
+    struct virtual_move move = {
+        .from = from, .to = to, .invert = command->cdb[0] == 0xa5 && command->cdb[10] & 0x01};
     struct varve_error failed = {0};
-    if (!virtual_relocate(library, from, to, &failed)) {
+    if (!virtual_relocate(library, &move, &failed)) {
         virtual_refuse(command, 4, 0x44, 0x00); /* the folder could not be written */
         return false;
     }
     if (source != NULL)
         virtual_drive_remove(source);
-    put_into_drive(library, to, &barcode);
+    put_into_drive(library, to);
     return true;
 }
 
@@ -265,7 +268,7 @@ move_medium(struct varve_virtual *library, struct varve_scsi_command *command)
 {
     uint16_t to = varve_get_be16(command->cdb + 6);
     uint16_t ends[3] = {varve_get_be16(command->cdb + 4), to, to};
-    if (command->cdb[10] != 0) /* INVERT: this gripper cannot */
+    if ((command->cdb[10] & (library->two_sided ? 0xfe : 0xff)) != 0) /* INVERT */
         virtual_refuse(command, 5, 0x24, 0x00);
     else if (!refuse_addresses(library, command, ends) && travel(library, ends[0], to))
         with_drives(library, command, ends, move_locked);

@@ -9,11 +9,19 @@
 #include <sys/stat.h>
 #include <varve/file.h>
 
+struct virtual_name
+virtual_name_of(const struct varve_barcode *barcode, bool side_b)
+{
+    struct virtual_name ret;
+    (void)snprintf(ret.text, sizeof ret.text, "%s%s", barcode->text, side_b ? "~B" : "");
+    return ret;
+}
+
 char *
-virtual_disc_path(const char *dir, const struct varve_barcode *barcode, const char *suffix)
+virtual_disc_path(const char *dir, const struct virtual_name *name, const char *suffix)
 {
     char *path = NULL;
-    if (asprintf(&path, "%s/discs/%s%s", dir, barcode->text, suffix) < 0)
+    if (asprintf(&path, "%s/discs/%s%s", dir, name->text, suffix) < 0)
         return NULL;
     return path;
 }
@@ -93,27 +101,32 @@ parse_disc(const json_t *root, struct virtual_disc *ret, struct varve_error *err
 }
 
 bool
-virtual_disc_read(const char *dir, const struct varve_barcode *barcode, struct virtual_disc *ret,
-                  struct varve_error *err)
+virtual_disc_parse(const char *text, size_t size, struct virtual_disc *ret, struct varve_error *err)
 {
-    VARVE_CLEANUP_FREE char *path = virtual_disc_path(dir, barcode, ".json");
-    VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
-    if (path == NULL)
-        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "disc '%s'", barcode->text);
-    if (!varve_file_read(path, 65536, &text, err))
-        return false;
     json_error_t why;
-    json_t *root = json_loadb(varve_buffer_string(&text), text.size, 0, &why);
-    if (root == NULL)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' line %d: %s", path, why.line,
-                               why.text);
     struct virtual_disc disc = {0};
+    json_t *root = json_loadb(text, size, 0, &why);
+    if (root == NULL)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "line %d: %s", why.line, why.text);
     bool ok = parse_disc(root, &disc, err);
     json_decref(root);
-    if (!ok)
-        return varve_error_wrap(err, "'%s'", path);
-    *ret = disc;
-    return true;
+    if (ok)
+        *ret = disc;
+    return ok;
+}
+
+bool
+virtual_disc_read(const char *dir, const struct virtual_name *name, struct virtual_disc *ret,
+                  struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE char *path = virtual_disc_path(dir, name, ".json");
+    VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
+    if (path == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "disc '%s'", name->text);
+    if (!varve_file_read(path, 65536, &text, err))
+        return false;
+    return virtual_disc_parse(varve_buffer_string(&text), text.size, ret, err) ||
+           varve_error_wrap(err, "'%s'", path);
 }
 
 static bool
@@ -139,10 +152,10 @@ print_damage(struct varve_buffer *out, const struct virtual_disc *disc)
 }
 
 bool
-virtual_disc_write(const char *dir, const struct varve_barcode *barcode,
+virtual_disc_write(const char *dir, const struct virtual_name *name,
                    const struct virtual_disc *disc, bool durable, struct varve_error *err)
 {
-    VARVE_CLEANUP_FREE char *path = virtual_disc_path(dir, barcode, ".json");
+    VARVE_CLEANUP_FREE char *path = virtual_disc_path(dir, name, ".json");
     VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
     varve_buffer_printf(&text,
                         "{\"kind\": \"%s\", \"capacity_sectors\": %" PRIu32 ", \"closed\": %s",
@@ -155,7 +168,7 @@ virtual_disc_write(const char *dir, const struct varve_barcode *barcode,
     print_damage(&text, disc);
     varve_buffer_printf(&text, "}\n");
     if (path == NULL)
-        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "disc '%s'", barcode->text);
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "disc '%s'", name->text);
     if (!varve_buffer_ok(&text, err))
         return false;
     if (durable)
@@ -186,7 +199,7 @@ static bool
 open_image(struct virtual_drive *drive)
 {
     const char *dir = drive->device.library->dir;
-    VARVE_CLEANUP_FREE char *path = virtual_disc_path(dir, &drive->barcode, ".img");
+    VARVE_CLEANUP_FREE char *path = virtual_disc_path(dir, &drive->name, ".img");
     if (path == NULL)
         return false;
     drive->next = 0;
@@ -197,23 +210,25 @@ open_image(struct virtual_drive *drive)
 }
 
 void
-virtual_drive_insert(struct virtual_drive *drive, const struct varve_barcode *barcode)
+virtual_drive_insert(struct virtual_drive *drive, const struct varve_barcode *barcode, bool side_b)
 {
     struct varve_error ignored = {0}; /* told as "incompatible medium", as hardware would */
     drive->loaded = true;
     drive->tray_open = false;
     drive->barcode = *barcode;
+    drive->side_b = side_b;
+    drive->name = virtual_name_of(barcode, side_b);
     virtual_begin_spin_up(drive);
     drive->closing = drive->writes = 0;
     drive->reserved = 0;
     drive->disc = (struct virtual_disc){.media = drive->device.library->media};
     drive->unknown =
-        !virtual_disc_read(drive->device.library->dir, barcode, &drive->disc, &ignored) ||
+        !virtual_disc_read(drive->device.library->dir, &drive->name, &drive->disc, &ignored) ||
         !open_image(drive);
     drive->unseen = drive->disc.trouble == VIRTUAL_TROUBLE_UNSEEN;
     if (drive->unseen) { /* the next time it lies better */
         drive->disc.trouble = VIRTUAL_TROUBLE_NONE;
-        (void)!virtual_disc_write(drive->device.library->dir, barcode, &drive->disc, true,
+        (void)!virtual_disc_write(drive->device.library->dir, &drive->name, &drive->disc, true,
                                   &ignored);
         return;
     }

@@ -109,7 +109,7 @@ start_stop(struct virtual_drive *drive, struct varve_scsi_command *command)
         bool loaded = drive->loaded;
         virtual_drive_remove(drive);
         if (loaded)
-            virtual_drive_insert(drive, &barcode);
+            virtual_drive_insert(drive, &barcode, drive->side_b);
     }
     virtual_good(command);
 }

@@ -143,7 +143,7 @@ static bool
 begin_image(struct virtual_drive *drive)
 {
     struct varve_virtual *library = drive->device.library;
-    VARVE_CLEANUP_FREE char *path = virtual_disc_path(library->dir, &drive->barcode, ".img");
+    VARVE_CLEANUP_FREE char *path = virtual_disc_path(library->dir, &drive->name, ".img");
     VARVE_CLEANUP_FREE char *discs = varve_file_join(library->dir, "discs");
     struct varve_error ignored = {0}; /* becomes a write error */
     if (path == NULL || discs == NULL)
@@ -152,7 +152,7 @@ begin_image(struct virtual_drive *drive)
     if (fd < 0 || !varve_file_sync_dir(discs, &ignored))
         return false;
     VARVE_LOCKED(&library->lock);
-    if (!virtual_mark_written(library, &drive->barcode, &ignored))
+    if (!virtual_mark_written(library, &drive->barcode, drive->side_b, &ignored))
         return false;
     if (drive->image >= 0)
         (void)close(drive->image); /* the same file, empty */
@@ -249,7 +249,7 @@ finalise(struct virtual_drive *drive, struct varve_scsi_command *command)
     struct varve_error ignored = {0}; /* becomes a fixation error */
     closed.closed = true;
     closed.recorded = drive->next;
-    if (virtual_disc_write(drive->device.library->dir, &drive->barcode, &closed, true, &ignored)) {
+    if (virtual_disc_write(drive->device.library->dir, &drive->name, &closed, true, &ignored)) {
         drive->disc = closed;
         return true;
     }

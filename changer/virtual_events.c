@@ -29,7 +29,7 @@ settle_drive(struct varve_virtual *library, uint16_t address)
         return;
     virtual_drive_remove(drive);
     if (place != NULL)
-        virtual_drive_insert(drive, &place->barcode);
+        virtual_drive_insert(drive, &place->barcode, place->inverted);
 }
 
 static bool
@@ -83,6 +83,14 @@ take(struct varve_virtual *library, uint16_t element, struct varve_error *err)
 }
 
 static bool
+has_image(const struct varve_virtual *library, const struct varve_barcode *disc, bool side_b)
+{
+    struct virtual_name name = virtual_name_of(disc, side_b);
+    VARVE_CLEANUP_FREE char *image = virtual_disc_path(library->dir, &name, ".img");
+    return image != NULL && access(image, F_OK) == 0;
+}
+
+static bool
 put(struct varve_virtual *library, const struct varve_barcode *disc, uint16_t element,
     struct varve_error *err)
 {
@@ -95,16 +103,29 @@ put(struct varve_virtual *library, const struct varve_barcode *disc, uint16_t el
         return impossible(err, "the disc is in element", there->element, "already");
     if (virtual_at(library, element) != NULL)
         return impossible(err, "element", element, "is full");
-    if (!virtual_disc_read(library->dir, disc, &known, err))
+    struct virtual_name name = virtual_name_of(disc, false);
+    if (!virtual_disc_read(library->dir, &name, &known, err))
         return false;
-    VARVE_CLEANUP_FREE char *image = virtual_disc_path(library->dir, disc, ".img");
-    place.written = image != NULL && access(image, F_OK) == 0;
+    place.written = has_image(library, disc, false);
+    place.written_b = has_image(library, disc, true);
     place.imported = virtual_type(element) == VARVE_ELEMENT_MAIL_SLOT;
     if (!virtual_put(library, &place, err))
         return false;
     settle_drive(library, element);
     if (place.imported)
         virtual_attend(&library->changer, 0x28, 0x01);
+    return virtual_save(library, err);
+}
+
+/* The disc is taken out and put in again the other way round. */
+static bool
+flip(struct varve_virtual *library, uint16_t element, struct varve_error *err)
+{
+    if (!check_filled(library, element, err))
+        return false;
+    struct virtual_place *place = virtual_at(library, element);
+    place->inverted = !place->inverted;
+    settle_drive(library, element);
     return virtual_save(library, err);
 }
 
@@ -233,13 +254,11 @@ swap_cables(struct varve_virtual *library, unsigned a, unsigned b)
 {
     struct virtual_device *first = &library->drives[library->cable[a]].device;
     struct virtual_device *second = &library->drives[library->cable[b]].device;
-    struct virtual_nexus held[VIRTUAL_NEXUS_MAX];
     unsigned was = library->cable[a];
     library->cable[a] = library->cable[b];
     library->cable[b] = was;
-    memcpy(held, first->nexus, sizeof held);
-    memcpy(first->nexus, second->nexus, sizeof held);
-    memcpy(second->nexus, held, sizeof held);
+    if (first != second)
+        virtual_swap_hosts(first, second);
     virtual_power_cycle(first);
     virtual_power_cycle(second);
 }
@@ -312,13 +331,14 @@ spoil_disc(struct varve_virtual *library, const struct virtual_action *action,
     if (place == NULL)
         return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "disc '%s' is not in the library",
                                action->disc.text);
-    if (!virtual_disc_read(library->dir, &action->disc, &disc, err))
+    struct virtual_name name = virtual_name_of(&action->disc, place->inverted);
+    if (!virtual_disc_read(library->dir, &name, &disc, err))
         return false;
     if (action->verb == VIRTUAL_VERB_TROUBLE)
         disc.trouble = (enum virtual_trouble)action->word;
     else if (!add_defect(&disc, action, err))
         return false;
-    if (!virtual_disc_write(library->dir, &action->disc, &disc, true, err))
+    if (!virtual_disc_write(library->dir, &name, &disc, true, err))
         return false;
     if (drive != NULL && drive->loaded)
         drive->disc = disc;
@@ -344,6 +364,8 @@ happen_locked(struct varve_virtual *library, const struct virtual_action *action
         return swap(library, action->element[0], action->element[1], err);
     case VIRTUAL_VERB_TAKE:
         return take(library, action->element[0], err);
+    case VIRTUAL_VERB_FLIP:
+        return flip(library, action->element[0], err);
     case VIRTUAL_VERB_PUT:
         return put(library, &action->disc, action->element[0], err);
     case VIRTUAL_VERB_LABEL:
@@ -410,19 +432,34 @@ settle_state(struct varve_virtual *library, const struct virtual_action *action)
     }
 }
 
+void
+virtual_stop(struct varve_virtual *library)
+{
+    for (unsigned i = 0; i < library->drive_count; i++)
+        (void)varve_lock_enter(&library->drives[i].lock);
+    (void)varve_lock_enter(&library->lock);
+}
+
+void
+virtual_go_on(struct varve_virtual *library)
+{
+    pthread_mutex_t *lock = &library->lock;
+    varve_lock_leave(&lock);
+    for (unsigned i = library->drive_count; i > 0; i--) {
+        lock = &library->drives[i - 1].lock;
+        varve_lock_leave(&lock);
+    }
+}
+
 bool
 virtual_happen(struct varve_virtual *library, const struct virtual_action *action,
                struct varve_error *err)
 {
     if (action->drive[0] >= library->drive_count || action->drive[1] >= library->drive_count)
         return impossible(err, "drive", action->drive[0], "does not exist");
-    for (unsigned i = 0; i < library->drive_count; i++)
-        (void)pthread_mutex_lock(&library->drives[i].lock); /* cannot fail: never recursive */
-    (void)pthread_mutex_lock(&library->lock);
+    virtual_stop(library);
     bool ok = happen_locked(library, action, err);
     settle_state(library, action);
-    (void)pthread_mutex_unlock(&library->lock);
-    for (unsigned i = library->drive_count; i > 0; i--)
-        (void)pthread_mutex_unlock(&library->drives[i - 1].lock);
+    virtual_go_on(library);
     return ok || varve_error_wrap(err, "%s", virtual_verb_word(action->verb));
 }

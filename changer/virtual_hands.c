@@ -34,10 +34,11 @@ insert(struct virtual_drive *drive, const char *name, struct varve_error *err)
     if (place == NULL)
         return false;
     struct varve_barcode barcode = place->barcode;
-    if (!virtual_relocate(library, place->element, own, err))
+    const struct virtual_move move = {.from = place->element, .to = own};
+    if (!virtual_relocate(library, &move, err))
         return false;
     virtual_drive_remove(drive); /* what was in it is gone, or its tray was open */
-    virtual_drive_insert(drive, &barcode);
+    virtual_drive_insert(drive, &barcode, false);
     return true;
 }
 
@@ -72,7 +73,8 @@ take(struct virtual_drive *drive, struct varve_error *err)
         return varve_error_set(err, VARVE_ERROR_BUSY, 0, "the tray is locked");
     if (!find_free_slot(library, place, &slot))
         return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no slot is free for the disc");
-    if (!virtual_relocate(library, own, slot, err))
+    const struct virtual_move move = {.from = own, .to = slot};
+    if (!virtual_relocate(library, &move, err))
         return false;
     virtual_drive_remove(drive);
     drive->tray_open = true;

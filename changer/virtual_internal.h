@@ -29,14 +29,21 @@
 #define VIRTUAL_CLOSING_COMMANDS 2
 #define VIRTUAL_JSON_MAX (UINT64_C(64) << 20)
 
+/* Files of one side of a disc: the bar code, or the bar code and "~B", which is in no bar code. */
+struct virtual_name {
+    char text[VARVE_BARCODE_BYTES + 2];
+};
+
 /* A disc's line in library.json. */
 struct virtual_place {
     struct varve_barcode barcode;
     uint16_t element;
     bool has_source, imported;
     uint16_t source;
-    bool written;   /* an .img file must exist, else the disc is gone */
-    bool has_label; /* what the bar code reader sees is `label` ("": nothing) */
+    bool written, written_b; /* an .img file (of side B) must exist, else the disc is gone */
+    bool inverted;           /* side B is where drives read */
+    bool turned;             /* turned over since it left its source */
+    bool has_label;          /* what the bar code reader sees is `label` ("": nothing) */
     struct varve_barcode label;
 };
 
@@ -98,6 +105,8 @@ struct virtual_drive {
     int64_t owed_ns;  /* the command being answered takes this much longer */
     uint32_t head;    /* sector under the laser */
     struct varve_barcode barcode;
+    bool side_b;
+    struct virtual_name name; /* of both */
     struct virtual_disc disc;
     int image;     /* -1 while nothing is written */
     uint32_t next; /* next writable sector, while not closed */
@@ -128,6 +137,7 @@ struct varve_virtual {
     uint32_t next_number;
     char prefix[16];
     const struct varve_media *media; /* of blanks to come */
+    bool two_sided;                  /* so are blanks, and the gripper can turn discs over */
     struct virtual_place *places;
     size_t place_count, place_capacity;
     int32_t *occupant;  /* by virtual_index(): index of places, or -1 */
@@ -142,13 +152,14 @@ struct varve_virtual {
     uint16_t arm_at; /* element */
     struct virtual_mark marks[VIRTUAL_MARKS_MAX];
     unsigned mark_count;
-    unsigned *cable; /* by drive port: which drive it reaches */
+    _Atomic unsigned *cable; /* by drive port: which drive it reaches */
     struct virtual_device changer;
     struct virtual_drive *drives;
     pthread_mutex_t rules_lock;
     uint64_t seed;
     struct virtual_waiting *rules[VIRTUAL_RULES_MAX];
-    unsigned rule_count;
+    _Atomic unsigned rule_count;
+    _Atomic bool names_discs; /* some rule does or did: looking for the disc costs a stat(2) */
 };
 
 /* --- model (virtual_model.c); callers hold `lock` --- */
@@ -170,27 +181,41 @@ void virtual_drop(struct varve_virtual *library, struct virtual_place *place);
 bool virtual_put(struct varve_virtual *library, const struct virtual_place *place,
                  struct varve_error *err);
 /* Moves in the model and then durably; false leaves both as they were. */
-bool virtual_relocate(struct varve_virtual *library, uint16_t from, uint16_t to,
+struct virtual_move {
+    uint16_t from, to;
+    bool invert;
+};
+bool virtual_relocate(struct varve_virtual *library, const struct virtual_move *move,
                       struct varve_error *err);
 bool virtual_mark_written(struct varve_virtual *library, const struct varve_barcode *barcode,
-                          struct varve_error *err);
+                          bool side_b, struct varve_error *err);
 struct virtual_place *
 virtual_find(struct varve_virtual *library, const struct varve_barcode *barcode);
 /* library.json */
 bool virtual_save(const struct varve_virtual *library, struct varve_error *err);
 bool virtual_parse(struct varve_virtual *library, struct varve_error *err);
+/* Of any bytes: INVALID, or a model that is whole. Once a library. */
+bool virtual_parse_text(struct varve_virtual *library, const char *text, size_t size,
+                        struct varve_error *err);
+/* A library of which nothing is known yet; NULL when out of memory. */
+struct varve_virtual *virtual_new(const char *dir);
 bool virtual_allocate(struct varve_virtual *library, struct varve_error *err);
 
 /* --- discs (virtual_disc.c) --- */
-/* "<dir>/discs/<barcode><suffix>", to be freed; NULL when out of memory. */
-char *virtual_disc_path(const char *dir, const struct varve_barcode *barcode, const char *suffix);
-bool virtual_disc_read(const char *dir, const struct varve_barcode *barcode,
-                       struct virtual_disc *ret, struct varve_error *err);
+struct virtual_name virtual_name_of(const struct varve_barcode *barcode, bool side_b);
+/* "<dir>/discs/<name><suffix>", to be freed; NULL when out of memory. */
+char *virtual_disc_path(const char *dir, const struct virtual_name *name, const char *suffix);
+bool virtual_disc_read(const char *dir, const struct virtual_name *name, struct virtual_disc *ret,
+                       struct varve_error *err);
+/* Of any bytes: INVALID, or a disc within all limits. */
+bool virtual_disc_parse(const char *text, size_t size, struct virtual_disc *ret,
+                        struct varve_error *err);
 /* `durable`: else the caller syncs the filesystem later. */
-bool virtual_disc_write(const char *dir, const struct varve_barcode *barcode,
+bool virtual_disc_write(const char *dir, const struct virtual_name *name,
                         const struct virtual_disc *disc, bool durable, struct varve_error *err);
 /* Drive lock held: takes the disc in; the drive says what it finds later, through sense. */
-void virtual_drive_insert(struct virtual_drive *drive, const struct varve_barcode *barcode);
+void
+virtual_drive_insert(struct virtual_drive *drive, const struct varve_barcode *barcode, bool side_b);
 void virtual_drive_remove(struct virtual_drive *drive);
 /* No lock held: does what `hands-N` says a person does at the drive (virtual_hands.c). */
 void virtual_hands(struct virtual_drive *drive);
@@ -238,6 +263,9 @@ void virtual_rules_done(struct varve_virtual *library);
 /* Deterministic: a number for the nth call of a rule on a device. */
 uint64_t virtual_dice(const struct varve_virtual *library, const struct virtual_rule *rule,
                       unsigned device, uint32_t nth);
+/* Locks all drives and the model, in the order above. */
+void virtual_stop(struct varve_virtual *library);
+void virtual_go_on(struct varve_virtual *library);
 /* Makes happen what the action says (an event). No lock may be held. NOT_FOUND: the state does not
  * allow it (an empty element, ...). */
 VARVE_MUST_CHECK bool virtual_happen(struct varve_virtual *library,
@@ -254,6 +282,8 @@ virtual_take_attention(struct virtual_device *device, unsigned nexus, struct vir
 /* PREVENT ALLOW of one host; whether any host prevents. */
 void virtual_prevent(struct virtual_device *device, unsigned nexus, bool prevents);
 bool virtual_is_prevented(struct virtual_device *device);
+/* The hosts of two devices change places. */
+void virtual_swap_hosts(struct virtual_device *a, struct virtual_device *b);
 /* Power was off: attentions and locks of before are gone, all hosts are told. */
 void virtual_power_cycle(struct virtual_device *device);
 /* All of these fill the answer of `command`. */

@@ -142,7 +142,7 @@ format_unit(struct virtual_drive *drive, struct varve_scsi_command *command)
     }
     bool emptied = !rewritable || drive->image < 0 || ftruncate(drive->image, 0) == 0;
     if (!emptied ||
-        !virtual_disc_write(drive->device.library->dir, &drive->barcode, &after, true, &ignored)) {
+        !virtual_disc_write(drive->device.library->dir, &drive->name, &after, true, &ignored)) {
         virtual_refuse(command, 3, 0x31, 0x01);
         return;
     }

@@ -57,15 +57,21 @@ virtual_type(uint16_t address)
     return address >= VIRTUAL_MAIL_FIRST ? VARVE_ELEMENT_MAIL_SLOT : VARVE_ELEMENT_TRANSPORT;
 }
 
-/* Someone who deletes the image takes the disc out of the library. */
+static bool
+is_missing(const struct varve_virtual *library, const struct varve_barcode *barcode, bool side_b)
+{
+    struct stat st;
+    struct virtual_name name = virtual_name_of(barcode, side_b);
+    VARVE_CLEANUP_FREE char *path = virtual_disc_path(library->dir, &name, ".img");
+    return path != NULL && stat(path, &st) != 0 && errno == ENOENT;
+}
+
+/* Someone who deletes an image takes the disc out of the library. */
 bool
 virtual_is_gone(const struct varve_virtual *library, const struct virtual_place *place)
 {
-    if (!place->written)
-        return false;
-    struct stat st;
-    VARVE_CLEANUP_FREE char *path = virtual_disc_path(library->dir, &place->barcode, ".img");
-    return path != NULL && stat(path, &st) != 0 && errno == ENOENT;
+    return (place->written && is_missing(library, &place->barcode, false)) ||
+           (place->written_b && is_missing(library, &place->barcode, true));
 }
 
 unsigned
@@ -159,20 +165,24 @@ note_source(const struct varve_virtual *library, struct virtual_place *place, ui
         return;
     place->has_source = true;
     place->source = from;
+    place->turned = false;
 }
 
 bool
-virtual_relocate(struct varve_virtual *library, uint16_t from, uint16_t to, struct varve_error *err)
+virtual_relocate(struct varve_virtual *library, const struct virtual_move *move,
+                 struct varve_error *err)
 {
-    int32_t source = virtual_index(library, from);
-    int32_t target = virtual_index(library, to);
+    int32_t source = virtual_index(library, move->from);
+    int32_t target = virtual_index(library, move->to);
     if (library->occupant[target] >= 0) /* only a disc that is gone can be there */
         virtual_drop(library, &library->places[library->occupant[target]]);
     int32_t which = library->occupant[source];
     struct virtual_place *place = &library->places[which];
     struct virtual_place before = *place;
-    place->element = to;
-    note_source(library, place, from);
+    place->element = move->to;
+    note_source(library, place, move->from);
+    place->turned = place->turned != move->invert;
+    place->inverted = place->inverted != move->invert;
     place->imported = false;
     library->occupant[target] = which;
     library->occupant[source] = -1;
@@ -186,15 +196,16 @@ virtual_relocate(struct varve_virtual *library, uint16_t from, uint16_t to, stru
 
 bool
 virtual_mark_written(struct varve_virtual *library, const struct varve_barcode *barcode,
-                     struct varve_error *err)
+                     bool side_b, struct varve_error *err)
 {
     struct virtual_place *place = virtual_find(library, barcode);
-    if (place == NULL || place->written)
+    bool *written = place == NULL ? NULL : side_b ? &place->written_b : &place->written;
+    if (written == NULL || *written)
         return true;
-    place->written = true;
+    *written = true;
     if (virtual_save(library, err))
         return true;
-    place->written = false;
+    *written = false;
     return false;
 }
 
@@ -207,6 +218,12 @@ print_place(struct varve_buffer *out, const struct virtual_place *place, bool la
         varve_buffer_printf(out, ", \"source\": %u", place->source);
     if (place->imported)
         varve_buffer_printf(out, ", \"imported\": true");
+    if (place->written_b)
+        varve_buffer_printf(out, ", \"written_b\": true");
+    if (place->inverted)
+        varve_buffer_printf(out, ", \"inverted\": true");
+    if (place->turned)
+        varve_buffer_printf(out, ", \"turned\": true");
     if (place->has_label)
         varve_buffer_printf(out, ", \"label\": \"%s\"", place->label.text);
     varve_buffer_printf(out, "}%s\n", last ? "" : ",");
@@ -218,6 +235,8 @@ print_state(struct varve_buffer *out, const struct varve_virtual *library)
 {
     if (library->has_timing)
         virtual_timing_print(out, &library->timing);
+    if (library->two_sided)
+        varve_buffer_printf(out, "  \"sides\": 2,\n");
     if (library->door_open)
         varve_buffer_printf(out, "  \"door_open\": true,\n");
     if (library->magazine_slots == 0)
@@ -284,6 +303,9 @@ parse_place(struct varve_virtual *library, const json_t *line, struct varve_erro
     place.element = (uint16_t)number;
     place.written = json_is_true(json_object_get(line, "written"));
     place.imported = json_is_true(json_object_get(line, "imported"));
+    place.written_b = json_is_true(json_object_get(line, "written_b"));
+    place.inverted = json_is_true(json_object_get(line, "inverted"));
+    place.turned = json_is_true(json_object_get(line, "turned"));
     const char *label = json_string_value(json_object_get(line, "label"));
     place.has_label = label != NULL;
     if (label != NULL && label[0] != 0 && !varve_barcode_make(label, &place.label))
@@ -375,7 +397,10 @@ virtual_allocate(struct varve_virtual *library, struct varve_error *err)
 static bool
 parse_machine(struct varve_virtual *library, const json_t *root, struct varve_error *err)
 {
-    uint64_t number = 0;
+    uint64_t number = 0, sides = 1;
+    if (json_object_get(root, "sides") != NULL && !take_number(root, "sides", 2, &sides, err))
+        return false;
+    library->two_sided = sides == 2;
     if (json_object_get(root, "magazine_slots") != NULL &&
         !take_number(root, "magazine_slots", VIRTUAL_SLOT_MAX, &number, err))
         return false;
@@ -446,6 +471,19 @@ parse_root(struct varve_virtual *library, const json_t *root, struct varve_error
 }
 
 bool
+virtual_parse_text(struct varve_virtual *library, const char *text, size_t size,
+                   struct varve_error *err)
+{
+    json_error_t why;
+    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+    if (root == NULL)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "line %d: %s", why.line, why.text);
+    bool ok = parse_root(library, root, err);
+    json_decref(root);
+    return ok;
+}
+
+bool
 virtual_parse(struct varve_virtual *library, struct varve_error *err)
 {
     VARVE_CLEANUP_FREE char *path = varve_file_join(library->dir, "library.json");
@@ -454,12 +492,6 @@ virtual_parse(struct varve_virtual *library, struct varve_error *err)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open library.json");
     if (!varve_file_read(path, VIRTUAL_JSON_MAX, &text, err))
         return false;
-    json_error_t why;
-    json_t *root = json_loadb(varve_buffer_string(&text), text.size, JSON_REJECT_DUPLICATES, &why);
-    if (root == NULL)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' line %d: %s", path, why.line,
-                               why.text);
-    bool ok = parse_root(library, root, err);
-    json_decref(root);
-    return ok || varve_error_wrap(err, "'%s'", path);
+    return virtual_parse_text(library, varve_buffer_string(&text), text.size, err) ||
+           varve_error_wrap(err, "'%s'", path);
 }

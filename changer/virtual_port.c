@@ -95,7 +95,6 @@ drive_of(const struct virtual_port *port)
 {
     if (!port->is_drive)
         return NULL;
-    VARVE_LOCKED(&port->library->lock);
     return &port->library->drives[port->library->cable[port->number]];
 }
 

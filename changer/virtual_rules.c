@@ -84,8 +84,10 @@ uint64_t
 virtual_dice(const struct varve_virtual *library, const struct virtual_rule *rule, unsigned device,
              uint32_t nth)
 {
-    uint64_t z = library->seed + ((uint64_t)rule->line << 44 ^ (uint64_t)device << 32 ^ nth) +
-                 0x9e3779b97f4a7c15u;
+    uint64_t z =
+        library->seed +
+        ((uint64_t)rule->line << 44 ^ (uint64_t)rule->part << 56 ^ (uint64_t)device << 32 ^ nth) +
+        0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
@@ -132,8 +134,11 @@ bool
 virtual_rules_due(struct varve_virtual *library, const struct virtual_device *device,
                   const struct varve_scsi_command *command, struct virtual_rule *ret)
 {
-    struct varve_barcode subject;
-    find_subject(library, device, command, &subject);
+    struct varve_barcode subject = {0};
+    if (library->rule_count == 0)
+        return false;
+    if (library->names_discs)
+        find_subject(library, device, command, &subject);
     VARVE_LOCKED(&library->rules_lock);
     unsigned due = UINT_MAX;
     for (unsigned i = 0; i < library->rule_count; i++) {
@@ -175,6 +180,8 @@ virtual_rules_add(struct varve_virtual *library, const struct virtual_rule *rule
         return varve_error_set(err, VARVE_ERROR_NO_SPACE, 0,
                                "inject a fault: %u are waiting already", VIRTUAL_RULES_MAX);
     }
+    if (rule->disc.text[0] != 0)
+        library->names_discs = true;
     library->rules[library->rule_count++] = waiting;
     return true;
 }
@@ -186,6 +193,7 @@ virtual_rules_done(struct varve_virtual *library)
     for (unsigned i = 0; i < library->rule_count; i++)
         free_waiting(library->rules[i]);
     library->rule_count = 0;
+    library->names_discs = false;
 }
 
 /* --- from outside --- */

@@ -287,19 +287,29 @@ take_line(struct words *words, struct virtual_line *ret, struct varve_error *err
     }
     ret->kind = VIRTUAL_LINE_NOW;
     if (!words_is(words, "quirk") && !words_is(words, "no-quirk") && !words_skip(words, "now"))
-        return words_expected(words, "'on', 'now', 'quirk', 'no-quirk' or 'seed'", err);
+        return words_expected(words, "'on', 'now', 'quirk', 'no-quirk', 'random' or 'seed'", err);
     return take_actions(words, false, &ret->rule, err);
 }
 
+static void
+keep_text(const char *text, size_t length, struct virtual_line *ret)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < length && text[i] != '#' && used + 1 < sizeof ret->rule.text; i++)
+        ret->rule.text[used++] = text[i] >= ' ' && text[i] <= '~' ? text[i] : ' ';
+    while (used > 0 && ret->rule.text[used - 1] == ' ')
+        used--;
+    ret->rule.text[used] = 0;
+}
+
 static bool
-append_line(struct virtual_script *script, size_t *capacity, const struct virtual_line *line,
-            struct varve_error *err)
+append_line(struct virtual_script *script, const struct virtual_line *line, struct varve_error *err)
 {
     if (script->count == VIRTUAL_SCRIPT_LINES_MAX)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %u lines that say something",
                                VIRTUAL_SCRIPT_LINES_MAX);
     struct virtual_line *grown =
-        varve_grow(script->lines, capacity, script->count, sizeof *script->lines);
+        varve_grow(script->lines, &script->capacity, script->count, sizeof *script->lines);
     if (grown == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "fault script");
     script->lines = grown;
@@ -307,19 +317,78 @@ append_line(struct virtual_script *script, size_t *capacity, const struct virtua
     return true;
 }
 
+/* "random 1/N": of everything a little. */
+static const char *const random_faults[] = {
+    "on changer move chance %s: stick",
+    "on changer move chance %s: sense 4/15/01",
+    "on changer move chance %s after: drop",
+    "on changer move chance %s: attention changer 28/00",
+    "on changer status chance %s: cut 60",
+    "on changer status chance %s: garble 8",
+    "on changer ready chance %s: sense 2/04/01",
+    "on changer any chance %s: busy",
+    "on drive any ready chance %s: sense 2/04/01",
+    "on drive any read chance %s: sense 3/11/05",
+    "on drive any read chance %s: corrupt",
+    "on drive any write chance %s: sense 3/0C/00",
+    "on drive any write chance %s: sense 2/04/08",
+    "on drive any write chance %s: corrupt",
+    "on drive any write chance %s after: drop",
+    "on drive any close chance %s: sense 3/72/00",
+    "on drive any start-stop chance %s: sense 4/53/00",
+    "on drive any any chance %s: busy",
+};
+
+static bool parse_line(const char *text, size_t length, unsigned number,
+                       struct virtual_script *script, struct varve_error *err);
+
+static bool
+add_random_faults(struct words *words, struct virtual_script *script, struct varve_error *err)
+{
+    uint32_t checked;
+    const char *chance = words->at < words->count ? words->word[words->at] : "";
+    if (!words_chance(words, &checked, err))
+        return false;
+    if (!words_ended(words))
+        return words_expected(words, "the end of the line", err);
+    for (unsigned i = 0; i < sizeof random_faults / sizeof random_faults[0]; i++) {
+        const char *at = strstr(random_faults[i], "%s");
+        char line[VIRTUAL_RULE_TEXT_BYTES];
+        int length = snprintf(line, sizeof line, "%.*s%.12s%s", (int)(at - random_faults[i]),
+                              random_faults[i], chance, at + 2);
+        if (!parse_line(line, (size_t)length, words->line, script, err))
+            return false;
+        script->lines[script->count - 1].rule.part = i + 1;
+    }
+    return true;
+}
+
+static bool
+parse_line(const char *text, size_t length, unsigned number, struct virtual_script *script,
+           struct varve_error *err)
+{
+    struct words words;
+    struct virtual_line line;
+    if (!words_split(text, length, number, &words, err))
+        return false;
+    if (words.count == 0)
+        return true;
+    if (words_skip(&words, "random"))
+        return add_random_faults(&words, script, err);
+    if (!take_line(&words, &line, err))
+        return false;
+    keep_text(text, length, &line);
+    return append_line(script, &line, err);
+}
+
 static bool
 parse_lines(const char *text, size_t size, struct virtual_script *script, struct varve_error *err)
 {
-    size_t capacity = 0, at = 0;
+    size_t at = 0;
     for (unsigned number = 1; at < size; number++) {
         const char *end = memchr(text + at, '\n', size - at);
         size_t length = end != NULL ? (size_t)(end - text) - at : size - at;
-        struct words words;
-        struct virtual_line line;
-        bool ok = words_split(text + at, length, number, &words, err) &&
-                  (words.count == 0 ||
-                   (take_line(&words, &line, err) && append_line(script, &capacity, &line, err)));
-        if (!ok)
+        if (!parse_line(text + at, length, number, script, err))
             return varve_error_wrap(err, "fault script, line %u", number);
         at += length + 1;
     }

@@ -43,6 +43,7 @@ struct virtual_sense {
     X(MAGAZINE_IN, "magazine-in", "n")                                                             \
     X(SWAP, "swap", "ee")                                                                          \
     X(TAKE, "take", "e")                                                                           \
+    X(FLIP, "flip", "e")                                                                           \
     X(PUT, "put", "be")                                                                            \
     X(LABEL, "label", "bl")                                                                        \
     X(STALE, "stale", "e")                                                                         \
@@ -119,8 +120,10 @@ enum virtual_end { VIRTUAL_EITHER_END, VIRTUAL_FROM, VIRTUAL_TO };
 
 #define VIRTUAL_ACTIONS_MAX 6u
 #define VIRTUAL_OPCODES_MAX 3u
+#define VIRTUAL_RULE_TEXT_BYTES 200u
 struct virtual_rule {
-    unsigned line;
+    unsigned line, part;                /* part of a "random" line, from 1 */
+    char text[VIRTUAL_RULE_TEXT_BYTES]; /* as written, maybe cut; to be shown */
     unsigned device; /* VIRTUAL_DEVICE_CHANGER, 1 + drive, or VIRTUAL_DEVICE_ANY_DRIVE */
     uint8_t opcodes[VIRTUAL_OPCODES_MAX];
     unsigned opcode_count; /* 0: every command */
@@ -149,7 +152,7 @@ struct virtual_line {
 #define VIRTUAL_SCRIPT_LINES_MAX 4096u
 struct virtual_script {
     struct virtual_line *lines;
-    size_t count;
+    size_t count, capacity;
 };
 void virtual_script_done(struct virtual_script *script);
 static inline void

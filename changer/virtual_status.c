@@ -21,7 +21,7 @@ quirky(const struct varve_virtual *library, enum varve_virtual_quirk quirk)
 
 /* What the machine believes is in an element. */
 struct belief {
-    bool full, imported, has_source, except;
+    bool full, imported, has_source, turned, except;
     uint16_t source;
     uint8_t asc, ascq;
     struct varve_barcode label;
@@ -38,6 +38,7 @@ belief_of(struct varve_virtual *library, uint16_t address)
         ret.imported = place->imported;
         ret.has_source = place->has_source && !quirky(library, VARVE_VIRTUAL_NO_SOURCE);
         ret.source = place->source;
+        ret.turned = place->turned;
         ret.label = place->has_label ? place->label : place->barcode;
     }
     if (virtual_is_absent(library, address)) { /* medium magazine removed */
@@ -119,7 +120,7 @@ append_descriptor(struct varve_virtual *library, uint16_t address,
     d[4] = belief.asc;
     d[5] = belief.ascq;
     if (belief.has_source) {
-        d[9] = 0x80;
+        d[9] = (uint8_t)(0x80 | (belief.turned ? 0x40 : 0));
         varve_put_be16(d + 10, belief.source);
     }
     varve_buffer_append(out, d, sizeof d);

@@ -46,9 +46,10 @@
 struct fs_handle {
     struct varve_open *open;
     uint64_t ino;
-    bool direct; /* set before the kernel knows the handle */
+    bool direct; /* this and the next three are set before the kernel knows the handle */
     struct fs_node *node;
     bool passed; /* counts in its node's passes */
+    bool maps;   /* counts in its node's mappers */
     atomic_uint uses;
     struct fs_handle *prev, *next;
 };
@@ -64,6 +65,9 @@ struct fs_node {
     unsigned handles; /* that the kernel has open */
     unsigned passes;  /* of these, in passthrough */
     int backing_id;   /* of the backing file that the kernel has for them; 0: none */
+    /* Handles through which mappings can write into the page cache; may be read without the lock.
+     */
+    atomic_uint mappers;
 };
 
 /* One request that may have to wait for a disc: made on a worker's stack, moved to the heap when it
@@ -92,6 +96,8 @@ struct fs_job {
     struct fuse_file_info fi;   /* open */
     bool uring;                 /* came over io_uring; fs_run sets it */
     bool slow;                  /* known to take long: not even tried here */
+    bool from_cache;            /* write: of pages that others may have mapped */
+    bool written_out;           /* write: what mappings changed; nobody waits for the answer */
     bool strip;                 /* setuid, setgid and capabilities must go with the change */
 };
 
@@ -222,6 +228,8 @@ double fs_attr_timeout(const struct varve_inode *inode);
 /* The kernel forgets what it knows of an inode's attributes, at once; not its pages, so this can be
  * called inside any request. */
 void fs_forget_attributes(struct varve_mount *mount, uint64_t ino);
+/* Its pages too: only inside an open of what nobody else has open, as it waits for those in use. */
+void fs_forget_pages(struct varve_mount *mount, uint64_t ino);
 void fs_stat(const struct varve_inode *inode, struct stat *ret);
 struct timespec fs_time(int64_t ns);
 void fs_entry(const struct varve_inode *inode, struct fuse_entry_param *ret);

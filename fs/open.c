@@ -4,18 +4,27 @@
  * The kernel's rule: an inode can be open through the page cache or in passthrough, not both at
  * once; an open that conflicts fails. Direct handles go with cached ones, and while the inode is in
  * passthrough every open must be, with the same backing file. So the mode is a property of the
- * inode for as long as any handle is open, and all of it is decided in decide_mode():
+ * inode for as long as any handle is open, and all of it is decided in decide_mode().
+ *
+ * Our rule: what is written, by write(2) or through mappings, goes through one page cache. The
+ * kernel writes out whole pages, so that a page which another way of writing went around would put
+ * its old bytes back. Nor is a page dropped while somebody writes: who stores into what was read
+ * anew would undo a write that is under way.
  * - passthrough: content in a backing file that the vfs lets the kernel have, if nobody has the
- *   file open in another way. Reads, writes and mappings do not come to us. With direct_io only
- *   mappings do not: for writing what has setuid, setgid or capabilities, which we strip.
- * - cached: other content in a backing file. The cache stays valid from one open to the next, as
- *   nobody changes files but this mount (or notify.c tells); an open in passthrough empties it.
- * - direct: content that is still on discs. A read through the page cache that waits for a robot
- *   would hold locked pages and could only be killed, not interrupted; a direct read is an ordinary
- *   request that a signal ends. It stays direct until it is closed, also when the recall is done.
+ *   file open in another way; all pages are those of the backing file. Reads, writes and mappings
+ *   do not come to us. With direct_io only mappings do not: for writing what has setuid, setgid or
+ *   capabilities, which we strip. As long as a mapping is left, every open is of this kind.
+ * - cached: all else. The cache stays valid from one open to the next, as nobody changes files but
+ *   this mount (or notify.c tells). It is emptied before the first open that is not in passthrough:
+ *   readahead(2) fills it even then.
+ * - direct: content that is still on discs, for reading, unless somebody writes it. A read through
+ *   the page cache that waits for a robot would hold locked pages and could only be killed, not
+ *   interrupted; a direct read is an ordinary request that a signal ends. It stays direct until it
+ *   is closed, also when the recall is done.
  *   So it is with strictatime: reads from the page cache would not be seen. */
 #include "fs_internal.h"
 
+#include <inttypes.h>
 #include <sys/mount.h>
 
 static void
@@ -46,15 +55,20 @@ static bool
 try_to_pass(struct varve_mount *mount, struct fs_node *node, struct fs_handle *handle,
             struct varve_pass *pass, struct varve_error *err)
 {
-    bool forced = node->passes > 0, for_good = false;
+    bool for_good = false;
     *pass = (struct varve_pass){.how = VARVE_PASS_NO};
+    if (!mount->passthrough)
+        return true;
     /* The kernel syncs no passthrough write because of the mount, and tells of no read. */
     bool all_ours = (atomic_load(&mount->flags) & (MS_STRICTATIME | MS_SYNCHRONOUS)) != 0;
-    if (!forced && (node->handles > 0 || all_ours || !fs_passthrough_on(mount)))
-        return true;
-    if (!varve_open_pass(handle->open, forced, pass, err))
+    const struct varve_pass_wish wish = {
+        .forced = node->passes > 0,
+        .unwanted = node->handles > 0 || !fs_passthrough_on(mount),
+        .mappings_only = all_ours,
+    };
+    if (!varve_open_pass(handle->open, &wish, pass, err))
         return false;
-    if (pass->how == VARVE_PASS_NO || pass->how == VARVE_PASS_DIRECT)
+    if (pass->how == VARVE_PASS_NO)
         return true;
     if (fs_node_register(mount, node, pass->fd, &for_good)) {
         handle->passed = true;
@@ -63,7 +77,27 @@ try_to_pass(struct varve_mount *mount, struct fs_node *node, struct fs_handle *h
     }
     varve_open_pass_refused(handle->open, for_good);
     pass->how = VARVE_PASS_NO;
-    return true;
+    return !pass->forced ||
+           varve_error_set(err, VARVE_ERROR_BUSY, 0,
+                           "inode %" PRIu64 " is mapped by a program, and the kernel takes no "
+                           "backing file for passthrough now",
+                           node->ino);
+}
+
+/* Node locked. Through the page cache, or past it. */
+static void
+go_through_us(struct varve_mount *mount, struct fs_node *node, struct fs_handle *handle,
+              struct fuse_file_info *fi)
+{
+    bool written = varve_open_is_written(handle->open);
+    handle->direct = !written && varve_open_on_discs(handle->open);
+    handle->maps = (fi->flags & O_ACCMODE) == O_RDWR;
+    node->mappers += handle->maps;
+    fi->direct_io =
+        handle->direct || (!written && (atomic_load(&mount->flags) & MS_STRICTATIME) != 0);
+    fi->keep_cache = true;
+    if (mount->passthrough && node->handles == 1)
+        fs_forget_pages(mount, node->ino);
 }
 
 static bool
@@ -82,13 +116,8 @@ decide_mode(struct varve_mount *mount, struct fs_node *node, struct fs_handle *h
         fi->backing_id = node->backing_id;
         fi->direct_io = pass.how == VARVE_PASS_MAPPINGS;
         return true;
-    case VARVE_PASS_DIRECT:
-        fi->direct_io = 1;
-        return true;
     case VARVE_PASS_NO:
-        handle->direct = varve_open_on_discs(handle->open);
-        fi->direct_io = handle->direct || (atomic_load(&mount->flags) & MS_STRICTATIME) != 0;
-        fi->keep_cache = !fi->direct_io;
+        go_through_us(mount, node, handle, fi);
         return true;
     }
     return true;
@@ -112,6 +141,7 @@ leave_node(struct varve_mount *mount, struct fs_handle *handle)
     {
         VARVE_LOCKED(&node->lock);
         node->handles--;
+        node->mappers -= handle->maps;
         if (handle->passed)
             fs_node_left(mount, node);
     }

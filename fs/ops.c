@@ -97,6 +97,12 @@ fs_forget_attributes(struct varve_mount *mount, uint64_t ino)
     (void)fuse_lowlevel_notify_inval_inode(mount->session, ino, -1, 0);
 }
 
+void
+fs_forget_pages(struct varve_mount *mount, uint64_t ino)
+{
+    (void)fuse_lowlevel_notify_inval_inode(mount->session, ino, 0, 0); /* as above */
+}
+
 /* Node id and inode number are one, and numbers are never used again: generation 0 for all. */
 void
 fs_entry(const struct varve_inode *inode, struct fuse_entry_param *ret)

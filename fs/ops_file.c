@@ -120,6 +120,21 @@ begin_change(struct fs_job *job, struct fs_handle *handle, int *ret_fd, struct v
     return false;
 }
 
+/* Of a page of a mapping the kernel looks for an error only: what was left out would be lost
+ * without a word. Both go on where the last copy ended. */
+static ssize_t
+write_rest(struct fuse_bufvec *to, struct fuse_bufvec *from, uint64_t rest)
+{
+    uint64_t done = 0;
+    while (done < rest) {
+        ssize_t written = fuse_buf_copy(to, from, 0);
+        if (written <= 0)
+            return written < 0 ? written : -EIO;
+        done += (uint64_t)written;
+    }
+    return (ssize_t)done;
+}
+
 static bool
 attempt_write(struct fs_job *job, struct varve_error *err)
 {
@@ -132,12 +147,14 @@ attempt_write(struct fs_job *job, struct varve_error *err)
     to_file.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
     to_file.buf[0].fd = fd;
     to_file.buf[0].pos = (off_t)job->offset;
-    bool in_memory = from_memory.buf[0].mem != NULL;
-    ssize_t written = fuse_buf_copy(&to_file, in_memory ? &from_memory : job->incoming, 0);
+    struct fuse_bufvec *from = from_memory.buf[0].mem != NULL ? &from_memory : job->incoming;
+    ssize_t written = fuse_buf_copy(&to_file, from, 0);
+    if (job->written_out && written >= 0 && (uint64_t)written < job->size)
+        written = write_rest(&to_file, from, job->size - (uint64_t)written);
     varve_open_done(job->handle->open);
     if (written < 0)
         return varve_error_system(err, (int)-written, "write");
-    (void)fuse_reply_write(job->req, (size_t)written);
+    (void)fuse_reply_write(job->req, job->written_out ? (size_t)job->size : (size_t)written);
     return true;
 }
 
@@ -156,7 +173,11 @@ fs_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *incoming, off_t
         .offset = (uint64_t)offset,
         .size = fuse_buf_size(incoming),
         .incoming = incoming,
+        .from_cache = !fs_handle_of(fi)->passed,
+        .written_out = fi->writepage,
     };
+    if (job.written_out) /* by the kernel, for all who mapped the file: no rule may refuse it */
+        job.reader = (struct varve_reader){0};
 #ifdef HAVE_KILL_SUIDGID
     job.strip = fi->kill_suidgid;
 #endif
@@ -329,15 +350,25 @@ copy_between(struct fs_job *job, int to_fd, size_t *ret, struct varve_error *err
     return true;
 }
 
+/* The kernel then drops the pages that were copied into, with what mappings have stored beside that
+ * since it asked. Refused, it reads and writes through them. */
+static bool
+check_mappers(const struct fs_handle *to, struct varve_error *err)
+{
+    return to->passed || atomic_load(&to->node->mappers) == 0 ||
+           varve_error_system(err, EOPNOTSUPP, "copy into what may be mapped");
+}
+
 static bool
 attempt_copy(struct fs_job *job, struct varve_error *err)
 {
     int to_fd = -1;
-    if (!begin_change(job, job->to, &to_fd, err))
+    if (!check_mappers(job->to, err) || !begin_change(job, job->to, &to_fd, err))
         return false;
     size_t copied = 0;
     bool ok = copy_between(job, to_fd, &copied, err);
     varve_open_done(job->to->open);
+    ok = ok && check_mappers(job->to, err); /* it may have waited; the bytes are copied again */
     if (ok)
         (void)fuse_reply_write(job->req, copied);
     return ok;

@@ -62,12 +62,22 @@ on_ready(void *context, const struct varve_error *err)
     queue_event(wait);
 }
 
+/* A write through the page cache that fails makes the kernel read its page anew, over what mappings
+ * have stored there. */
+static bool
+may_interrupt(const struct fs_job *job)
+{
+    return !job->from_cache || atomic_load(&job->handle->node->mappers) <= job->handle->maps;
+}
+
 /* libfuse holds the lock of the request: answering it from here could deadlock. */
 static void
 on_interrupt(fuse_req_t req, void *context)
 {
     (void)req;
     struct fs_wait *wait = context;
+    if (!may_interrupt(&wait->job))
+        return;
     VARVE_LOCKED(&wait->job.mount->lock);
     wait->interrupted = true;
     queue_event(wait);
@@ -80,7 +90,8 @@ enter(struct fs_wait *wait, struct varve_error *err)
     struct varve_mount *mount = wait->job.mount;
     if (mount->waits_refused)
         return varve_error_set(err, VARVE_ERROR_CANCELLED, 0, "the archive is being unmounted");
-    if (atomic_load(&mount->uring_seen) && mount->wait_count >= mount->uring_depth - FS_URING_KEPT)
+    if (atomic_load(&mount->uring_seen) && !wait->job.written_out &&
+        mount->wait_count >= mount->uring_depth - FS_URING_KEPT)
         return varve_error_set(err, VARVE_ERROR_NOT_READY, 0, "too many requests wait for discs");
     mount->wait_count++;
     wait->number = ++mount->wait_number;
@@ -137,7 +148,7 @@ fs_job_hold(struct fs_job *job, struct varve_error *err)
 {
     {
         VARVE_LOCKED(&job->mount->lock);
-        if (job->mount->held_bytes + job->size > FS_HELD_BYTES_MAX)
+        if (!job->written_out && job->mount->held_bytes + job->size > FS_HELD_BYTES_MAX)
             return varve_error_set(err, VARVE_ERROR_NOT_READY, 0, "too many writes wait for discs");
         job->mount->held_bytes += job->size;
     }
@@ -214,7 +225,7 @@ void
 fs_run(struct fs_job *job)
 {
     struct varve_error err = {0};
-    if (job->reader.pid == 0) /* else the caller knows more of him */
+    if (job->reader.pid == 0 && !job->written_out) /* else the caller knows more of him */
         job->reader = fs_reader_of(job->req);
     job->uring = fs_over_uring(job->req);
     bool slow = job->slow;
@@ -362,8 +373,8 @@ fs_waits_interrupt(struct varve_mount *mount, uint64_t number)
     struct fs_wait *wait = mount->waits;
     while (wait != NULL && wait->number != number)
         wait = wait->next;
-    if (wait == NULL)
-        return; /* answered meanwhile */
+    if (wait == NULL || !may_interrupt(&wait->job))
+        return; /* answered meanwhile, or goes on */
     wait->interrupted = true;
     queue_event(wait);
 }

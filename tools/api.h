@@ -99,8 +99,8 @@ api_handler api_get_sets, api_get_set, api_post_set_repair, api_get_discs, api_g
     api_post_scrub;                                                      /* api_discs.c */
 api_handler api_get_drives, api_post_drive_clear, api_post_drive_retire; /* api_drives.c */
 api_handler api_get_libraries, api_get_inventory, api_post_load, api_post_unload, api_post_import,
-    api_post_export, api_post_blanks, api_post_unlock, api_post_resume,
-    api_post_accept; /* api_libraries.c */
+    api_post_export, api_post_blanks, api_post_unlock, api_post_resume, api_post_accept,
+    api_get_virtual, api_post_script, api_post_calm, api_post_insert; /* api_libraries.c */
 api_handler api_get_requests, api_post_inserted, api_post_refuse, api_post_places, api_get_history,
     api_get_magazines; /* api_places.c */
 

@@ -165,6 +165,52 @@ api_post_blanks(const struct api_request *request, json_t **ret, struct varve_er
     if (varve_engine_library_is_manual(request->options->engine, request->word))
         return register_blanks(request, (unsigned)count, ret, err);
     return ports_add_blanks(request->options->ports, request->word, (unsigned)count,
-                            request_number(request, "bytes", 0), err) &&
+                            request_number(request, "bytes", 0), request_text(request, "kind"),
+                            err) &&
+           answer_inventory(request, true, ret, err);
+}
+
+/* --- virtual libraries --- */
+
+bool
+api_get_virtual(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    struct varve_virtual *library;
+    VARVE_CLEANUP_BUFFER struct varve_buffer text = {0};
+    return ports_virtual(request->options->ports, request->word, &library, err) &&
+           varve_virtual_describe(library, &text, err) &&
+           answer(json_loadb(varve_buffer_string(&text), text.size, 0, NULL), ret, err);
+}
+
+bool
+api_post_script(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    struct varve_virtual *library;
+    return ports_virtual(request->options->ports, request->word, &library, err) &&
+           varve_virtual_script(library, request_text(request, "script"), err) &&
+           answer(json_object(), ret, err);
+}
+
+bool
+api_post_calm(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    struct varve_virtual *library;
+    if (!ports_virtual(request->options->ports, request->word, &library, err))
+        return false;
+    varve_virtual_calm(library);
+    return answer(json_object(), ret, err);
+}
+
+bool
+api_post_insert(const struct api_request *request, json_t **ret, struct varve_error *err)
+{
+    struct varve_virtual *library;
+    struct varve_barcode name;
+    const char *barcode = request_text(request, "barcode");
+    if (!varve_barcode_make(barcode, &name))
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'barcode': '%.64s' is no bar code",
+                               barcode);
+    return ports_virtual(request->options->ports, request->word, &library, err) &&
+           varve_virtual_insert(library, request_text(request, "image"), &name, err) &&
            answer_inventory(request, true, ret, err);
 }

@@ -17,7 +17,7 @@ help_print(FILE *out)
         "verbs:\n",
         out);
     for (size_t i = 0; i < verb_count; i++)
-        (void)fprintf(out, "  %-19s %s\n", verbs[i].name, verbs[i].summary);
+        (void)fprintf(out, "  %-26s  %s\n", verbs[i].name, verbs[i].summary);
     (void)fputs("\nThe manual: varve(1), varve.conf(5).\n", out);
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <varve/config.h>
 
-enum { OPTIONS_MAX = 24, SHORT_MAX = 3 * OPTIONS_MAX };
+enum { VERB_WORDS_MAX = 3, OPTIONS_MAX = 24, SHORT_MAX = 3 * OPTIONS_MAX };
 
 /* Options that every verb has. */
 static const struct option_spec common[] = {
@@ -207,6 +207,30 @@ refuse_verb(const char *given, bool is_group, struct varve_error *err)
     return varve_error_hint(err, "see: varve --help");
 }
 
+/* How many words the verb's name is of, if the command line begins with it; else 0. */
+static int
+words_of(const char *name, char (*begin)[128], int words)
+{
+    for (int i = 1; i <= words; i++) {
+        if (strcmp(name, begin[i]) == 0)
+            return i;
+    }
+    return 0;
+}
+
+/* How many words of the command line, but not all of the verb's name, the name begins with. */
+static int
+group_of(const char *name, char (*begin)[128], int words)
+{
+    int shared = 0;
+    for (int i = 1; i <= words; i++) {
+        size_t length = strlen(begin[i]);
+        if (strncmp(name, begin[i], length) == 0 && name[length] == ' ')
+            shared = i;
+    }
+    return shared;
+}
+
 bool
 verb_find(int argc, char *const *argv, const struct verb **ret, int *ret_taken,
           struct varve_error *err)
@@ -214,19 +238,24 @@ verb_find(int argc, char *const *argv, const struct verb **ret, int *ret_taken,
     if (argc < 1)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0,
                                "no verb given\nhint: see: varve --help");
-    char two[128];
-    (void)snprintf(two, sizeof two, "%s %s", argv[0], argc > 1 ? argv[1] : "");
-    size_t first = strlen(argv[0]);
-    bool is_group = false;
+    char begin[VERB_WORDS_MAX + 1][128] = {""};
+    int words = 0;
+    while (words < VERB_WORDS_MAX && words < argc) {
+        (void)snprintf(begin[words + 1], sizeof begin[0], "%.100s%s%.25s", begin[words],
+                       words > 0 ? " " : "", argv[words]);
+        words++;
+    }
+    int group = 0; /* words that begin the names of several verbs */
     for (size_t i = 0; i < verb_count; i++) {
-        const char *name = verbs[i].name;
-        if (strcmp(name, argv[0]) == 0 || strcmp(name, two) == 0) {
+        int taken = words_of(verbs[i].name, begin, words);
+        if (taken > 0) {
             *ret = &verbs[i];
-            *ret_taken = strcmp(name, argv[0]) == 0 ? 1 : 2;
+            *ret_taken = taken;
             return true;
         }
-        is_group = is_group || (strncmp(name, argv[0], first) == 0 && name[first] == ' ');
+        int shared = group_of(verbs[i].name, begin, words);
+        group = shared > group ? shared : group;
     }
-    bool has_second = argc > 1 && argv[1][0] != '-';
-    return refuse_verb(has_second && is_group ? two : argv[0], is_group && !has_second, err);
+    bool has_next = group == 0 || (group < words && argv[group][0] != '-');
+    return refuse_verb(begin[has_next ? group + 1 : group], group > 0 && !has_next, err);
 }

@@ -58,9 +58,9 @@ open_virtual(struct ports *ports, const struct varve_config_library *config,
     if (!open_virtual_ports(library, ret, err))
         return false;
     ret->name = config->name;
-    struct varve_geometry *geometry = &ports->virtuals[ports->count].geometry;
-    varve_virtual_geometry(library, geometry);
-    ret->geometry = geometry;
+    ret->two_sided = varve_virtual_is_two_sided(library);
+    varve_virtual_geometry(library, &ports->virtuals[ports->count].geometry);
+    ret->geometry = &ports->virtuals[ports->count].geometry;
     ports->virtuals[ports->count].name = VARVE_TAKE(name);
     ports->virtuals[ports->count].library = VARVE_TAKE(library);
     ports->virtuals[ports->count].media_bytes = config->media_bytes;
@@ -273,21 +273,45 @@ ports_done(struct ports *ports)
     *ports = (struct ports){0};
 }
 
-bool
-ports_add_blanks(struct ports *ports, const char *name, unsigned count, uint64_t disc_bytes,
-                 struct varve_error *err)
+static bool
+find_virtual(struct ports *ports, const char *name, size_t *ret, struct varve_error *err)
 {
-    VARVE_LOCKED(&ports->lock);
     for (size_t i = 0; i < ports->count; i++) {
-        if (ports->virtuals[i].dir != NULL ||
-            (name != NULL && strcmp(ports->virtuals[i].name, name) != 0))
-            continue;
-        uint64_t bytes = disc_bytes != 0 ? disc_bytes : ports->virtuals[i].media_bytes;
-        if (bytes == 0)
-            return varve_error_set(err, VARVE_ERROR_INVALID, 0,
-                                   "the configuration names no media size\nhint: give --media");
-        return varve_virtual_add_blanks(ports->virtuals[i].library, count, bytes, err);
+        if (ports->virtuals[i].dir == NULL &&
+            (name == NULL || strcmp(ports->virtuals[i].name, name) == 0)) {
+            *ret = i;
+            return true;
+        }
     }
     return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "no virtual library '%s'",
                            name != NULL ? name : "(any)");
+}
+
+bool
+ports_virtual(struct ports *ports, const char *name, struct varve_virtual **ret,
+              struct varve_error *err)
+{
+    size_t which;
+    VARVE_LOCKED(&ports->lock);
+    if (!find_virtual(ports, name, &which, err))
+        return false;
+    *ret = ports->virtuals[which].library;
+    return true;
+}
+
+bool
+ports_add_blanks(struct ports *ports, const char *name, unsigned count, uint64_t disc_bytes,
+                 const char *kind, struct varve_error *err)
+{
+    size_t which;
+    VARVE_LOCKED(&ports->lock);
+    if (!find_virtual(ports, name, &which, err))
+        return false;
+    uint64_t bytes = disc_bytes;
+    if (bytes == 0 && kind == NULL)
+        bytes = ports->virtuals[which].media_bytes;
+    if (bytes == 0 && kind == NULL)
+        return varve_error_set(err, VARVE_ERROR_INVALID, 0,
+                               "the configuration names no media size\nhint: give --media");
+    return varve_virtual_add_discs(ports->virtuals[which].library, kind, count, bytes, err);
 }

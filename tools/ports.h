@@ -16,8 +16,8 @@ struct ports {
         char *name;
         char *dir; /* of the drives of a manual library; NULL: a whole virtual library */
         struct varve_virtual *library;
-        struct varve_geometry geometry;
         uint64_t media_bytes;
+        struct varve_geometry geometry; /* the library's arm, until it copied that */
     } virtuals[PORTS_LIBRARIES_MAX];
     size_t count;
     struct varve_trace *traces[PORTS_LIBRARIES_MAX];
@@ -32,9 +32,14 @@ ports_done_cleanup(struct ports *ports)
 }
 #define VARVE_CLEANUP_PORTS __attribute__((cleanup(ports_done_cleanup)))
 
-/* Fresh blanks for a virtual library (NULL: the first one). `disc_bytes` 0: as the configuration
- * says. NOT_FOUND: no such virtual library is open. */
-VARVE_MUST_CHECK bool ports_add_blanks(struct ports *ports, const char *name, unsigned count,
-                                       uint64_t disc_bytes, struct varve_error *err);
+/* The virtual library of this name (NULL: the first one), open as long as the ports. NOT_FOUND: no
+ * such virtual library is open. */
+VARVE_MUST_CHECK bool ports_virtual(struct ports *ports, const char *name,
+                                    struct varve_virtual **ret, struct varve_error *err);
+/* Fresh blanks for it. `disc_bytes` 0: as the configuration says; `kind` NULL: of the kind that the
+ * library was made with. */
+VARVE_MUST_CHECK bool
+ports_add_blanks(struct ports *ports, const char *name, unsigned count, uint64_t disc_bytes,
+                 const char *kind, struct varve_error *err);
 
 #endif

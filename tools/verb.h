@@ -25,4 +25,7 @@ verb_fn verb_library_requests, verb_library_insert, verb_library_refuse, verb_di
     verb_disc_magazine, verb_disc_checkout, verb_disc_checkin, verb_disc_history,
     verb_magazine_list; /* verb_places.c */
 
+verb_fn verb_virtual_create, verb_virtual_show, verb_virtual_event, verb_virtual_inject,
+    verb_virtual_calm, verb_virtual_insert, verb_virtual_add; /* verb_virtual.c */
+
 #endif

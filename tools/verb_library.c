@@ -7,6 +7,7 @@
 
 #include "client.h"
 #include "show.h"
+#include "virtual_show.h"
 
 static const struct column library_columns[] = {
     {"NAME", "name", show_text},
@@ -51,10 +52,9 @@ verb_library_list(struct cli *cli, const struct args *args, struct varve_error *
                      "the archive has no library", err);
 }
 
-/* "/v1/libraries/NAME/ACT"; `name` NULL: the first library. */
-static bool
-make_url(struct client *client, const char *name, const char *act, char ret[512],
-         struct varve_error *err)
+bool
+library_url(struct client *client, const char *name, const char *act, char ret[512],
+            struct varve_error *err)
 {
     VARVE_CLEANUP_JSON json_t *answer = NULL;
     if (name == NULL) {
@@ -81,7 +81,7 @@ verb_library_inventory(struct cli *cli, const struct args *args, struct varve_er
     char url[512];
     const char *act = args_flag(args, "refresh") ? "inventory?refresh=true" : "inventory";
     return session_open(cli, args, NULL, &client, err) &&
-           make_url(client, args->count > 0 ? args->words[0] : NULL, act, url, err) &&
+           library_url(client, args->count > 0 ? args->words[0] : NULL, act, url, err) &&
            show_list(cli, client, url, "elements", element_columns, "nothing", err);
 }
 
@@ -95,7 +95,7 @@ act(struct cli *cli, const struct args *args, const char *name, json_t *body,
     VARVE_CLEANUP_JSON json_t *answer = NULL;
     char url[512];
     if (!session_open(cli, args, NULL, &client, err) ||
-        !make_url(client, args_value(args, "library"), name, url, err) ||
+        !library_url(client, args_value(args, "library"), name, url, err) ||
         !client_post(client, url, json_incref(owned), &answer, err))
         return false;
     if (cli->json)
@@ -158,7 +158,7 @@ act_on(struct cli *cli, const struct args *args, const char *name, struct varve_
     VARVE_CLEANUP_JSON json_t *answer = NULL;
     char url[512];
     if (!session_open(cli, args, NULL, &client, err) ||
-        !make_url(client, args->count > 0 ? args->words[0] : NULL, name, url, err) ||
+        !library_url(client, args->count > 0 ? args->words[0] : NULL, name, url, err) ||
         !client_post(client, url, json_object(), &answer, err))
         return false;
     if (cli->json)

@@ -17,6 +17,11 @@
     {                                                                                              \
         "who", "NAME", "who does it (default: the user)", 0                                        \
     }
+#define VIRTUAL                                                                                    \
+    {"folder", "DIR", "the library's own folder, while no daemon has it", 0},                      \
+        {"library", "NAME", "which library (default: the first)", 0}, ARCHIVE
+static const char virtual_help[] =
+    "Through the daemon that serves the archive; with --folder from the folder itself.";
 
 static const char which[] =
     "Without DIR (the archive's directory, or any path in its mount) the archive is the one that\n"
@@ -175,6 +180,40 @@ const struct verb verbs[] = {
     {"library refuse", "LABEL [WHY]", 1, 2, "a disc that is asked for cannot be brought",
      "It counts as lost, and the rest of its set serves.", OPTIONS(WHO, ARCHIVE),
      verb_library_refuse},
+    {"library virtual create", "FOLDER", 1, 1, "make a virtual library",
+     "Makes a changer with drives and a blank disc in every slot, in FOLDER. An archive uses it\n"
+     "through its varve.conf, tests through include/varve/virtual.h.",
+     OPTIONS({"slots", "K", "slots (default: 24)", 0}, {"drives", "K", "drives (default: 2)", 0},
+             {"mail-slots", "K", "mail slots (default: 2)", 0},
+             {"magazine", "K", "slots of a magazine (default: none)", 0},
+             {"kind", "NAME", "BD-R SRM, BD-RE, DVD+R, ... (default: BD-R SRM)", 0},
+             {"media", "SIZE", "capacity of a disc (default: the usual of its kind)", 0},
+             {"barcode", "PREFIX", "of the bar codes (default: VRV)", 0},
+             {"two-sided", NULL, "discs of two sides, and a gripper that turns them", 0},
+             {"speedup", "K", "times: 1 as hardware, 1000 faster (default: 0, none)", 0},
+             {"arm", "SHAPE", "carousel or gantry (default: carousel)", 0},
+             {"column", "K", "slots above each other of a gantry (default: 20)", 0},
+             {"spin", "WORD", "clv, zclv or cav (default: zclv)", 0}),
+     verb_virtual_create},
+    {"library virtual show", "", 0, 0, "all that can be seen of a virtual library", virtual_help,
+     OPTIONS(VIRTUAL), verb_virtual_show},
+    {"library virtual event", "EVENT...", 1, WORDS_MANY, "let something happen to it",
+     "door-open, door-close, magazine-out 1, swap 1024 1025, take 1024, hold 0, ...: all events\n"
+     "of docs/virtual-library.md.",
+     OPTIONS(VIRTUAL), verb_virtual_event},
+    {"library virtual inject", "SCRIPT", 1, 1, "take a fault script",
+     "SCRIPT is a file, or - for standard input. With --folder it is added to faults.txt, which\n"
+     "is taken whenever the library is opened.",
+     OPTIONS(VIRTUAL), verb_virtual_inject},
+    {"library virtual calm", "", 0, 0, "forget all rules and quirks",
+     "What happened already stays. With --folder it removes faults.txt.", OPTIONS(VIRTUAL),
+     verb_virtual_calm},
+    {"library virtual insert", "IMAGE BARCODE", 2, 2, "bring in an image as a closed disc", NULL,
+     OPTIONS(VIRTUAL), verb_virtual_insert},
+    {"library virtual add-blanks", "COUNT", 1, 1, "put fresh blanks into free slots", NULL,
+     OPTIONS({"kind", "NAME", "kind of disc (default: as it was made)", 0},
+             {"media", "SIZE", "capacity (default: the usual of its kind)", 0}, VIRTUAL),
+     verb_virtual_add},
     {"scrub", "[DIR]", 0, 1, "read all sealed discs and compare", which, OPTIONS(WAIT, ARCHIVE),
      verb_scrub},
     {"check", "[DIR]", 0, 1, "cross-check catalog, tiers and libraries",

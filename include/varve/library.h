@@ -22,10 +22,11 @@ struct varve_element_record {
     uint16_t address;
     struct varve_barcode barcode; /* of the disc that was last seen here; "": empty */
     bool has_home;
-    uint16_t home;                 /* of a disc in a drive: its slot */
-    unsigned flags;                /* NAMED, UNKNOWN, QUARANTINED (enum varve_element_flag) */
-    struct varve_barcode expected; /* QUARANTINED: what lay here before */
-    bool inverted;                 /* side B is up */
+    uint16_t home;  /* of a disc in a drive: its slot */
+    unsigned flags; /* NAMED, UNKNOWN, QUARANTINED (enum varve_element_flag) */
+    /* QUARANTINED: what lay here before. Else: what an exchange under way takes out. */
+    struct varve_barcode expected;
+    bool inverted; /* side B is up */
 };
 
 /* Where moves are written down before they happen. `intend` must be durable when it returns true,

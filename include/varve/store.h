@@ -97,8 +97,11 @@ void varve_store_never_pass(const struct varve_store *store, const struct varve_
 /* Is there a path whose files may be passed? */
 bool varve_store_passes(const struct varve_store *store);
 /* Does anybody but us have the backing file open or mapped? `fd`: the only descriptor that this
- * process has of it; -1: it has none. False where no file was ever passed. */
-bool varve_store_in_use(const struct varve_store *store, const struct varve_place *place, int fd);
+ * process has of it; -1: it has none. False where no file was ever passed. While the store itself
+ * has it open, as in varve_store_sync_file(), nobody can tell: that is waited for, `patience_ms` at
+ * most, and then it counts as in use. */
+bool varve_store_in_use(const struct varve_store *store, const struct varve_place *place, int fd,
+                        unsigned patience_ms);
 
 struct varve_tier_usage {
     uint64_t bytes_total, bytes_free; /* of the filesystems behind the tier, each counted once */

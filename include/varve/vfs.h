@@ -217,6 +217,8 @@ void varve_open_shortened(struct varve_open *open);
 bool varve_open_hides_data(struct varve_open *open);
 /* Reading would have to wait for a disc. */
 bool varve_open_on_discs(struct varve_open *open);
+/* Somebody, this one perhaps, has it open for writing. */
+bool varve_open_is_written(struct varve_open *open);
 /* A write by somebody who may not keep setuid, setgid and capabilities: they go. *ret_stripped:
  * there were some. */
 VARVE_MUST_CHECK bool
@@ -228,21 +230,27 @@ varve_open_strip(struct varve_open *open, bool *ret_stripped, struct varve_error
  * asks: whoever hands it to the kernel takes it from varve_open_pass(). */
 int varve_open_backing_fd(struct varve_open *open);
 enum varve_pass_how {
-    VARVE_PASS_NO,       /* reads and writes come to us */
-    VARVE_PASS_DIRECT,   /* the same, and no page cache: an old mapping changes the backing file */
+    VARVE_PASS_NO,       /* reads and writes come to us, and so does what mappings change */
     VARVE_PASS_MAPPINGS, /* mappings go to the backing file; reads and writes come to us */
     VARVE_PASS_ALL,
+};
+struct varve_pass_wish {
+    bool forced;        /* the kernel has the file in passthrough already: this open must join */
+    bool unwanted;      /* not for its own sake */
+    bool mappings_only; /* reads and writes shall come to us */
 };
 struct varve_pass {
     enum varve_pass_how how;
     int fd;        /* of the backing file, with MAPPINGS and ALL: the same for all opens of it */
+    bool forced;   /* there is no other way: a mapping by the backing file is there */
     bool unsteady; /* the inode just became so: what is cached of it now must be dropped */
 };
 /* What the kernel may do without us; accounts for it: a file open for writing gets its backing file
- * now, what is written past us is looked for, and freezing is BUSY until `open` is closed.
- * `forced`: the kernel has the file in passthrough already, so that this open must join. */
-VARVE_MUST_CHECK bool varve_open_pass(struct varve_open *open, bool forced, struct varve_pass *ret,
-                                      struct varve_error *err);
+ * now, what is written past us is looked for, and freezing is BUSY until `open` is closed. As long
+ * as a mapping by the backing file may be left every open passes, whatever is wished: else the
+ * mapping and the page cache would write over each other. */
+VARVE_MUST_CHECK bool varve_open_pass(struct varve_open *open, const struct varve_pass_wish *wish,
+                                      struct varve_pass *ret, struct varve_error *err);
 /* Is there a tier whose files can be given to the kernel? */
 bool varve_vfs_passes(const struct varve_vfs *vfs);
 /* The kernel did not take the descriptor after all. `for_good`: it would take none of that tier

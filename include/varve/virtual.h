@@ -10,6 +10,7 @@
 #ifndef VARVE_VIRTUAL_H
 #define VARVE_VIRTUAL_H
 
+#include <varve/buffer.h>
 #include <varve/clock.h>
 #include <varve/geometry.h>
 #include <varve/scsi.h>
@@ -58,6 +59,7 @@ struct varve_virtual_options {
     const char *barcode;                       /* prefix, "VRV" if NULL: blanks are VRV00001, ... */
     const struct varve_virtual_timing *timing; /* NULL: varve_virtual_timing_usual() */
     unsigned magazine_slots;                   /* slots of each magazine; 0: they are fixed */
+    bool two_sided;                            /* blanks; and the gripper can turn them over */
     /* Of all blanks: "BD-R SRM" (if NULL), "BD-RE", "DVD+R", "DVD+R DL", "DVD-R", "DVD-R DL". */
     const char *kind;
 };
@@ -76,6 +78,7 @@ VARVE_DEFINE_CLEANUP(struct varve_virtual, varve_virtual_close)
 
 /* Of the arm, for a scheduler: the ways that moves here take. */
 void varve_virtual_geometry(const struct varve_virtual *library, struct varve_geometry *ret);
+bool varve_virtual_is_two_sided(const struct varve_virtual *library);
 unsigned varve_virtual_drive_count(const struct varve_virtual *library);
 VARVE_MUST_CHECK bool
 varve_virtual_changer_port(struct varve_virtual *library, struct varve_scsi_port **ret,
@@ -91,6 +94,10 @@ varve_virtual_foreign_port(struct varve_virtual *library, int drive, struct varv
 /* Puts `count` fresh blanks into free slots. NO_SPACE if there are too few. */
 VARVE_MUST_CHECK bool varve_virtual_add_blanks(struct varve_virtual *library, unsigned count,
                                                uint64_t disc_bytes, struct varve_error *err);
+/* The same of another kind (as in the options); 0 bytes: the usual size. */
+VARVE_MUST_CHECK bool
+varve_virtual_add_discs(struct varve_virtual *library, const char *kind, unsigned count,
+                        uint64_t disc_bytes, struct varve_error *err);
 /* Puts an existing image file of a closed disc into a free mail slot or slot as `barcode` (hard
  * link or copy). */
 VARVE_MUST_CHECK bool
@@ -182,6 +189,9 @@ varve_virtual_script(struct varve_virtual *library, const char *text, struct var
 /* Parses only. */
 VARVE_MUST_CHECK bool
 varve_virtual_script_check(const char *text, size_t size, struct varve_error *err);
+/* Appends all that can be seen of it as a JSON object (docs/virtual-library.md, "Seeing"). */
+VARVE_MUST_CHECK bool varve_virtual_describe(struct varve_virtual *library,
+                                             struct varve_buffer *ret, struct varve_error *err);
 /* No rule waits any more; quirks are off. What happened stays. */
 void varve_virtual_calm(struct varve_virtual *library);
 

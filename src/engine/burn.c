@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define SOURCE_PAUSE_NS (10 * VARVE_NS_PER_SECOND)
+
 struct burning {
     struct varve_engine *engine;
     const struct varve_set *set;
@@ -17,6 +19,7 @@ struct burning {
     struct varve_disc_row disc; /* the physical disc that this position goes to */
     struct task task;
     bool submitted, sealed;
+    bool unclosed; /* burned, but the drive could not close it */
     unsigned attempts;
     uint64_t not_drives; /* that failed with a disc of this position */
     bool guilty;         /* the disc: two drives agree */
@@ -98,7 +101,10 @@ where_to_begin(struct burning *b, struct drive *drive, uint64_t *ret_first, stru
     case VARVE_MEDIUM_OTHER:
         break;
     }
-    return varve_error_set(err, VARVE_ERROR_WRONG_DISC, 0, "it is no disc that varve can write");
+    return varve_error_set(err, VARVE_ERROR_WRONG_DISC, 0,
+                           "it is no disc that varve can write: %s (profile %04Xh), %s\nhint: take "
+                           "it out of library '%s' and put a blank disc in",
+                           medium.kind, medium.profile, medium.why_other, b->disc.library);
 }
 
 /* --- writing --- */
@@ -159,27 +165,54 @@ render_batch(struct burning *b, struct burn_source *source, uint64_t at, unsigne
     return true;
 }
 
+/* One burn: filled by a thread that reads files, emptied by the drive's. */
+struct feeding {
+    struct burning *b;
+    struct burn_source source;
+    uint64_t told;      /* clusters that the job counts */
+    bool told_of_pause; /* the log knows that the drive waits */
+};
+
+static bool
+feed(void *context, uint64_t cluster, unsigned count, uint8_t *ret, struct varve_error *err)
+{
+    struct feeding *feeding = context;
+    return render_batch(feeding->b, &feeding->source, cluster, count, ret, err);
+}
+
+/* A drive that has to wait loses speed, and the operator the reason: the source's disk. */
+static bool
+feed_tick(void *context, const struct varve_burn_progress *progress, struct varve_error *err)
+{
+    struct feeding *feeding = context;
+    struct burning *b = feeding->b;
+    if (progress->written > feeding->told) {
+        job_add(b->task.job, (progress->written - feeding->told) * VARVE_CLUSTER_BYTES, 0);
+        feeding->told = progress->written;
+    }
+    bool pauses = progress->waited_ns >= SOURCE_PAUSE_NS;
+    if (pauses && !feeding->told_of_pause)
+        varve_log(VARVE_LOG_WARNING,
+                  "disc '%s': the drive has been waiting for the files' disk for %d s; it goes on "
+                  "when the bytes come",
+                  b->disc.barcode.text, (int)(SOURCE_PAUSE_NS / VARVE_NS_PER_SECOND));
+    feeding->told_of_pause = pauses || (feeding->told_of_pause && progress->waited_ns > 0);
+    return go_on(b->engine, err);
+}
+
 static bool
 write_all(struct burning *b, struct drive *drive, uint64_t first, struct varve_error *err)
 {
-    uint64_t clusters = b->clusters;
-    struct burn_source source;
-    VARVE_CLEANUP_FREE uint8_t *buffer =
-        aligned_alloc(4096, (size_t)BURN_BATCH_CLUSTERS * VARVE_CLUSTER_BYTES);
-    if (buffer == NULL)
-        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "burn");
-    bool ok = burn_source_open(b, &source, err) &&
-              varve_drive_burn_begin(drive_handle(drive), first, clusters, err);
+    struct feeding feeding = {.b = b, .told = first};
+    const struct varve_burn burn = {.first_cluster = first,
+                                    .clusters = b->clusters,
+                                    .context = &feeding,
+                                    .fill = feed,
+                                    .tick = feed_tick};
+    bool ok = burn_source_open(b, &feeding.source, err);
     job_add(b->task.job, first * VARVE_CLUSTER_BYTES, 0);
-    for (uint64_t at = first; ok && at < clusters; at += BURN_BATCH_CLUSTERS) {
-        unsigned count =
-            clusters - at < BURN_BATCH_CLUSTERS ? (unsigned)(clusters - at) : BURN_BATCH_CLUSTERS;
-        ok = go_on(b->engine, err) && render_batch(b, &source, at, count, buffer, err) &&
-             varve_drive_burn_write(drive_handle(drive), buffer, count, err);
-        if (ok)
-            job_add(b->task.job, (uint64_t)count * VARVE_CLUSTER_BYTES, 0);
-    }
-    burn_source_close(&source);
+    ok = ok && varve_drive_burn(drive_handle(drive), &burn, err);
+    burn_source_close(&feeding.source);
     return ok;
 }
 
@@ -191,6 +224,43 @@ close_tick(void *context, int percent)
         job_text(b->task.job, "closing disc '%s' (%d %%)", b->disc.barcode.text, percent);
 }
 
+/* A disc that was written whole and does not let itself be closed may be as good as any: reading it
+ * back decides (fault 25). Lost data is another thing, and fails. */
+static bool
+close_disc(struct burning *b, struct drive *drive, struct varve_error *err)
+{
+    struct varve_error why = {0};
+    if (varve_drive_burn_close(drive_handle(drive), close_tick, b, &why))
+        return true;
+    if (why.kind != VARVE_ERROR_NOT_READY) {
+        *err = why;
+        return false;
+    }
+    varve_log(VARVE_LOG_WARNING, "disc '%s': %s", b->disc.barcode.text, why.text);
+    b->unclosed = true;
+    return true;
+}
+
+/* After a reload and a reading without a wrong byte. */
+static bool
+note_unclosed(struct burning *b, struct drive *drive, struct varve_error *err)
+{
+    struct varve_medium medium;
+    if (!varve_drive_medium(drive_handle(drive), &medium, err))
+        return false;
+    b->unclosed = medium.state != VARVE_MEDIUM_CLOSED;
+    if (!b->unclosed)
+        return true;
+    (void)snprintf(b->disc.place, sizeof b->disc.place,
+                   "not closed: other drives than library '%.40s', drive %u may not read it",
+                   b->disc.library, drive->number);
+    varve_log(VARVE_LOG_WARNING,
+              "disc '%s' reads back equal and is kept, but library '%s', drive %u could not close "
+              "it: other drives may not read it",
+              b->disc.barcode.text, b->disc.library, drive->number);
+    return true;
+}
+
 static bool
 burn(struct burning *b, struct drive *drive, struct varve_error *err)
 {
@@ -200,8 +270,7 @@ burn(struct burning *b, struct drive *drive, struct varve_error *err)
     if (first != UINT64_MAX) {
         job_text(b->task.job, "set %" PRIu64 ": burning disc %" PRIu32 " of %" PRIu32 " ('%s')",
                  b->set->id.value, b->index + 1, b->count, b->disc.barcode.text);
-        if (!write_all(b, drive, first, err) ||
-            !varve_drive_burn_close(drive_handle(drive), close_tick, b, err))
+        if (!write_all(b, drive, first, err) || !close_disc(b, drive, err))
             return false;
     } else {
         job_add(b->task.job, b->clusters * VARVE_CLUSTER_BYTES, 0);
@@ -228,6 +297,8 @@ read_back(struct burning *b, struct drive *drive, struct varve_error *err)
     if (bad.count > 0)
         return varve_error_set(err, VARVE_ERROR_CORRUPT, 0, "reading back: %s",
                                bad_clusters_text(&bad, b->clusters, text));
+    if (b->unclosed && !note_unclosed(b, drive, err))
+        return false;
     b->disc.state = VARVE_DISC_SEALED;
     b->disc.bad_clusters = 0;
     b->disc.verified_ns = varve_clock_realtime(b->engine->clock);

@@ -387,9 +387,11 @@ elements_tick(struct varve_engine *engine, int64_t now)
         struct varve_library_state state;
         tell_events(library);
         varve_library_state(library->library, &state);
-        due = due || state.readings != library->readings_seen ||
-              (state.unknown > 0 && now >= engine->look_retry_ns);
-        library->readings_seen = state.readings;
+        bool again = now >= engine->look_retry_ns;
+        bool news = state.readings != atomic_load(&library->readings_seen);
+        due = due || (news && (again || state.readings != library->readings_tried)) ||
+              (state.unknown > 0 && again);
+        library->readings_tried = state.readings;
     }
     if (!due || atomic_load(&engine->look_queued))
         return;

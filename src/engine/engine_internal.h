@@ -121,7 +121,8 @@ struct library {
     int64_t began_ns[TASK_CLASSES]; /* when work of each class last began */
     double load_ns;                 /* what a load takes here, lately */
     uint64_t loads;
-    uint64_t readings_seen; /* inventories that the rows of discs know of; the ticker's */
+    atomic_uint_fast64_t readings_seen; /* inventories that the rows of discs know of */
+    uint64_t readings_tried;            /* a job was started for: the ticker's */
 };
 VARVE_MUST_CHECK bool
 libraries_open(struct varve_engine *engine, const struct varve_engine_ports *ports,
@@ -363,6 +364,8 @@ const char *
 bad_clusters_text(const struct bad_clusters *bad, uint64_t clusters, char ret[VARVE_REASON_BYTES]);
 /* The disc or the drive is to blame for such an error; which of them is not said. */
 bool is_disc_or_drive(const struct varve_error *why);
+/* Warns of a disc whose reading since it was loaded took retries or much time (reading.c). */
+void reading_tell(struct drive *drive);
 /* Proves that the disc in the drive is image `uuid` (INV-5): by its anchor. */
 VARVE_MUST_CHECK bool
 disc_prove(struct drive *drive, const struct varve_uuid *uuid, struct varve_error *err);

@@ -213,6 +213,8 @@ inventory_update(struct varve_engine *engine, size_t library, bool refresh,
     struct library *row = &engine->libraries[library];
     VARVE_CLEANUP_FREE struct varve_element *elements = NULL;
     size_t count;
+    struct varve_library_state before;
+    varve_library_state(row->library, &before);
     if (!varve_library_inventory(row->library, refresh, &elements, &count, err))
         return varve_error_wrap(err, "library '%s'", row->name);
     for (size_t i = 0; i < count; i++) {
@@ -225,6 +227,8 @@ inventory_update(struct varve_engine *engine, size_t library, bool refresh,
      * says that they are not. */
     if (row->manual == NULL && !note_all_missing(engine, row->name, elements, count, err))
         return false;
+    /* At least these: what was read meanwhile is looked at once more. */
+    atomic_store(&row->readings_seen, before.readings + (refresh ? 1 : 0));
     *ret = VARVE_TAKE(elements);
     *ret_count = count;
     return true;

@@ -211,6 +211,7 @@ disc_read_back(struct varve_engine *engine, struct drive *drive, struct job *job
             return false;
         job_add(job, (uint64_t)count * VARVE_CLUSTER_BYTES, 0);
     }
+    reading_tell(drive);
     return true;
 }
 

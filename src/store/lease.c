@@ -111,13 +111,15 @@ store_guest_leaves(const struct varve_store *store, const struct varve_place *pl
 }
 
 /* The kernel gives its backing files back a moment after it has told us of the last close, and
- * guests of ours leave soon: the first refusal is not to be believed. */
+ * guests of ours leave when their sync is done: the first refusal is not to be believed. */
 static bool
-stays_in_use(const struct store_path *path, int fd)
+stays_in_use(const struct store_path *path, int fd, unsigned patience_ms)
 {
-    enum { LOOKS = 5, GUEST_LOOKS = 200 };
+    enum { LOOKS = 5 };
+    unsigned alone = 0; /* looks since there was no guest */
     for (unsigned look = 0; has_other_users(fd); look++) {
-        if (look >= (atomic_load(&path->guests) > 0 ? GUEST_LOOKS : LOOKS))
+        alone = atomic_load(&path->guests) > 0 ? 0 : alone + 1;
+        if (alone > LOOKS || (alone == 0 && look >= patience_ms))
             return true;
         (void)usleep(1000);
     }
@@ -125,7 +127,8 @@ stays_in_use(const struct store_path *path, int fd)
 }
 
 bool
-varve_store_in_use(const struct varve_store *store, const struct varve_place *place, int fd)
+varve_store_in_use(const struct varve_store *store, const struct varve_place *place, int fd,
+                   unsigned patience_ms)
 {
     const struct store_path *path;
     struct varve_error unused;
@@ -134,7 +137,7 @@ varve_store_in_use(const struct varve_store *store, const struct varve_place *pl
         return false; /* then no file of this path was ever passed */
     if (fd < 0 && !varve_store_open_file(store, place, O_RDWR, &own_fd, &unused))
         return false; /* gone: whoever looks at the file itself will say so */
-    return stays_in_use(path, fd >= 0 ? fd : own_fd);
+    return stays_in_use(path, fd >= 0 ? fd : own_fd, patience_ms);
 }
 
 bool

@@ -28,7 +28,7 @@ check_quiet(struct varve_vfs *vfs, struct vnode *vnode, struct varve_error *err)
     /* The kernel would go on reading the frozen file when the next writer works on a copy. */
     if (vnode->passthroughs > 0)
         return busy(vnode, "is being read by the kernel directly", err);
-    if (pass_in_use(vfs, vnode, &vnode->content.place))
+    if (pass_stays_in_use(vfs, vnode, &vnode->content.place))
         return busy(vnode, "is mapped by a program", err);
     return true;
 }
@@ -168,7 +168,7 @@ varve_vfs_thaw(struct varve_vfs *vfs, struct varve_content_id content, struct va
 
 /* Locked. Open in any way, or being recalled: nothing of it is taken away now. */
 static bool
-check_closed(struct varve_vfs *vfs, const struct vnode *vnode, const struct varve_place *place,
+check_closed(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_place *place,
              struct varve_error *err)
 {
     if (vnode == NULL)
@@ -177,7 +177,7 @@ check_closed(struct varve_vfs *vfs, const struct vnode *vnode, const struct varv
         return busy(vnode, "is open", err);
     if (vnode->filling != NULL)
         return busy(vnode, "is being recalled", err);
-    if (pass_in_use(vfs, vnode, place))
+    if (pass_stays_in_use(vfs, vnode, place))
         return busy(vnode, "is mapped by a program", err);
     return true;
 }

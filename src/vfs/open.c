@@ -338,6 +338,15 @@ varve_open_hides_data(struct varve_open *open)
 }
 
 bool
+varve_open_is_written(struct varve_open *open)
+{
+    vnode_lock(open->vnode);
+    bool written = open->vnode->writers > 0;
+    vnode_unlock(open->vfs, open->vnode);
+    return written;
+}
+
+bool
 varve_open_on_discs(struct varve_open *open)
 {
     vnode_lock(open->vnode);

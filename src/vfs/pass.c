@@ -9,13 +9,16 @@
 
 /* After a close the kernel drops its own file a moment later than it tells us. */
 #define SETTLE_TRIES 3
+/* How long a sync of the flusher is waited for: in requests, and by the engine. */
+#define PATIENCE_MS 200
+#define ENGINE_PATIENCE_MS 5000
 
 /* Locked. Tells only while nobody has it open through the kernel. */
 static bool
 is_mapped(struct varve_vfs *vfs, const struct vnode *vnode)
 {
     return vnode->fd >= 0 && vnode->content.place.tier != VARVE_TIER_NONE &&
-           varve_store_in_use(vfs->store, &vnode->content.place, vnode->fd);
+           varve_store_in_use(vfs->store, &vnode->content.place, vnode->fd, PATIENCE_MS);
 }
 
 /* --- setuid, setgid and capabilities --- */
@@ -128,13 +131,31 @@ pass_settle(struct varve_vfs *vfs, uint64_t ino)
 
 /* --- mappings that are left --- */
 
-bool
-pass_in_use(struct varve_vfs *vfs, const struct vnode *vnode, const struct varve_place *place)
+static bool
+is_in_use(struct varve_vfs *vfs, const struct vnode *vnode, const struct varve_place *place,
+          unsigned patience_ms)
 {
     if (place->tier == VARVE_TIER_NONE || place->file == 0)
         return false;
     int fd = vnode != NULL && vnode->content.place.file == place->file ? vnode->fd : -1;
-    return varve_store_in_use(vfs->store, place, fd);
+    return varve_store_in_use(vfs->store, place, fd, patience_ms);
+}
+
+bool
+pass_in_use(struct varve_vfs *vfs, const struct vnode *vnode, const struct varve_place *place)
+{
+    return is_in_use(vfs, vnode, place, PATIENCE_MS);
+}
+
+bool
+pass_stays_in_use(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_place *place)
+{
+    if (vnode != NULL)
+        atomic_store(&vnode->slow, true); /* who must be quick is not kept waiting for it */
+    bool in_use = is_in_use(vfs, vnode, place, ENGINE_PATIENCE_MS);
+    if (vnode != NULL)
+        vnode_slow_end(vnode);
+    return in_use;
 }
 
 bool
@@ -293,12 +314,18 @@ account(struct varve_open *open, struct varve_pass *pass)
 }
 
 static bool
-pass_locked(struct varve_open *open, bool forced, struct varve_pass *ret, struct varve_error *err)
+pass_locked(struct varve_open *open, const struct varve_pass_wish *wish, struct varve_pass *ret,
+            struct varve_error *err)
 {
     struct vnode *vnode = open->vnode;
+    /* Through a mapping that is left only what is LIVE is written: freezing is BUSY until then. */
+    bool left = vnode->mapped && vnode_live_file(vnode) && vnode->fd >= 0;
+    bool forced = wish->forced || left;
+    *ret = (struct varve_pass){.how = VARVE_PASS_NO, .fd = -1, .forced = forced};
+    if (wish->unwanted && !forced)
+        return true;
     /* Looked up here: who gives privileges after this finds the file with the kernel. */
-    bool through_us = open->writing && must_strip(open->vfs, vnode->ino);
-    *ret = (struct varve_pass){.how = vnode->mapped ? VARVE_PASS_DIRECT : VARVE_PASS_NO, .fd = -1};
+    bool through_us = wish->mappings_only || (open->writing && must_strip(open->vfs, vnode->ino));
     if (through_us && !forced)
         return true;
     if (!prepare(open, forced, err))
@@ -313,12 +340,12 @@ pass_locked(struct varve_open *open, bool forced, struct varve_pass *ret, struct
 }
 
 bool
-varve_open_pass(struct varve_open *open, bool forced, struct varve_pass *ret,
+varve_open_pass(struct varve_open *open, const struct varve_pass_wish *wish, struct varve_pass *ret,
                 struct varve_error *err)
 {
     if (!vnode_enter(open->vnode, err))
         return false;
-    bool ok = pass_locked(open, forced, ret, err);
+    bool ok = pass_locked(open, wish, ret, err);
     vnode_unlock(open->vfs, open->vnode);
     return ok;
 }

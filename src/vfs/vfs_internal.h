@@ -44,6 +44,8 @@
  *   writing takes it over at once.
  * - One inode has one backing file at a time: moving and releasing are BUSY while it is open or in
  *   use. On a tier path without leases nobody could tell, so none of its files is passed.
+ * - As long as a mapping is left, every open passes: else it would have pages of its own, and each
+ *   side would write its whole pages over what the other stored beside.
  * - Writes by mmap change size-less attributes (mtime) silently: while a file is open so that it
  *   can be mapped for writing, or may still be mapped, it is `unsteady`: attributes come from
  *   fstat(2), and whoever caches them is told not to.
@@ -352,6 +354,8 @@ bool pass_unsteady(const struct vnode *vnode);
 /* Locked, if there is a vnode, and nobody has it open through us: is the backing file at `place`
  * mapped or open elsewhere? */
 bool pass_in_use(struct varve_vfs *vfs, const struct vnode *vnode, const struct varve_place *place);
+/* The same for the engine, which waits until the flusher has synced the file. */
+bool pass_stays_in_use(struct varve_vfs *vfs, struct vnode *vnode, const struct varve_place *place);
 /* Forgets the files that are no longer mapped; at_end: all. */
 void pass_sweep(struct varve_vfs *vfs, bool at_end);
 

@@ -367,21 +367,34 @@ cut_rows(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, struct varve
            varve_catalog_inode_update(vfs->catalog, &inode, err);
 }
 
-/* Locked. Bytes that were durable are cut off: the row is, before they are. What is written behind
- * the cut would else be taken for them after a power cut, whatever of it reached the disk. */
 static bool
-cut_durable(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, struct varve_error *err)
+tell_cut(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, struct varve_error *err)
 {
     struct varve_content row;
-    flush_cut(vnode, size);
     varve_catalog_begin(vfs->catalog);
     if (!varve_catalog_end(vfs->catalog, cut_rows(vfs, vnode, size, &row, err), err))
         return false;
     vnode->content = row;
-    vnode->dirty = true; /* if it fails now, the next flush tells the row the size again */
+    return varve_catalog_sync(vfs->catalog, err);
+}
+
+/* Locked. Bytes that were durable are cut off: first in the file, durably, then in the row, before
+ * anybody can write behind the cut. What is written there would else be taken for them after a
+ * power cut, whatever of it reached the disk. The other way round the row would be short and the
+ * file still long: its old end would be taken for bytes that were appended, and be believed up to
+ * its first sector of zeros (crash.c), which the file never was. */
+static bool
+cut_durable(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, struct varve_error *err)
+{
     if (!vnode_slow_begin(vnode, err))
         return false;
-    bool ok = varve_catalog_sync(vfs->catalog, err);
+    bool ok = ftruncate(vnode->fd, (off_t)size) == 0 ||
+              varve_error_system(err, errno, "truncate backing file");
+    if (ok) {
+        flush_cut(vnode, size);
+        vnode->dirty = true; /* if it fails now, the next flush tells the row the size again */
+        ok = version_sync_file(vfs, vnode, err) && tell_cut(vfs, vnode, size, err);
+    }
     vnode_slow_end(vnode);
     return ok;
 }
@@ -434,10 +447,10 @@ version_truncate(struct varve_vfs *vfs, struct vnode *vnode, uint64_t size, stru
     vnode->changes++;
     if (size < vnode->synced && size == 0 && may_start_anew(vfs, vnode))
         return start_empty(vfs, vnode, false, err);
-    if ((size < vnode->synced && !cut_durable(vfs, vnode, size, err)) ||
-        !cut_file(vnode, size, err))
+    if (size < vnode->synced)
+        return cut_durable(vfs, vnode, size, err);
+    if (!cut_file(vnode, size, err))
         return false;
-    flush_cut(vnode, size);
     flush_wet(vfs, vnode);
     return true;
 }

@@ -167,6 +167,13 @@ finish_recall(bool resident, const struct varve_error *failure)
 }
 
 bool
+varve_open_is_written(struct varve_open *open_file)
+{
+    (void)open_file;
+    return false;
+}
+
+bool
 varve_open_on_discs(struct varve_open *open_file)
 {
     VARVE_LOCKED(&open_file->vfs->lock);
@@ -181,13 +188,13 @@ varve_open_try_close(struct varve_open *open_file)
 }
 
 bool
-varve_open_pass(struct varve_open *open_file, bool forced, struct varve_pass *ret,
-                struct varve_error *err)
+varve_open_pass(struct varve_open *open_file, const struct varve_pass_wish *wish,
+                struct varve_pass *ret, struct varve_error *err)
 {
     (void)open_file;
     (void)err;
     *ret = (struct varve_pass){.how = VARVE_PASS_NO};
-    return !forced;
+    return !wish->forced;
 }
 
 void

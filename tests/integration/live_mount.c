@@ -70,6 +70,15 @@ mtime_of(const char *name)
     return st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
 }
 
+void
+remount(const char *options)
+{
+    char command[256];
+    (void)snprintf(command, sizeof command, "mount -i -o %s '%s'", options, mountpoint);
+    need(system(command) == 0, options); /* of ours, made below */
+    sleep_ms(200);                       /* until the mount has looked */
+}
+
 int
 make(const char *name, uint64_t bytes, int flags)
 {
@@ -121,6 +130,73 @@ seal(struct varve_content_id id)
     need(ok, err.text);
 }
 
+/* --- recalls, when the test says so --- */
+static pthread_mutex_t asked_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct varve_content_id asked[16];
+static unsigned asked_count;
+
+static bool
+take_wish(void *context, const struct varve_recall_wish *wish, struct varve_error *err)
+{
+    (void)context;
+    (void)err;
+    VARVE_LOCKED(&asked_lock);
+    need(asked_count < sizeof asked / sizeof asked[0], "few recalls");
+    asked[asked_count++] = wish->content;
+    return true;
+}
+
+static bool
+take_asked(struct varve_content_id id)
+{
+    VARVE_LOCKED(&asked_lock);
+    for (unsigned i = 0; i < asked_count; i++) {
+        if (asked[i].value != id.value)
+            continue;
+        asked[i] = asked[--asked_count];
+        return true;
+    }
+    return false;
+}
+
+void
+migrate(const char *name, struct migrated *ret)
+{
+    struct varve_place old;
+    struct varve_error err = {0};
+    int fd = open(at(name), O_RDONLY | O_CLOEXEC);
+    need(fd >= 0, name);
+    ssize_t size = pread(fd, ret->bytes, sizeof ret->bytes, 0);
+    need(size > 0 && close(fd) == 0, name);
+    ret->size = (size_t)size;
+    sleep_ms(50); /* the kernel gives its backing file back */
+    need(freeze(name, &ret->content, &err), err.text);
+    seal(ret->content.id);
+    need(varve_vfs_release(live.vfs, ret->content.id, &old, &err), err.text);
+    varve_vfs_remove_later(live.vfs, old);
+}
+
+void
+until_asked(const struct migrated *file)
+{
+    int64_t end_ms = now_ms() + 20000;
+    bool found = false;
+    while (!(found = take_asked(file->content.id)) && now_ms() < end_ms)
+        sleep_ms(5);
+    need(found, "somebody waits for a recall");
+}
+
+void
+bring_back(const struct migrated *file)
+{
+    struct varve_recall *recall = NULL;
+    struct varve_error err = {0};
+    need(varve_vfs_recall_begin(live.vfs, file->content.id, &recall, &err) &&
+             varve_recall_write(recall, 0, file->bytes, file->size, &err) &&
+             varve_recall_end(recall, NULL, &err),
+         err.text);
+}
+
 /* --- set up --- */
 static void *
 serve(void *context)
@@ -158,8 +234,10 @@ open_vfs(void)
                                         .clock = clock,
                                         .archive_dir = root,
                                         .first_tier = VARVE_TIER_SSD,
-                                        .heat_half_life_ns = INT64_C(1) << 50};
+                                        .heat_half_life_ns = INT64_C(1) << 50,
+                                        .head_bytes = MIGRATED_HEAD_BYTES};
     need(varve_vfs_new(&options, &live.vfs, &err), err.text);
+    varve_vfs_set_recall_port(live.vfs, &(struct varve_recall_port){.request = take_wish});
 }
 
 static void

@@ -28,6 +28,9 @@ int live_end(void);
 void need(bool ok, const char *what);
 int64_t now_ms(void);
 
+/* mount(8) with such options. */
+void remount(const char *options);
+
 /* The path of a name in the mount; the last two of each thread are valid. */
 const char *at(const char *name);
 struct stat stat_of(const char *name);
@@ -40,5 +43,19 @@ bool freeze(const char *name, struct varve_content *ret, struct varve_error *err
 struct varve_content content_of(const char *name);
 bool move(const char *name, enum varve_tier to, struct varve_error *err);
 void seal(struct varve_content_id id);
+
+/* A file that is on discs only, but for its head. */
+#define MIGRATED_HEAD_BYTES 32768u
+#define MIGRATED_BYTES_MAX 65536u
+struct migrated {
+    struct varve_content content;
+    uint8_t bytes[MIGRATED_BYTES_MAX];
+    size_t size;
+};
+/* Closed, and not larger than that. */
+void migrate(const char *name, struct migrated *ret);
+/* Until somebody waits for it. */
+void until_asked(const struct migrated *file);
+void bring_back(const struct migrated *file);
 
 #endif

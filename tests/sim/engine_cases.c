@@ -242,9 +242,10 @@ test_drive_trouble_is_not_the_discs(void **state)
     archive_all(a);
     struct varve_disc_row row = disc_at(a, 0);
     /* The arm is stuck for as long as anybody tries. */
-    for (unsigned i = 0; i < 60; i++) {
+    static const uint8_t arm[] = {0xA5, 0xA6}; /* MOVE, EXCHANGE */
+    for (unsigned i = 0; i < 80; i++) {
         const struct varve_virtual_fault stuck = {.on_changer = true,
-                                                  .opcode = i % 2 == 0 ? 0xA5 : 0xA6,
+                                                  .opcode = arm[i % 2],
                                                   .nth = 1 + i / 2,
                                                   .key = 4,
                                                   .asc = 0x15,

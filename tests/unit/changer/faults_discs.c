@@ -105,6 +105,32 @@ fault_05_crash_is_no_swap(void **state)
     assert_string_equal(test_element(bench, 1024).barcode.text, "VRV00001");
 }
 
+/* Nor is an exchange, before or after it was carried out; nor does a try of it forget a quarantine.
+ */
+static void
+fault_05_crash_in_an_exchange(void **state)
+{
+    struct test_bench *bench = *state;
+    static const char *const scripts[] = {"on changer exchange: dead",
+                                          "on changer exchange after: dead"};
+    for (size_t i = 0; i < 2; i++) {
+        struct varve_error err = {0};
+        struct varve_barcode two = test_barcode("VRV00002");
+        test_load(bench, "VRV00001", 0);
+        test_script(bench, scripts[i]);
+        assert_false(varve_library_load(bench->library, &two, 0, &err));
+        test_forget_events(bench);
+        test_restart(bench);
+        test_told_nothing(bench);
+        assert_int_equal(test_flags(bench, 256), 0);
+        assert_string_equal(test_element(bench, 256).barcode.text,
+                            i == 0 ? "VRV00001" : "VRV00002");
+        test_unload(bench, 0);
+        assert_string_equal(test_element(bench, 1024).barcode.text, "VRV00001");
+        assert_string_equal(test_element(bench, 1025).barcode.text, "VRV00002");
+    }
+}
+
 /* --- 6: no label --- */
 
 static void
@@ -295,12 +321,12 @@ main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define MAGAZINES(name) cmocka_unit_test_setup_teardown(name, setup_magazines, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(fault_05_swapped_discs),          CASE(fault_05_put_back),
-        CASE(fault_05_crash_is_no_swap),       CASE(fault_06_unreadable_label),
-        CASE(fault_06_stranger_without_label), CASE(fault_07_duplicate_label),
-        CASE(fault_14_sources_lost),           CASE(fault_14_homes_over_a_restart),
-        MAGAZINES(fault_15_magazine_removed),  MAGAZINES(fault_15_count_shrinks),
-        MAGAZINES(fault_15_slot_out_of_use),
+        CASE(fault_05_swapped_discs),        CASE(fault_05_put_back),
+        CASE(fault_05_crash_is_no_swap),     CASE(fault_06_unreadable_label),
+        CASE(fault_05_crash_in_an_exchange), CASE(fault_06_stranger_without_label),
+        CASE(fault_07_duplicate_label),      CASE(fault_14_sources_lost),
+        CASE(fault_14_homes_over_a_restart), MAGAZINES(fault_15_magazine_removed),
+        MAGAZINES(fault_15_count_shrinks),   MAGAZINES(fault_15_slot_out_of_use),
     };
     return cmocka_run_group_tests_name("faults of discs in the changer", tests, NULL, NULL);
 }

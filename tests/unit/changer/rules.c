@@ -182,6 +182,32 @@ test_seed_replays(void **state)
     assert_true(fired > 4 && fired < 40);
 }
 
+/* "random": all kinds of faults come, as often as wished, and the same seed brings the same. */
+static void
+test_random_faults(void **state)
+{
+    struct machine *m = *state;
+    uint32_t first[400];
+    for (unsigned again = 0; again < 2; again++) {
+        unsigned wrong = 0;
+        varve_virtual_calm(m->folder);
+        machine_script(m, "seed 99\nrandom 1/8");
+        for (unsigned i = 0; i < 400; i++) {
+            struct varve_scsi_command c = {.cdb = {i % 2 == 0 ? 0x00 : 0xb8, 2, 0, 0, 0, 9, 2, 1},
+                                           .cdb_bytes = 12};
+            struct varve_error err = {0};
+            bool told = machine_execute(m, m->changer, &c, &err);
+            uint32_t seen = (uint32_t)told << 31 | (uint32_t)c.status << 24 |
+                            (uint32_t)c.sense[12] << 16 | c.received_bytes;
+            if (again == 0)
+                first[i] = seen;
+            assert_int_equal(seen, first[i]);
+            wrong += c.status != 0 ? 1 : 0;
+        }
+        assert_true(wrong > 40 && wrong < 200);
+    }
+}
+
 static void
 test_event_in_a_rule(void **state)
 {
@@ -202,9 +228,16 @@ main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, machine_setup, machine_teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_statuses), CASE(test_lost_and_dead),      CASE(test_delay),
-        CASE(test_data),     CASE(test_stick_and_misplace), CASE(test_conditions),
-        CASE(test_counts),   CASE(test_seed_replays),       CASE(test_event_in_a_rule),
+        CASE(test_statuses),
+        CASE(test_lost_and_dead),
+        CASE(test_delay),
+        CASE(test_data),
+        CASE(test_stick_and_misplace),
+        CASE(test_conditions),
+        CASE(test_counts),
+        CASE(test_seed_replays),
+        CASE(test_random_faults),
+        CASE(test_event_in_a_rule),
     };
     return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
 }

@@ -14,7 +14,8 @@ test_refusals(void **state)
     static const struct {
         const char *text, *error;
     } cases[] = {
-        {"explode", "line 1: 'explode' stands where 'on', 'now', 'quirk', 'no-quirk' or 'seed'"},
+        {"explode", "line 1: 'explode' stands where 'on', 'now', 'quirk', 'no-quirk', "
+                    "'random' or 'seed'"},
         {"# fine\n\non", "line 3: the line ends where 'changer' or 'drive' should follow"},
         {"on arm move: drop", "line 1: 'arm' stands where 'changer' or 'drive' should"},
         {"on drive 768 read: drop", "'768' stands where a number of at most 767 should"},
@@ -46,6 +47,8 @@ test_refusals(void **state)
         {"now trouble A bad", "'bad' stands where none, dirty, reversed or unseen should"},
         {"quirk strange", "'strange' stands where the name of a quirk should"},
         {"quirk tur-busy drive", "the line ends where a number of at most 767 should follow"},
+        {"random often", "'often' stands where a chance of 1/1 to 1/1000000 should"},
+        {"random 1/5 please", "'please' stands where the end of the line should"},
         {"seed x", "'x' stands where a number"},
         {"seed 1 2", "'2' stands where the end of the line should"},
         {"on drive 0 read: drop, drop, drop, drop, drop, drop, drop", "more than 6 actions"},

@@ -215,9 +215,12 @@ start_bench(struct test_bench *bench, const char *kind, unsigned magazine_slots)
     struct varve_error err = {0};
     *bench = (struct test_bench){.dir = test_dir_new()};
     varve_clock_sim_init(&bench->clock, 1000 * VARVE_NS_PER_SECOND);
-    struct varve_virtual_options options = {
-        .slots = 6, .drives = 2, .mail_slots = 2, .disc_bytes = TEST_DISC_BYTES, .kind = kind};
-    options.magazine_slots = magazine_slots;
+    struct varve_virtual_options options = {.slots = 6,
+                                            .drives = 2,
+                                            .mail_slots = 2,
+                                            .disc_bytes = TEST_DISC_BYTES,
+                                            .kind = kind,
+                                            .magazine_slots = magazine_slots};
     EXPECT_OK(varve_virtual_create(bench->dir, &options, &err), err);
     test_bench_open(bench);
 }

@@ -60,10 +60,10 @@ struct test_bench {
 #define TEST_DISC_BYTES (UINT64_C(4) << 20)
 /* 6 slots with blanks VRV00001..6 (TEST_DISC_BYTES each), 2 drives, 2 mail slots. */
 void test_bench_start(struct test_bench *bench);
-/* ... in magazines of three slots: 0 is 1024..1026, 1 is 1027..1029. */
-void test_bench_start_magazines(struct test_bench *bench);
 /* The same with discs of a kind (virtual.h). */
 void test_bench_start_kind(struct test_bench *bench, const char *kind);
+/* ... in magazines of three slots: 0 is 1024..1026, 1 is 1027..1029. */
+void test_bench_start_magazines(struct test_bench *bench);
 /* Opens folder and library again, as after a restart. */
 void test_bench_open(struct test_bench *bench);
 void test_bench_close(struct test_bench *bench);

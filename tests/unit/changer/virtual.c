@@ -127,8 +127,8 @@ test_open_refuses_broken_lists(void **state)
     static const struct {
         const char *json, *text;
     } cases[] = {
-        {"", "library.json' line 1"},
-        {"{\n\"slots\": \n", "library.json' line 3"},
+        {"", "library.json': line 1"},
+        {"{\n\"slots\": \n", "library.json': line 3"},
         {"{}", "\"varve_virtual_library\" must be a number from 0 to 1"},
         {"{\"varve_virtual_library\": 2}",
          "\"varve_virtual_library\" must be a number from 0 to 1"},
@@ -312,6 +312,58 @@ test_large(void **state)
     varve_virtual_close(folder);
 }
 
+static void
+write_text(const char *dir, const char *name, const char *text)
+{
+    char path[600];
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    assert_true(fputs(text, out) >= 0);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* A folder as the first version wrote it: opened, used, and then still with all its discs. */
+static void
+test_old_folder(void **state)
+{
+    struct fixture *f = *state;
+    struct varve_error err = {0};
+    char discs[600];
+    (void)snprintf(discs, sizeof discs, "%s/discs", f->dir);
+    assert_int_equal(mkdir(discs, 0700), 0);
+    write_text(f->dir, "library.json",
+               "{\n  \"varve_virtual_library\": 1,\n  \"serial\": \"3FA90C\",\n  \"slots\": 2,\n"
+               "  \"drives\": 1,\n  \"mail_slots\": 1,\n  \"barcode\": \"VRV\",\n"
+               "  \"next_number\": 3,\n  \"discs\": [\n"
+               "    {\"barcode\": \"VRV00001\", \"element\": 1024, \"written\": false, "
+               "\"source\": 256},\n"
+               "    {\"barcode\": \"VRV00002\", \"element\": 16, \"written\": false, "
+               "\"imported\": true}\n  ]\n}\n");
+    for (unsigned i = 1; i <= 2; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "discs/VRV%05u.json", i);
+        write_text(f->dir, name,
+                   "{\"kind\": \"BD-R SRM\", \"capacity_sectors\": 2048, \"closed\": false}\n");
+    }
+    for (unsigned again = 0; again < 2; again++) {
+        struct varve_virtual *folder;
+        struct varve_scsi_port *changer;
+        struct test_answer answer;
+        static const uint8_t ready[6] = {0x00};
+        static const uint8_t there[12] = {0xa5, 0, 0, 1, 4, 0, 1, 0};
+        static const uint8_t back[12] = {0xa5, 0, 0, 1, 1, 0, 4, 0};
+        EXPECT_OK(varve_virtual_open(f->dir, &f->clock.clock, &folder, &err), err);
+        EXPECT_OK(varve_virtual_changer_port(folder, &changer, &err), err);
+        assert_int_equal(test_send(changer, ready, 6, &answer), 0x062900);
+        assert_int_equal(test_send(changer, there, 12, &answer), 0);
+        assert_int_equal(test_send(changer, back, 12, &answer), 0);
+        EXPECT_OK(varve_virtual_script(folder, "now swap 1024 16", &err), err);
+        changer->close(changer);
+        varve_virtual_close(folder);
+    }
+}
+
 int
 main(void)
 {
@@ -321,6 +373,7 @@ main(void)
         CASE(test_create_refuses),
         CASE(test_open_is_exclusive),
         CASE(test_open_refuses_broken_lists),
+        CASE(test_old_folder),
         CASE(test_insert),
         CASE(test_faults),
         CASE(test_empty_image_left_behind),

@@ -357,30 +357,31 @@ test_users_of_a_file(void **state)
     assert_int_equal(ftruncate(fd, 4096), 0);
     if (!varve_store_may_pass(f->store, &place)) {
         print_message("no leases in %s\n", f->dir);
-        assert_false(varve_store_in_use(f->store, &place, fd));
+        assert_false(varve_store_in_use(f->store, &place, fd, 200));
         (void)close(fd);
         return;
     }
-    assert_false(varve_store_in_use(f->store, &place, fd));
-    assert_true(varve_store_in_use(f->store, &place, -1)); /* by `fd`, which it is not told of */
+    assert_false(varve_store_in_use(f->store, &place, fd, 200));
+    assert_true(
+        varve_store_in_use(f->store, &place, -1, 200)); /* by `fd`, which it is not told of */
     for (int flags = O_RDONLY; flags <= O_RDWR; flags += O_RDWR) {
         assert_true(varve_store_open_file(f->store, &place, flags, &other, &err));
-        assert_true(varve_store_in_use(f->store, &place, fd));
+        assert_true(varve_store_in_use(f->store, &place, fd, 200));
         void *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, other, 0);
         assert_ptr_not_equal(map, MAP_FAILED);
         (void)close(other);
-        assert_true(varve_store_in_use(f->store, &place, fd));
+        assert_true(varve_store_in_use(f->store, &place, fd, 200));
         assert_int_equal(munmap(map, 4096), 0);
-        assert_false(varve_store_in_use(f->store, &place, fd));
+        assert_false(varve_store_in_use(f->store, &place, fd, 200));
     }
     (void)close(fd);
-    assert_false(varve_store_in_use(f->store, &place, -1));
+    assert_false(varve_store_in_use(f->store, &place, -1, 200));
     assert_false(varve_store_may_pass(f->store, &nowhere));
     assert_true(varve_store_passes(f->store));
     varve_store_never_pass(f->store, &place);
     assert_false(varve_store_may_pass(f->store, &place));
     assert_false(
-        varve_store_in_use(f->store, &place, -1)); /* what was passed is looked for still */
+        varve_store_in_use(f->store, &place, -1, 200)); /* what was passed is looked for still */
 }
 
 int

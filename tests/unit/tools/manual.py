@@ -17,7 +17,7 @@ def from_help(program):
     """{"verb words": set of options}, as the program tells it."""
     told = {}
     listed = ask(program, "--help").split("\nverbs:\n")[1].split("\n\n")[0]
-    for verb in re.findall(r"^  ([a-z-]+(?: [a-z-]+)?)  ", listed, re.M):
+    for verb in re.findall(r"^  ([a-z-]+(?: [a-z-]+){0,2})  ", listed, re.M):
         text = ask(program, *verb.split(), "--help")
         words = re.match(r"usage: varve " + verb + r"(.*?)(?: \[--.*)?$", text, re.M).group(1)
         options = text.split("\noptions:\n")[1]

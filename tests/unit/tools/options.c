@@ -27,6 +27,7 @@ const struct verb verbs[] = {
      .options = file_options},
     {.name = "disc list", .words = "[DIR]", .words_max = 1, .summary = "all discs"},
     {.name = "disc show", .words = "BARCODE", .words_min = 1, .words_max = 1, .summary = "one"},
+    {.name = "disc far off", .words = "", .summary = "three words"},
 };
 const size_t verb_count = COUNT(verbs);
 
@@ -49,6 +50,13 @@ test_verbs_are_found_by_one_or_two_words(void **state)
          0,
          NULL,
          "unknown verb 'disc lst'\nhint: did you mean 'varve disc list'?"},
+        {{"disc", "far", "off"}, 3, 3, "disc far off", NULL},
+        {{"disc", "far"}, 2, 0, NULL, "'disc far' needs one word more\nhint: see: varve --help"},
+        {{"disc", "far", "of"},
+         3,
+         0,
+         NULL,
+         "unknown verb 'disc far of'\nhint: did you mean 'varve disc far off'?"},
         {{"archvie"}, 1, 0, NULL, "unknown verb 'archvie'\nhint: did you mean 'varve archive'?"},
         {{"zzzzzzzz"}, 1, 0, NULL, "unknown verb 'zzzzzzzz'\nhint: see: varve --help"},
         {{NULL}, 0, 0, NULL, "no verb given\nhint: see: varve --help"},
@@ -213,8 +221,8 @@ test_help_names_every_verb_and_option(void **state)
     help_print_verb(out, &verbs[0]);
     assert_int_equal(fclose(out), 0);
     static const char *const wanted[] = {
-        "  archive             copy\n",
-        "  disc list           all discs\n",
+        "  archive                     copy\n",
+        "  disc list                   all discs\n",
         "usage: varve archive PATH... [--wait] [--for DURATION] [--json]\n",
         "  -w, --wait             wait\n",
         "  --for DURATION         how long\n",

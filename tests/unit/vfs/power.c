@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -261,6 +262,57 @@ test_a_cut_takes_back_what_was_durable(void **state)
     assert_true(!row.unsynced || row.synced_bytes == 300); /* or the flusher was here already */
 }
 
+/* What the committed row says when a backing file is cut; see the meson file for the wrapping. */
+static struct {
+    char catalog[128]; /* "": not looked at */
+    uint64_t content;
+    int64_t size, cuts;
+} at_cut;
+
+int __real_ftruncate64(int fd, off_t size);
+int __wrap_ftruncate64(int fd, off_t size);
+
+int
+__wrap_ftruncate64(int fd, off_t size)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *row = NULL;
+    if (at_cut.catalog[0] == '\0')
+        return __real_ftruncate64(fd, size);
+    at_cut.cuts++;
+    assert_int_equal(sqlite3_open_v2(at_cut.catalog, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "SELECT size FROM content WHERE id = ?", -1, &row, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_bind_int64(row, 1, (sqlite3_int64)at_cut.content), SQLITE_OK);
+    assert_int_equal(sqlite3_step(row), SQLITE_ROW);
+    at_cut.size = sqlite3_column_int64(row, 0);
+    (void)sqlite3_finalize(row);
+    (void)sqlite3_close(db);
+    return __real_ftruncate64(fd, size);
+}
+
+/* A row that is short before its file is would have the file's old end believed up to its first
+ * sector of zeros: a file that never was. */
+static void
+test_the_file_is_cut_before_its_row(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t ino = make_file(f, ROOT, "file");
+    write_closed(f, ino, 'a', 1000, 0);
+    OK(varve_vfs_fsync(f->vfs, ino, &f->err));
+    at_cut.content = content_of(f, ino).id.value;
+    at_cut.cuts = 0;
+    (void)snprintf(at_cut.catalog, sizeof at_cut.catalog, "%s/catalog.sqlite", f->dir);
+    const struct varve_setattr cut = {.mask = VARVE_SET_SIZE, .size = 300};
+    struct varve_inode inode;
+    OK(varve_vfs_setattr(f->vfs, ino, &cut, &inode, &f->err));
+    at_cut.catalog[0] = '\0';
+    assert_int_equal(at_cut.cuts, 1);
+    assert_int_equal(at_cut.size, 1000);
+    assert_int_equal(content_of(f, ino).size, 300);
+    assert_false(content_of(f, ino).unsynced); /* durable when it returns, row and file */
+}
+
 static void
 test_a_collapsed_range_takes_back_what_was_durable(void **state)
 {
@@ -306,6 +358,7 @@ main(void)
         T(test_after_a_mere_kill_the_file_is_believed),
         T(test_unsynced_bytes_are_durable_soon),
         T(test_a_cut_takes_back_what_was_durable),
+        T(test_the_file_is_cut_before_its_row),
         T(test_a_collapsed_range_takes_back_what_was_durable),
         T(test_an_orderly_end_leaves_nothing_to_doubt),
     };

@@ -246,7 +246,7 @@ static enum varve_pass_how
 pass(struct fixture *f, struct varve_open *open)
 {
     struct varve_pass pass;
-    OK(varve_open_pass(open, false, &pass, &f->err));
+    OK(varve_open_pass(open, &(struct varve_pass_wish){0}, &pass, &f->err));
     return pass.how;
 }
 
@@ -402,7 +402,7 @@ test_kernel_writes_past_us(void **state)
     struct varve_open *open = open_file(f, ino, O_RDWR);
     assert_int_equal(varve_open_backing_fd(open), -1); /* asking makes no file */
     assert_int_equal(count_files(f), 0);
-    OK(varve_open_pass(open, false, &pass, &f->err));
+    OK(varve_open_pass(open, &(struct varve_pass_wish){0}, &pass, &f->err));
     assert_int_equal(pass.how, VARVE_PASS_ALL);
     assert_true(pass.unsteady); /* a mapping could change times */
     assert_int_equal(pwrite(pass.fd, "kernel", 6, 0), 6);
@@ -412,6 +412,51 @@ test_kernel_writes_past_us(void **state)
     assert_false(attributes(f, ino).unsteady);
     expect_text(f, ino, "kernel");
     assert_int_equal(content_of(f, ino).size, 6);
+    expect_consistent(f);
+}
+
+/* Else the mapping's pages and those of the other open would write over each other. */
+static void
+test_every_open_joins_a_mapping_that_is_left(void **state)
+{
+    struct fixture *f = *state;
+    struct varve_pass pass;
+    struct varve_content got;
+    const struct varve_pass_wish none = {.unwanted = true};
+    const struct varve_pass_wish ours = {.unwanted = true, .mappings_only = true};
+    char path[64];
+    uint64_t ino = make_file(f, ROOT, "file");
+    struct varve_open *file = open_file(f, ino, O_RDWR);
+    OK(varve_open_pass(file, &none, &pass, &f->err));
+    assert_int_equal(pass.how, VARVE_PASS_NO);
+    OK(varve_open_pass(file, &(struct varve_pass_wish){0}, &pass, &f->err));
+    assert_int_equal(pass.how, VARVE_PASS_ALL);
+    assert_false(pass.forced);
+    assert_int_equal(pwrite(pass.fd, "kernel", 6, 0), 6);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", pass.fd);
+    int mapping = open(path, O_RDWR | O_CLOEXEC); /* what the kernel has */
+    assert_true(mapping >= 0);
+    varve_open_close(file);
+    file = open_file(f, ino, O_RDWR);
+    assert_true(varve_open_is_written(file));
+    OK(varve_open_pass(file, &none, &pass, &f->err));
+    assert_int_equal(pass.how, VARVE_PASS_ALL);
+    assert_true(pass.forced && pass.fd >= 0);
+    varve_open_close(file);
+    file = open_file(f, ino, O_RDONLY);
+    assert_false(varve_open_is_written(file));
+    OK(varve_open_pass(file, &ours, &pass, &f->err));
+    assert_int_equal(pass.how, VARVE_PASS_MAPPINGS);
+    varve_open_close(file);
+    FAILS_AS(varve_vfs_freeze(f->vfs, ino, INT64_MAX, &got, &f->err), BUSY);
+    assert_int_equal(close(mapping), 0);
+    OK(varve_vfs_freeze(f->vfs, ino, INT64_MAX, &got, &f->err));
+    file = open_file(f, ino, O_RDWR); /* frozen: whatever is noted, no mapping can be left */
+    OK(varve_open_pass(file, &none, &pass, &f->err));
+    assert_int_equal(pass.how, VARVE_PASS_NO);
+    varve_open_close(file);
+    OK(varve_vfs_thaw(f->vfs, got.id, &f->err));
+    expect_text(f, ino, "kernel");
     expect_consistent(f);
 }
 
@@ -468,6 +513,7 @@ main(void)
         T(test_release_rules),
         T(test_access_modes),
         T(test_kernel_writes_past_us),
+        T(test_every_open_joins_a_mapping_that_is_left),
         T(test_a_reader_in_the_middle_keeps_its_descriptor),
         T(test_sizes_survive_a_clean_restart),
     };
