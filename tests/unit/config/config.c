@@ -205,68 +205,8 @@ static const struct {
     {SSD "[archive]\nrecall_users = a\n",
      "varve.conf: [archive] recall_users and recall_groups name who may wait, but with "
      "recall = block everybody may\nhint: say `recall = again` or `recall = deny`"},
-    {SSD "[library a]\nkind = sg\ndevice = /dev/sg1\n",
-     "varve.conf:4: [library a] kind: unknown kind 'sg'\nhint: known are 'virtual', 'scsi' and "
-     "'manual'"},
-    {SSD "[library a]\nkind = scsi\nchanger = /dev/sg1\n",
-     "varve.conf:3: [library a]: key 'drive' is missing"},
-    {SSD "[library a]\nkind = scsi\ndrive = /dev/sg1\n",
-     "varve.conf:3: [library a]: key 'changer' is missing"},
-    {SSD "[library a]\nkind = scsi\nchanger = sg1\n",
-     "varve.conf:5: [library a] changer: this names no device\nhint: known are /dev/..., "
-     "serial:TEXT and iscsi://[user[%password]@]host[:port]/target/lun"},
-    {SSD "[library a]\nkind = scsi\nchanger = /dev/sg1\ndrive = /dev/sg2\ndrive = /dev/sg2\n",
-     "varve.conf:7: [library a] drive: this is drive 0 too"},
-    {SSD "[library a]\nkind = scsi\nchanger = /dev/sg1\nchanger = /dev/sg2\n",
-     "varve.conf:6: [library a] changer: is there already, in line 5"},
-    {SSD "[library a]\nkind = scsi\npath = x\n",
-     "varve.conf:5: [library a] path: a SCSI library has no folder\n"
-     "hint: `changer` and `drive` name its devices"},
-    {SSD "[library a]\nkind = virtual\npath = l\ndrive = iscsi://u%secret@h/t/1\n",
-     "varve.conf:6: [library a] drive: a virtual library has no device\n"
-     "hint: `path` names its folder; `kind = scsi` is for hardware"},
     {SSD "[rule x]\ndrive = a\ndrive = b\n",
      "varve.conf:5: [rule x] drive: is there already, in line 4"},
-    {SSD "[library a]\nkind = manual\n", "varve.conf:3: [library a]: key 'drive' is missing"},
-    {SSD "[library a]\nkind = manual\ndrive = /dev/sr0\npath = l\n",
-     "varve.conf:6: [library a] path: a manual library has no folder\n"
-     "hint: `drive` names its drive, or drives"},
-    {SSD "[library a]\nkind = manual\ndrive = sr0\n",
-     "varve.conf:5: [library a] drive: this names no device\nhint: known are /dev/..., "
-     "serial:TEXT, "
-     "virtual:FOLDER#N and iscsi://[user[%password]@]host[:port]/target/lun"},
-    {SSD "[library a]\nkind = manual\ndrive = /dev/sr0\nask_timeout = 0s\n",
-     "varve.conf:6: [library a] ask_timeout: '0s' is shorter than one second"},
-    {SSD "[library a]\nkind = manual\ndrive = /dev/sr0\nlabels = a b\n",
-     "varve.conf:6: [library a] labels: 'a b' begins no label: 1 to 15 of A-Z a-z 0-9 _ - ."},
-    {SSD "[library a]\nkind = virtual\npath = l\nask_command = mail\n",
-     "varve.conf:6: [library a] ask_command: unknown key"},
-    {SSD "[library a]\nkind = vritual\n",
-     "varve.conf:4: [library a] kind: unknown kind 'vritual'\nhint: did you mean 'virtual'?"},
-    {SSD "[library a]\nkind = cardboard\n",
-     "varve.conf:4: [library a] kind: unknown kind 'cardboard'\n"
-     "hint: known are 'virtual', 'scsi' and 'manual'"},
-    {SSD "[library a]\nkind = virtual\n", "varve.conf:3: [library a]: key 'path' is missing"},
-    {SSD "[library a]\npath = /l\n", "varve.conf:3: [library a]: key 'kind' is missing"},
-    {SSD "[library a]\nkind = virtual\npath = l\ndevice = /dev/sr0\n",
-     "varve.conf:6: [library a] device: a virtual library has no device\n"
-     "hint: `path` names its folder; `kind = scsi` is for hardware"},
-    {SSD "[library a]\nkind = virtual\npath = l\nrecall_drives = all\n",
-     "varve.conf:6: [library a] recall_drives: 'all' is not a number"},
-    {SSD "[library a]\nkind = virtual\npath = l\ntimeouts = move 20m, raed 1m\n",
-     "varve.conf:6: [library a] timeouts: unknown time-out 'raed'\nhint: did you mean 'read'?"},
-    {SSD "[library a]\nkind = virtual\npath = l\ntimeouts = move 2d\n",
-     "varve.conf:6: [library a] timeouts: move: a second at least, a day at most"},
-    {SSD "[library a]\nkind = virtual\npath = l\nburn = maybe\n",
-     "varve.conf:6: [library a] burn: 'maybe' is neither yes nor no"},
-    {SSD "[library a]\nkind = virtual\npath = l\nburn_speed = 4\n",
-     "varve.conf:6: [library a] burn_speed: must be from 1MB to 1GB a second (1x of Blu-ray: "
-     "4.5MB)"},
-    {SSD "[library a]\nkind = virtual\npath = l\nspares = maybe\n",
-     "varve.conf:6: [library a] spares: must be yes or no"},
-    {SSD "[library a]\nkind = virtual\npath = l\nmedia = big\n",
-     "varve.conf:6: [library a] media: 'big' is not a size\n"
-     "hint: write it like 64MiB, 25GB or 4096"},
     {SSD "[library a b]\nkind = virtual\n",
      "varve.conf:3: [library a b]: 'a b' is no name: 1 to 47 of A-Z a-z 0-9 _ - ."},
     {SSD "[rule a/b]\n",
@@ -563,22 +503,6 @@ test_a_folder_without_configuration(void **state)
     assert_int_equal(err.kind, VARVE_ERROR_NOT_FOUND);
 }
 
-static void
-test_speeds_and_spares(void **state)
-{
-    (void)state;
-    VARVE_CLEANUP(varve_config_free) struct varve_config *config = NULL;
-    struct varve_error err = {0};
-    assert_true(parse(SSD "[library a]\nkind = virtual\npath = l\nburn_speed = 18MB\nspares = "
-                          "yes\n[library b]\nkind = virtual\npath = m\nread_speed = 1MB\n",
-                      &config, &err));
-    assert_int_equal(config->libraries[0].burn_speed, 18000000);
-    assert_int_equal(config->libraries[0].read_speed, 0);
-    assert_true(config->libraries[0].spares);
-    assert_int_equal(config->libraries[1].read_speed, 1000000);
-    assert_false(config->libraries[1].spares);
-}
-
 int
 main(void)
 {
@@ -586,7 +510,6 @@ main(void)
         cmocka_unit_test(test_the_example_of_the_design),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_readers),
-        cmocka_unit_test(test_speeds_and_spares),
         cmocka_unit_test(test_each_mistake_is_named),
         cmocka_unit_test(test_long_values_come_back_whole),
         cmocka_unit_test(test_bounds),
