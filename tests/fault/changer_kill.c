@@ -128,7 +128,7 @@ test_kill(void **state)
     for (unsigned round = 0; round < ROUNDS; round++) {
         test_bench_close(&bench);
         if (round % 10 == 9) { /* all discs are closed by now: fresh ones */
-            test_dir_done(bench.dir);
+            test_bench_done(&bench);
             test_bench_start(&bench);
             test_bench_close(&bench);
             progress->disc = 1;

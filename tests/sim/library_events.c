@@ -30,7 +30,7 @@ static uint64_t
 usable_of(const struct sim *sim, const struct changer *changer)
 {
     uint64_t usable = 0;
-    for (unsigned d = 0; d < sim->options.drives; d++)
+    for (unsigned d = 0; d < DRIVES && d < sim->options.drives; d++)
         usable |= (uint64_t)changer->drives[d].view.usable << d;
     return usable;
 }
