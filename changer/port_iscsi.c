@@ -111,6 +111,7 @@ serve(struct iscsi_link *self, unsigned timeout_ms, struct varve_error *err)
         why = "";
     (void)varve_error_set(err, VARVE_ERROR_HARDWARE, 0, "the connection is gone%s%.300s",
                           why[0] != 0 ? ": " : "", why);
+    err->sys = EHOSTUNREACH; /* the network or the target: no drive is to blame (scsi.h) */
     return PORT_GONE;
 }
 

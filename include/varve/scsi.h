@@ -30,7 +30,8 @@ struct varve_scsi_command {
 
 struct varve_scsi_port {
     /* True: the device answered, good or not. False: no answer, what happened is unknown (NOT_READY
-     * time-out, HARDWARE link gone): the caller must find out the state, never just repeat. */
+     * time-out, HARDWARE link gone; with `sys` EHOSTUNREACH it was the network or the target, not
+     * the device): the caller must find out the state, never just repeat. */
     bool (*execute)(struct varve_scsi_port *port, struct varve_scsi_command *command,
                     struct varve_error *err);
     void (*close)(struct varve_scsi_port *port); /* frees it */

@@ -21,9 +21,10 @@ struct burning {
     bool submitted, sealed;
     bool unclosed; /* burned, but the drive could not close it */
     unsigned attempts;
-    uint64_t not_drives; /* that failed with a disc of this position */
-    bool guilty;         /* the disc: two drives agree */
-    bool asked_another;  /* drive to read it back */
+    uint64_t not_drives;          /* that failed with a disc of this position */
+    bool guilty;                  /* the disc: two drives agree */
+    bool asked_another;           /* drive to read it back */
+    struct varve_barcode cut_off; /* the disc whose drive was out of reach while it was burned */
 };
 
 static bool
@@ -323,11 +324,17 @@ burn_task(struct varve_engine *engine, struct task *task, struct drive *drive,
     }
     if (ok) {
         health_good(drive, &b->disc.barcode);
-    } else if (is_disc_or_drive(err)) {
-        b->guilty = health_bad(drive, &b->disc.barcode, act, err->text);
-        b->not_drives |= UINT64_C(1) << drive->number;
+        return true;
     }
-    return ok;
+    bool out_of_reach = is_out_of_reach(err);
+    if (out_of_reach)
+        b->cut_off = b->disc.barcode; /* what is wrong with it then is nobody's fault */
+    if (!out_of_reach && !is_disc_or_drive(err))
+        return false;
+    if (!varve_barcode_equal(&b->cut_off, &b->disc.barcode))
+        b->guilty = health_bad(drive, &b->disc.barcode, act, err->text);
+    b->not_drives |= UINT64_C(1) << drive->number;
+    return false;
 }
 
 /* --- all positions of a set --- */

@@ -362,6 +362,8 @@ VARVE_MUST_CHECK bool disc_read_back(struct varve_engine *engine, struct drive *
 /* "2 of 128 clusters do not match (LBA 320 to 383)"; returns `ret`. */
 const char *
 bad_clusters_text(const struct bad_clusters *bad, uint64_t clusters, char ret[VARVE_REASON_BYTES]);
+/* The connection to the drive was lost (scsi.h): neither it nor the disc is to blame. */
+bool is_out_of_reach(const struct varve_error *why);
 /* The disc or the drive is to blame for such an error; which of them is not said. */
 bool is_disc_or_drive(const struct varve_error *why);
 /* Warns of a disc whose reading since it was loaded took retries or much time (reading.c). */

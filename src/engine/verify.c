@@ -147,8 +147,16 @@ read_one(struct drive *drive, uint64_t cluster, uint8_t *bytes, struct varve_err
 }
 
 bool
+is_out_of_reach(const struct varve_error *why)
+{
+    return why->sys == EHOSTUNREACH;
+}
+
+bool
 is_disc_or_drive(const struct varve_error *why)
 {
+    if (is_out_of_reach(why))
+        return false;
     return is_drive_trouble(why) || why->kind == VARVE_ERROR_MEDIUM ||
            why->kind == VARVE_ERROR_CORRUPT;
 }
