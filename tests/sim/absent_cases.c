@@ -215,6 +215,41 @@ test_jobs_while_it_is_away(void **state)
     bench_remove(b);
 }
 
+/* A set whose burning was cut off waits for its library, and is burned when that is there. */
+static void
+test_burns_wait(void **state)
+{
+    (void)state;
+    struct bench *b = make();
+    uint64_t job;
+    OK(bench_open(b));
+    uint64_t before = discs_in(b, VARVE_DISC_SEALED);
+    write_file(b, FILES);
+    OK(varve_engine_archive(b->engine, &root, true, &job, &b->err));
+    while (discs_in(b, VARVE_DISC_BURNING) == 0)
+        varve_clock_sleep(varve_clock_system(), VARVE_NS_PER_MS);
+    bench_close(b);
+    atomic_store(&b->fails, 1000000);
+    OK(bench_open(b)); /* ... and it is closed while the burn waits */
+    assert_true(discs_in(b, VARVE_DISC_BURNING) > 0);
+    bench_close(b);
+    atomic_store(&b->fails, 2);
+    OK(bench_open(b));
+    varve_clock_sleep(varve_clock_system(), VARVE_NS_PER_SECOND / 2);
+    assert_int_equal(condition(b), VARVE_LIBRARY_OFFLINE);
+    assert_int_equal(discs_in(b, VARVE_DISC_SEALED), before);
+    wait_for_library(b);
+    for (unsigned i = 0; i < 600 && discs_in(b, VARVE_DISC_SEALED) == before; i++)
+        varve_clock_sleep(varve_clock_system(), VARVE_NS_PER_SECOND / 10);
+    OK(varve_engine_flush(b->engine, &job, &b->err)); /* after the burn that is under way */
+    expect_done(b, job);
+    assert_true(discs_in(b, VARVE_DISC_SEALED) > before);
+    assert_int_equal(discs_in(b, VARVE_DISC_BURNING) + discs_in(b, VARVE_DISC_BURNED), 0);
+    assert_int_equal(discs_in(b, VARVE_DISC_LOST) + discs_in(b, VARVE_DISC_FAILED), 0);
+    bench_close(b);
+    bench_remove(b);
+}
+
 /* An archive that is closed while its library is away is closed at once, and checked all the same.
  */
 static void
@@ -243,6 +278,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_library_comes_by_itself),
         cmocka_unit_test(test_jobs_while_it_is_away),
+        cmocka_unit_test(test_burns_wait),
         cmocka_unit_test(test_closed_while_it_is_away),
     };
     return cmocka_run_group_tests_name("sim absent_cases", tests, NULL, NULL);
