@@ -246,17 +246,19 @@ note_attempt(struct varve_engine *engine, size_t index, bool fatal, const struct
 {
     struct opening *opening = &engine->libraries[index].opening;
     bool news;
+    bool gives_up; /* the archive is not opened: whoever wanted that tells why */
     {
         VARVE_LOCKED(&engine->opening_lock);
         /* The first one may have been told before the log was opened: to whoever mounts. */
         news = strcmp(opening->why.text, why->text) != 0 || opening->attempts == 1;
+        gives_up = fatal && opening->attempts == 0;
         opening->trying = false;
         opening->fatal = fatal;
         opening->why = *why;
         opening->attempts++;
         pthread_cond_broadcast(&engine->opening_changed);
     }
-    if (library_is_there(engine, index) || !news || stopping(engine))
+    if (library_is_there(engine, index) || !news || gives_up || stopping(engine))
         return;
     tell_absent(engine, index, why);
 }
