@@ -36,83 +36,46 @@ varve_state_name(enum varve_state state)
     return names[state];
 }
 
-const char *
-varve_set_state_name(enum varve_set_state state)
-{
-    switch (state) {
-#define X(name, value, text)                                                                       \
+/* A function that gives the word of each value of a list. */
+#define NAMED(function, type, list, CASE)                                                          \
+    const char *function(type value)                                                               \
+    {                                                                                              \
+        switch (value) {                                                                           \
+            list(CASE)                                                                             \
+        }                                                                                          \
+        return "?";                                                                                \
+    }
+
+#define VARVE_SET_STATE_CASE(name, value, text)                                                    \
     case VARVE_SET_##name:                                                                         \
         return text;
-        VARVE_SET_STATES(X)
-#undef X
-    }
-    return "?";
-}
+NAMED(varve_set_state_name, enum varve_set_state, VARVE_SET_STATES, VARVE_SET_STATE_CASE)
 
-const char *
-varve_disc_deed_name(enum varve_disc_deed deed)
-{
-    switch (deed) {
-#define X(name, value, text)                                                                       \
+#define VARVE_DISC_DEED_CASE(name, value, text)                                                    \
     case VARVE_DEED_##name:                                                                        \
         return text;
-        VARVE_DISC_DEEDS(X)
-#undef X
-    }
-    return "?";
-}
+NAMED(varve_disc_deed_name, enum varve_disc_deed, VARVE_DISC_DEEDS, VARVE_DISC_DEED_CASE)
 
-const char *
-varve_disc_state_name(enum varve_disc_state state)
-{
-    switch (state) {
-#define X(name, value, text)                                                                       \
+#define VARVE_DISC_STATE_CASE(name, value, text)                                                   \
     case VARVE_DISC_##name:                                                                        \
         return text;
-        VARVE_DISC_STATES(X)
-#undef X
-    }
-    return "?";
-}
+NAMED(varve_disc_state_name, enum varve_disc_state, VARVE_DISC_STATES, VARVE_DISC_STATE_CASE)
 
-const char *
-varve_service_name(enum varve_service service)
-{
-    switch (service) {
-#define X(name, value, text)                                                                       \
+#define VARVE_SERVICE_CASE(name, value, text)                                                      \
     case VARVE_SERVICE_##name:                                                                     \
         return text;
-        VARVE_SERVICES(X)
-#undef X
-    }
-    return "?";
-}
+NAMED(varve_service_name, enum varve_service, VARVE_SERVICES, VARVE_SERVICE_CASE)
 
-const char *
-varve_incident_act_name(enum varve_incident_act act)
-{
-    switch (act) {
-#define X(name, value, text)                                                                       \
+#define VARVE_INCIDENT_ACT_CASE(name, value, text)                                                 \
     case VARVE_INCIDENT_##name:                                                                    \
         return text;
-        VARVE_INCIDENT_ACTS(X)
-#undef X
-    }
-    return "?";
-}
+NAMED(varve_incident_act_name, enum varve_incident_act, VARVE_INCIDENT_ACTS,
+      VARVE_INCIDENT_ACT_CASE)
 
-const char *
-varve_verdict_name(enum varve_verdict verdict)
-{
-    switch (verdict) {
-#define X(name, value, text)                                                                       \
+#define VARVE_VERDICT_CASE(name, value, text)                                                      \
     case VARVE_VERDICT_##name:                                                                     \
         return text;
-        VARVE_VERDICTS(X)
-#undef X
-    }
-    return "?";
-}
+NAMED(varve_verdict_name, enum varve_verdict, VARVE_VERDICTS, VARVE_VERDICT_CASE)
 
 enum varve_state
 varve_state_of(enum varve_phase phase, struct varve_place place)

@@ -191,6 +191,11 @@ bool
 catalog_collect(struct varve_catalog *catalog, sqlite3_stmt *statement, catalog_row_fn *from_row,
                 const struct catalog_page *page, struct varve_error *err);
 
+/* With the lock: the one row whose key is this text, if there is one. */
+bool
+catalog_find_text(struct varve_catalog *catalog, enum catalog_sql sql, const char *key,
+                  catalog_row_fn *from_row, void *ret, bool *ret_found, struct varve_error *err);
+
 /* --- inodes.c, dentries.c, contents.c: rows of pending.h from and to SQLite --- */
 bool inode_read(struct varve_catalog *catalog, uint64_t ino, struct varve_inode *ret,
                 bool *ret_found, struct varve_error *err);

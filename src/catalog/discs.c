@@ -71,17 +71,10 @@ varve_catalog_disc_get(struct varve_catalog *catalog, const struct varve_barcode
                        struct varve_disc_row *ret, struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_reader(catalog, SQL_DISC_GET, err);
-    if (statement == NULL)
+    bool found;
+    if (!catalog_find_text(catalog, SQL_DISC_GET, barcode->text, disc_from_row, ret, &found, err))
         return false;
-    bool row;
-    bind_text(statement, 1, barcode->text);
-    if (!catalog_step(catalog, statement, &row, err))
-        return false;
-    if (!row)
-        return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "no disc '%s'", barcode->text);
-    return disc_from_row(statement, ret, err);
+    return found || varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "no disc '%s'", barcode->text);
 }
 
 bool

@@ -36,8 +36,9 @@ bind_counters(sqlite3_stmt *statement, int first, const struct varve_health_coun
 /* --- drives --- */
 
 static bool
-drive_from_row(sqlite3_stmt *statement, struct varve_drive_row *ret, struct varve_error *err)
+drive_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
 {
+    struct varve_drive_row *ret = row;
     int service;
     *ret = (struct varve_drive_row){.number = column_u32(statement, 2),
                                     .since_ns = sqlite3_column_int64(statement, 6)};
@@ -77,39 +78,34 @@ varve_catalog_drive_get(struct varve_catalog *catalog, const char *id, struct va
                         struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_reader(catalog, SQL_DRIVE_GET, err);
-    if (statement == NULL)
+    bool found;
+    if (!catalog_find_text(catalog, SQL_DRIVE_GET, id, drive_from_row, ret, &found, err))
         return false;
-    bool row;
-    bind_text(statement, 1, id);
-    if (!catalog_step(catalog, statement, &row, err))
-        return false;
-    if (!row)
-        return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "no drive '%s' was ever seen", id);
-    return drive_from_row(statement, ret, err);
+    return found ||
+           varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "no drive '%s' was ever seen", id);
 }
 
 /* --- discs --- */
+
+static bool
+all_counters_from_row(sqlite3_stmt *statement, void *row, struct varve_error *err)
+{
+    (void)err;
+    counters_from_row(statement, 0, row);
+    return true;
+}
 
 bool
 varve_catalog_disc_health_get(struct varve_catalog *catalog, const struct varve_barcode *barcode,
                               struct varve_health_counters *ret, struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_reader(catalog, SQL_DISC_HEALTH_GET, err);
-    if (statement == NULL)
+    bool found;
+    if (!catalog_find_text(catalog, SQL_DISC_HEALTH_GET, barcode->text, all_counters_from_row, ret,
+                           &found, err))
         return false;
-    bool row;
-    bind_text(statement, 1, barcode->text);
-    if (!catalog_step(catalog, statement, &row, err))
-        return false;
-    if (!row)
-        return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "nothing is known of disc '%s'",
-                               barcode->text);
-    counters_from_row(statement, 0, ret);
-    return true;
+    return found || varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "nothing is known of disc '%s'",
+                                    barcode->text);
 }
 
 bool

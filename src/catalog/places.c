@@ -40,17 +40,11 @@ varve_catalog_disc_place_get(struct varve_catalog *catalog, const struct varve_b
                              struct varve_disc_place *ret, struct varve_error *err)
 {
     VARVE_LOCKED(&catalog->lock);
-    VARVE_CLEANUP(catalog_reset)
-    sqlite3_stmt *statement = catalog_reader(catalog, SQL_PLACE_GET, err);
-    if (statement == NULL)
+    bool found;
+    if (!catalog_find_text(catalog, SQL_PLACE_GET, barcode->text, place_from_row, ret, &found, err))
         return false;
-    bool row;
-    bind_text(statement, 1, barcode->text);
-    if (!catalog_step(catalog, statement, &row, err))
-        return false;
-    if (row)
-        return place_from_row(statement, ret, err);
-    *ret = (struct varve_disc_place){.barcode = *barcode};
+    if (!found)
+        *ret = (struct varve_disc_place){.barcode = *barcode};
     return true;
 }
 

@@ -356,3 +356,15 @@ catalog_collect(struct varve_catalog *catalog, sqlite3_stmt *statement, catalog_
     *page->ret_count = count;
     return true;
 }
+
+bool
+catalog_find_text(struct varve_catalog *catalog, enum catalog_sql sql, const char *key,
+                  catalog_row_fn *from_row, void *ret, bool *ret_found, struct varve_error *err)
+{
+    VARVE_CLEANUP(catalog_reset) sqlite3_stmt *statement = catalog_reader(catalog, sql, err);
+    if (statement == NULL)
+        return false;
+    bind_text(statement, 1, key);
+    return catalog_step(catalog, statement, ret_found, err) &&
+           (!*ret_found || from_row(statement, ret, err));
+}

@@ -10,25 +10,6 @@
 #define MOVE 0xa5
 #define EXCHANGE 0xa6
 
-static int
-setup(void **state)
-{
-    struct test_bench *bench = calloc(1, sizeof *bench);
-    assert_non_null(bench);
-    test_bench_start(bench);
-    *state = bench;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct test_bench *bench = *state;
-    test_bench_done(bench);
-    free(bench);
-    return 0;
-}
-
 /* --- 1: power-on attentions --- */
 
 static void
@@ -395,7 +376,7 @@ fault_36_never_the_same(void **state)
 int
 main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, test_bench_setup, test_bench_teardown)
     const struct CMUnitTest tests[] = {
         CASE(fault_01_attention_storm),     CASE(fault_02_counting),
         CASE(fault_03_initialize),          CASE(fault_04_door_opened_in_a_job),

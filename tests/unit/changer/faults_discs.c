@@ -10,35 +10,6 @@
 #define MOVE 0xa5
 #define EXCHANGE 0xa6
 
-static int
-setup(void **state)
-{
-    struct test_bench *bench = calloc(1, sizeof *bench);
-    assert_non_null(bench);
-    test_bench_start(bench);
-    *state = bench;
-    return 0;
-}
-
-static int
-setup_magazines(void **state)
-{
-    struct test_bench *bench = calloc(1, sizeof *bench);
-    assert_non_null(bench);
-    test_bench_start_magazines(bench);
-    *state = bench;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct test_bench *bench = *state;
-    test_bench_done(bench);
-    free(bench);
-    return 0;
-}
-
 /* --- 5: swapped by hand --- */
 
 static void
@@ -318,8 +289,9 @@ fault_15_slot_out_of_use(void **state)
 int
 main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define MAGAZINES(name) cmocka_unit_test_setup_teardown(name, setup_magazines, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, test_bench_setup, test_bench_teardown)
+#define MAGAZINES(name)                                                                            \
+    cmocka_unit_test_setup_teardown(name, test_bench_setup_magazines, test_bench_teardown)
     const struct CMUnitTest tests[] = {
         CASE(fault_05_swapped_discs),        CASE(fault_05_put_back),
         CASE(fault_05_crash_is_no_swap),     CASE(fault_06_unreadable_label),

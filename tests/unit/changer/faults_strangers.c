@@ -17,15 +17,6 @@ setup(void **state)
     return 0;
 }
 
-static int
-teardown(void **state)
-{
-    struct test_bench *bench = *state;
-    test_bench_done(bench);
-    free(bench);
-    return 0;
-}
-
 static void
 expect_stopped(struct test_bench *bench)
 {
@@ -100,7 +91,7 @@ fault_35_people_are_no_program(void **state)
 int
 main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, test_bench_teardown)
     const struct CMUnitTest tests[] = {
         CASE(fault_35_seen_in_the_inventory),
         CASE(fault_35_met_by_the_arm),

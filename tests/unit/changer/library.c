@@ -7,24 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static int
-setup(void **state)
-{
-    struct test_bench *bench = calloc(1, sizeof *bench);
-    assert_non_null(bench);
-    test_bench_start(bench);
-    *state = bench;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    test_bench_done(*state);
-    free(*state);
-    return 0;
-}
-
 static void
 test_inventory_after_opening(void **state)
 {
@@ -284,7 +266,7 @@ test_blanks_added_are_seen(void **state)
 int
 main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, test_bench_setup, test_bench_teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_inventory_after_opening),
         CASE(test_load_and_unload),

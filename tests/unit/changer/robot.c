@@ -8,25 +8,6 @@
 #define MOVE 0xa5
 #define EXCHANGE 0xa6
 
-static int
-setup(void **state)
-{
-    struct test_bench *bench = calloc(1, sizeof *bench);
-    assert_non_null(bench);
-    test_bench_start(bench);
-    *state = bench;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct test_bench *bench = *state;
-    test_bench_done(bench);
-    free(bench);
-    return 0;
-}
-
 static void
 load(struct test_bench *bench, const char *disc, unsigned drive)
 {
@@ -318,7 +299,7 @@ test_two_sides(void **state)
 int
 main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, test_bench_setup, test_bench_teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_exchange),
         CASE(test_no_exchange),

@@ -243,6 +243,36 @@ test_bench_start_magazines(struct test_bench *bench)
     start_bench(bench, NULL, 3);
 }
 
+static int
+keep_bench(void **state, unsigned magazine_slots)
+{
+    struct test_bench *bench = calloc(1, sizeof *bench);
+    assert_non_null(bench);
+    start_bench(bench, NULL, magazine_slots);
+    *state = bench;
+    return 0;
+}
+
+int
+test_bench_setup(void **state)
+{
+    return keep_bench(state, 0);
+}
+
+int
+test_bench_setup_magazines(void **state)
+{
+    return keep_bench(state, 3);
+}
+
+int
+test_bench_teardown(void **state)
+{
+    test_bench_done(*state);
+    free(*state);
+    return 0;
+}
+
 void
 test_script(struct test_bench *bench, const char *text)
 {

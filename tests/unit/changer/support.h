@@ -68,6 +68,10 @@ void test_bench_start_magazines(struct test_bench *bench);
 void test_bench_open(struct test_bench *bench);
 void test_bench_close(struct test_bench *bench);
 void test_bench_done(struct test_bench *bench);
+/* For cmocka: *state is a bench as of test_bench_start() or test_bench_start_magazines(). */
+int test_bench_setup(void **state);
+int test_bench_setup_magazines(void **state);
+int test_bench_teardown(void **state);
 
 /* Takes a fault script, see docs/virtual-library.md. */
 void test_script(struct test_bench *bench, const char *text);
