@@ -191,8 +191,8 @@ varve_changer_init(struct varve_changer *changer, const struct varve_changer_set
     if (changer->buffer == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "new changer");
     varve_scsi_set_timeouts(&changer->device, &setup->timeouts);
-    if (!varve_changer_wait_ready(changer, changer->device.ready_ns, err) ||
-        !read_pages(changer, err))
+    int64_t ready_ns = setup->ready_ns > 0 ? setup->ready_ns : changer->device.ready_ns;
+    if (!varve_changer_wait_ready(changer, ready_ns, err) || !read_pages(changer, err))
         return varve_error_wrap(err, "changer");
     changer->device.reset = false;
     return true;

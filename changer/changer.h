@@ -23,6 +23,7 @@ struct varve_changer_setup {
     struct varve_clock *clock;
     struct varve_changer_observer observer;
     struct varve_timeouts timeouts;
+    int64_t ready_ns; /* that it is waited for now; 0: as long as ever needed */
 };
 
 struct varve_changer {

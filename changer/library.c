@@ -184,6 +184,7 @@ varve_library_refresh(struct varve_library *library, bool always, struct varve_e
     }
     library->changer.device.medium_changed = false;
     library->changer.device.heard = false;
+    library->stop = NULL;
     remember_homes(library);
     varve_library_publish(library);
     return varve_library_empty_gripper(library, err);
@@ -280,7 +281,7 @@ static bool
 is_stopping(void *context)
 {
     struct varve_library *library = context;
-    return atomic_load(&library->stopping);
+    return atomic_load(&library->stopping) || (library->stop != NULL && atomic_load(library->stop));
 }
 
 static bool
@@ -294,6 +295,7 @@ bring_up(struct varve_library *library, const struct varve_library_ports *ports,
         .clock = library->clock,
         .observer = {library, varve_library_note, is_stopping},
         .timeouts = ports->timeouts,
+        .ready_ns = ports->ready_ns,
     };
     if (!varve_changer_init(&library->changer, &setup, err) ||
         !varve_library_records_load(library, err))
@@ -318,6 +320,7 @@ varve_library_new(const struct varve_library_ports *ports, const struct varve_mo
     if (library->has_geometry)
         library->geometry = *ports->geometry;
     library->two_sided = ports->two_sided;
+    library->stop = ports->stop;
     (void)pthread_mutex_init(&library->arm, NULL); /* cannot fail on Linux */
     (void)pthread_mutex_init(&library->view, NULL);
     if (!bring_up(library, ports, journal, err)) {

@@ -41,6 +41,7 @@ struct varve_library {
     const char *advice; /* how maintenance ends */
     unsigned surprises; /* a bit for each of the last ten moves: an end was not as remembered */
     atomic_bool stopping;
+    const atomic_bool *stop; /* the same, while it is opened; else NULL */
     /* Under `view`: */
     struct varve_library_state state;
     char events[LIBRARY_EVENTS_MAX][VARVE_LIBRARY_EVENT_BYTES];

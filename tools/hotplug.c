@@ -92,8 +92,12 @@ look(struct hotplug *hotplug, bool quietly)
             continue;
         varve_log(change == HOTPLUG_GONE ? VARVE_LOG_WARNING : VARVE_LOG_NOTICE, "%s",
                   hotplug_text(place, change, text));
-        if (change != HOTPLUG_GONE && place->drive < 0)
+        if (change == HOTPLUG_GONE)
+            continue;
+        if (place->drive < 0)
             read_inventory(hotplug, place->library);
+        else
+            varve_engine_library_retry(hotplug->engine, place->library);
     }
 }
 

@@ -42,10 +42,27 @@ open_virtual_ports(struct varve_virtual *library, struct varve_library_ports *re
 }
 
 static bool
-open_virtual(struct ports *ports, const struct varve_config_library *config,
-             struct varve_library_ports *ret, struct varve_error *err)
+find_virtual(struct ports *ports, const char *name, size_t *ret, struct varve_error *err)
 {
-    VARVE_LOCKED(&ports->lock);
+    for (size_t i = 0; i < ports->count; i++) {
+        if (ports->virtuals[i].dir == NULL &&
+            (name == NULL || strcmp(ports->virtuals[i].name, name) == 0)) {
+            *ret = i;
+            return true;
+        }
+    }
+    return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "no virtual library '%s' is open",
+                           name != NULL ? name : "(any)");
+}
+
+/* The folder stays open when what follows fails: the next attempt finds it. */
+static bool
+keep_virtual(struct ports *ports, const struct varve_config_library *config, size_t *ret,
+             struct varve_error *err)
+{
+    struct varve_error ignored = {0};
+    if (find_virtual(ports, config->name, ret, &ignored))
+        return true;
     if (ports->count == PORTS_LIBRARIES_MAX)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %u libraries",
                                PORTS_LIBRARIES_MAX);
@@ -55,16 +72,26 @@ open_virtual(struct ports *ports, const struct varve_config_library *config,
     VARVE_CLEANUP_FREE char *name = strdup(config->name);
     if (name == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open the library");
-    if (!open_virtual_ports(library, ret, err))
+    *ret = ports->count++;
+    varve_virtual_geometry(library, &ports->virtuals[*ret].geometry);
+    ports->virtuals[*ret].name = VARVE_TAKE(name);
+    ports->virtuals[*ret].library = VARVE_TAKE(library);
+    ports->virtuals[*ret].media_bytes = config->media_bytes;
+    return true;
+}
+
+static bool
+open_virtual(struct ports *ports, const struct varve_config_library *config,
+             struct varve_library_ports *ret, struct varve_error *err)
+{
+    size_t which;
+    VARVE_LOCKED(&ports->lock);
+    if (!keep_virtual(ports, config, &which, err) ||
+        !open_virtual_ports(ports->virtuals[which].library, ret, err))
         return false;
     ret->name = config->name;
-    ret->two_sided = varve_virtual_is_two_sided(library);
-    varve_virtual_geometry(library, &ports->virtuals[ports->count].geometry);
-    ret->geometry = &ports->virtuals[ports->count].geometry;
-    ports->virtuals[ports->count].name = VARVE_TAKE(name);
-    ports->virtuals[ports->count].library = VARVE_TAKE(library);
-    ports->virtuals[ports->count].media_bytes = config->media_bytes;
-    ports->count++;
+    ret->two_sided = varve_virtual_is_two_sided(ports->virtuals[which].library);
+    ret->geometry = &ports->virtuals[which].geometry;
     return true;
 }
 
@@ -82,8 +109,14 @@ open_place(const char *place, enum varve_port_peer peer, struct varve_trace *tra
         *ret = port;
         return true;
     }
-    if (varve_trace_port(trace, varve_port_place_text(place, text), port, ret, err))
+    struct varve_error why = {0};
+    if (varve_trace_port(trace, varve_port_place_text(place, text), port, ret, &why))
         return true;
+    if (why.kind == VARVE_ERROR_INVALID) { /* full, after many attempts: a library is worth more */
+        *ret = port;
+        return true;
+    }
+    *err = why;
     port->close(port);
     return false;
 }
@@ -97,12 +130,22 @@ open_trace(struct ports *ports, const struct varve_config_library *config, struc
     if (config->trace == NULL)
         return true;
     VARVE_LOCKED(&ports->lock);
+    for (size_t i = 0; i < ports->trace_count; i++) {
+        if (strcmp(ports->traces[i].name, config->name) == 0) {
+            *ret = ports->traces[i].trace;
+            return true;
+        }
+    }
     if (ports->trace_count == PORTS_LIBRARIES_MAX)
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %u traces",
                                PORTS_LIBRARIES_MAX);
+    VARVE_CLEANUP_FREE char *name = strdup(config->name);
+    if (name == NULL)
+        return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open the trace");
     if (!varve_trace_new(config->trace, &options, ret, err))
         return false;
-    ports->traces[ports->trace_count++] = *ret;
+    ports->traces[ports->trace_count].name = VARVE_TAKE(name);
+    ports->traces[ports->trace_count++].trace = *ret;
     return true;
 }
 
@@ -267,24 +310,12 @@ ports_done(struct ports *ports)
         free(ports->virtuals[i].name);
         free(ports->virtuals[i].dir);
     }
-    for (size_t i = 0; i < ports->trace_count; i++)
-        varve_trace_free(ports->traces[i]);
+    for (size_t i = 0; i < ports->trace_count; i++) {
+        varve_trace_free(ports->traces[i].trace);
+        free(ports->traces[i].name);
+    }
     (void)pthread_mutex_destroy(&ports->lock);
     *ports = (struct ports){0};
-}
-
-static bool
-find_virtual(struct ports *ports, const char *name, size_t *ret, struct varve_error *err)
-{
-    for (size_t i = 0; i < ports->count; i++) {
-        if (ports->virtuals[i].dir == NULL &&
-            (name == NULL || strcmp(ports->virtuals[i].name, name) == 0)) {
-            *ret = i;
-            return true;
-        }
-    }
-    return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "no virtual library '%s'",
-                           name != NULL ? name : "(any)");
 }
 
 bool

@@ -20,7 +20,10 @@ struct ports {
         struct varve_geometry geometry; /* the library's arm, until it copied that */
     } virtuals[PORTS_LIBRARIES_MAX];
     size_t count;
-    struct varve_trace *traces[PORTS_LIBRARIES_MAX];
+    struct {
+        char *name; /* of the library, which may be opened several times until it is there */
+        struct varve_trace *trace;
+    } traces[PORTS_LIBRARIES_MAX];
     size_t trace_count;
 };
 void ports_init(struct ports *ports);

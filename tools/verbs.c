@@ -161,7 +161,8 @@ const struct verb verbs[] = {
      verb_library_unlock},
     {"library resume", "[LIBRARY]", 0, 1, "lock again, count the discs, and go on",
      "After 'varve library unlock', and when the library is in maintenance because its gripper\n"
-     "missed its place. What people changed is told in the log.",
+     "missed its place. What people changed is told in the log. A library that is offline because\n"
+     "it could not be opened is tried at once.",
      OPTIONS(ARCHIVE), verb_library_resume},
     {"library accept", "ELEMENT|all", 1, 1, "a disc that was changed by hand is right",
      "Ends the quarantine of a disc that was found where another one lay before.",

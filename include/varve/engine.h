@@ -131,7 +131,8 @@ varve_engine_disc_retire(struct varve_engine *engine, const char *barcode, struc
 /* --- libraries --- */
 size_t varve_engine_library_count(struct varve_engine *engine);
 const char *varve_engine_library_name(struct varve_engine *engine, size_t index);
-/* Never waits. */
+/* Never waits. A library that could not be opened is OFFLINE, and opened by itself when it is
+ * there: its discs are where they were, recalls of them fail with OFFLINE, burns wait. */
 void varve_engine_library_state(struct varve_engine *engine, size_t index,
                                 struct varve_library_state *ret);
 /* As varve_library_inventory; by name, NULL: the first. Also brings the catalog's discs up to date.
@@ -139,17 +140,19 @@ void varve_engine_library_state(struct varve_engine *engine, size_t index,
 VARVE_MUST_CHECK bool
 varve_engine_inventory(struct varve_engine *engine, const char *library, bool refresh,
                        struct varve_element **ret, size_t *ret_count, struct varve_error *err);
+/* A device of the library came: one that is not open is tried at once. Does not wait. */
+void varve_engine_library_retry(struct varve_engine *engine, const char *library);
 enum varve_library_action {
     VARVE_LIBRARY_LOAD,   /* barcode into drive */
     VARVE_LIBRARY_UNLOAD, /* drive */
     VARVE_LIBRARY_EXPORT, /* barcode to a mail slot */
     VARVE_LIBRARY_IMPORT, /* all mail slots */
     VARVE_LIBRARY_UNLOCK, /* stops moves, lets door and mail slots be opened */
-    VARVE_LIBRARY_RESUME, /* ends that and maintenance; inventory */
+    VARVE_LIBRARY_RESUME, /* ends that and maintenance, opens what is offline; inventory */
     VARVE_LIBRARY_ACCEPT, /* the disc in element `drive`, or all (UINT_MAX), is no longer
                              quarantined */
 };
-/* BUSY while a job has the drive. */
+/* BUSY while a job has the drive. A library that is not open is tried first: NOT_READY. */
 VARVE_MUST_CHECK bool
 varve_engine_library_act(struct varve_engine *engine, const char *library,
                          enum varve_library_action action, const char *barcode, unsigned drive,

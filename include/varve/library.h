@@ -8,6 +8,7 @@
 #ifndef VARVE_LIBRARY_H
 #define VARVE_LIBRARY_H
 
+#include <stdatomic.h>
 #include <varve/clock.h>
 #include <varve/geometry.h>
 #include <varve/scsi.h>
@@ -51,6 +52,9 @@ struct varve_library_ports {
     size_t drive_count;
     const struct varve_geometry *geometry; /* NULL: not known; copied */
     struct varve_timeouts timeouts;
+    /* How long opening waits for a changer that counts its discs or is open, 0: an hour. */
+    int64_t ready_ns;
+    const atomic_bool *stop; /* true: opening gives up; NULL: never. Not used afterwards. */
     /* Discs have two sides. Side B of disc X is called X.B; in slots side A is up. */
     bool two_sided;
 };

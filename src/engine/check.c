@@ -173,6 +173,12 @@ check_libraries(struct checking *checking, struct varve_error *err)
     for (size_t i = 0; i < engine->library_count; i++) {
         VARVE_CLEANUP_FREE struct varve_element *elements = NULL;
         size_t count;
+        if (!library_is_there(engine, i)) {
+            char why[200];
+            finding(checking, "library '%s' is offline, its discs were not looked at: %s",
+                    engine->libraries[i].name, library_absence(engine, i, why));
+            continue;
+        }
         if (!inventory_update(engine, i, true, &elements, &count, err))
             return false;
         for (size_t e = 0; e < count; e++) {

@@ -18,162 +18,6 @@ drive_library(struct drive *drive)
     return drive->engine->libraries[drive->library].library;
 }
 
-/* --- opening --- */
-
-static bool
-journal_intend(void *context, const char *library, const struct varve_barcode *barcode,
-               uint16_t from, uint16_t to, uint64_t *ret_id, struct varve_error *err)
-{
-    struct varve_engine *engine = context;
-    struct varve_move move = {.barcode = *barcode,
-                              .from = from,
-                              .to = to,
-                              .started_ns = varve_clock_realtime(engine->clock)};
-    (void)snprintf(move.library, sizeof move.library, "%s", library);
-    return varve_catalog_move_begin(engine->catalog, &move, ret_id, err) &&
-           varve_catalog_sync(engine->catalog, err);
-}
-
-static bool
-journal_done(void *context, uint64_t id, struct varve_error *err)
-{
-    struct varve_engine *engine = context;
-    return varve_catalog_move_done(engine->catalog, id, err);
-}
-
-static void
-ports_done(struct varve_library_ports *ports)
-{
-    if (ports->changer != NULL)
-        ports->changer->close(ports->changer);
-    for (size_t i = 0; i < ports->drive_count; i++)
-        ports->drives[i]->close(ports->drives[i]);
-    free(ports->drives);
-}
-
-/* Moves that a crash left open: the inventory, read from the hardware, tells where the discs are;
- * the rows are done with. */
-static bool
-settle_moves(struct varve_engine *engine, const char *name, struct varve_error *err)
-{
-    for (;;) {
-        struct varve_move moves[16];
-        size_t count;
-        if (!varve_catalog_moves_open(engine->catalog, name, moves, 16, &count, err))
-            return false;
-        for (size_t i = 0; i < count; i++) {
-            varve_log(VARVE_LOG_WARNING,
-                      "library '%s': a move of disc '%s' from %u to %u was cut off; its place was "
-                      "read anew",
-                      name, moves[i].barcode.text, moves[i].from, moves[i].to);
-            if (!varve_catalog_move_done(engine->catalog, moves[i].id, err))
-                return false;
-        }
-        if (count == 0)
-            return true;
-    }
-}
-
-static void
-add_drives(struct varve_engine *engine, size_t library)
-{
-    unsigned count = varve_library_drive_count(engine->libraries[library].library);
-    if (count > SCHEDULE_DRIVES_MAX)
-        varve_log(VARVE_LOG_WARNING, "library '%s' has %u drives; %d of them are used",
-                  engine->libraries[library].name, count, SCHEDULE_DRIVES_MAX);
-    for (unsigned number = 0;
-         number < count && number < SCHEDULE_DRIVES_MAX && engine->drive_count < DRIVES_MAX;
-         number++) {
-        struct drive *drive = &engine->drives[engine->drive_count++];
-        *drive = (struct drive){
-            .engine = engine, .library = library, .number = number, .served_ns = INT64_MIN};
-    }
-}
-
-/* Kept by the drives, and told to them with each disc. */
-static void
-set_drives(struct varve_library *library, const struct varve_config_library *config)
-{
-    const struct varve_drive_settings settings = {
-        .read_speed = (uint32_t)(config->read_speed / 1000),
-        .write_speed = (uint32_t)(config->burn_speed / 1000),
-        .spares = config->spares,
-    };
-    for (unsigned i = 0; i < varve_library_drive_count(library); i++)
-        varve_drive_set(varve_library_drive(library, i), &settings);
-}
-
-bool
-library_attach(struct varve_engine *engine, const struct varve_engine_ports *ports, size_t index,
-               const struct varve_move_journal *journal, struct varve_error *err)
-{
-    const char *name = engine->config->libraries[index].name;
-    struct varve_library_ports scsi = {0};
-    if (engine->library_count == LIBRARIES_MAX)
-        return varve_error_set(err, VARVE_ERROR_INVALID, 0, "more than %d libraries",
-                               LIBRARIES_MAX);
-    if (!ports->open_library(ports->context, engine->config, index, &scsi, err))
-        return varve_error_wrap(err, "library '%s'", name);
-    scsi.name = name;
-    scsi.timeouts = engine->config->libraries[index].timeouts;
-    struct library *library = &engine->libraries[engine->library_count];
-    bool opened = engine->config->libraries[index].kind == VARVE_LIBRARY_MANUAL
-                      ? manual_attach(engine, &scsi, index, library, err)
-                      : varve_library_new(&scsi, journal, engine->clock, &library->library, err);
-    if (!opened) {
-        ports_done(&scsi);
-        return varve_error_wrap(err, "library '%s'", name);
-    }
-    set_drives(library->library, &engine->config->libraries[index]);
-    free(scsi.drives); /* the ports are the library's now, the array is ours */
-    (void)snprintf(library->name, sizeof library->name, "%s", name);
-    library->recall_drives = engine->config->libraries[index].recall_drives;
-    library->no_burning = engine->config->libraries[index].no_burning;
-    library->again_ns = INT64_MAX;
-    library->load_ns = LOAD_GUESS_NS;
-    for (int class = 0; class < TASK_CLASSES; class ++)
-        library->began_ns[class] = INT64_MIN;
-    add_drives(engine, engine->library_count++);
-    return true;
-}
-
-bool
-libraries_open(struct varve_engine *engine, const struct varve_engine_ports *ports,
-               struct varve_error *err)
-{
-    const struct varve_move_journal journal = {.context = engine,
-                                               .intend = journal_intend,
-                                               .done = journal_done,
-                                               .remember = elements_remember,
-                                               .records = elements_records};
-    for (size_t i = 0; i < engine->config->library_count; i++) {
-        struct varve_element *elements = NULL;
-        size_t count;
-        if (!library_attach(engine, ports, i, &journal, err) ||
-            !settle_moves(engine, engine->libraries[i].name, err) ||
-            !inventory_update(engine, i, false, &elements, &count, err))
-            return false;
-        free(elements);
-    }
-    for (size_t i = 0; i < engine->drive_count; i++) {
-        if (!health_open(&engine->drives[i], err))
-            return false;
-    }
-    return true;
-}
-
-void
-libraries_close(struct varve_engine *engine)
-{
-    for (size_t i = 0; i < engine->library_count; i++) {
-        varve_library_free(engine->libraries[i].library);
-        manual_free(engine->libraries[i].manual);
-    }
-    engine->library_count = 0;
-    free(engine->planning);
-    free(engine->planning_tasks);
-}
-
 /* --- the line of tasks --- */
 
 void
@@ -218,6 +62,11 @@ task_submit(struct varve_engine *engine, struct task *task)
     VARVE_LOCKED(&engine->tasks_lock);
     if (stopping(engine)) { /* the drives may have looked for the last time */
         cancel(task);
+        return;
+    }
+    struct varve_error away = {0};
+    if (task->class != TASK_BURN && !library_need(engine, task->library, &away)) {
+        task_end(task, &away); /* burns wait until the library is there */
         return;
     }
     struct task **link = &engine->libraries[task->library].tasks;
@@ -471,19 +320,28 @@ drive_thread(void *argument)
 }
 
 bool
+drive_start(struct drive *drive, struct varve_error *err)
+{
+    int failed = pthread_create(&drive->thread, NULL, drive_thread, drive);
+    if (failed != 0)
+        return varve_error_system(err, failed, "start the thread of drive %u", drive->number);
+    drive->running = true;
+    return true;
+}
+
+bool
 drives_start(struct varve_engine *engine, struct varve_error *err)
 {
+    VARVE_LOCKED(&engine->opening_lock); /* a library that is opened now starts its own */
     engine->planning = calloc(PLANNING_MAX, sizeof *engine->planning);
     engine->planning_tasks = calloc(PLANNING_MAX, sizeof(struct task *));
     if (engine->planning == NULL || engine->planning_tasks == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "start the drives");
     for (size_t i = 0; i < engine->drive_count; i++) {
-        struct drive *drive = &engine->drives[i];
-        int failed = pthread_create(&drive->thread, NULL, drive_thread, drive);
-        if (failed != 0)
-            return varve_error_system(err, failed, "start the thread of drive %u", drive->number);
-        drive->running = true;
+        if (!drive_start(&engine->drives[i], err))
+            return false;
     }
+    engine->drives_run = true;
     return true;
 }
 

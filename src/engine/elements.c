@@ -341,6 +341,8 @@ look_at_all(struct varve_engine *engine, size_t library, struct job *job, struct
 {
     VARVE_CLEANUP_FREE struct varve_element *elements = NULL;
     size_t count;
+    if (!library_is_there(engine, library))
+        return true;
     if (!inventory_update(engine, library, false, &elements, &count, err))
         return false;
     bool ok = true;
@@ -385,6 +387,8 @@ elements_tick(struct varve_engine *engine, int64_t now)
     for (size_t i = 0; i < engine->library_count; i++) {
         struct library *library = &engine->libraries[i];
         struct varve_library_state state;
+        if (!library_is_there(engine, i))
+            continue;
         tell_events(library);
         varve_library_state(library->library, &state);
         bool again = now >= engine->look_retry_ns;
@@ -408,8 +412,10 @@ elements_tick(struct varve_engine *engine, int64_t now)
 void
 elements_interrupt(struct varve_engine *engine)
 {
-    for (size_t i = 0; i < engine->library_count; i++)
-        varve_library_interrupt(engine->libraries[i].library);
+    for (size_t i = 0; i < engine->library_count; i++) {
+        if (library_is_there(engine, i))
+            varve_library_interrupt(engine->libraries[i].library);
+    }
 }
 
 /* --- what people see and decide --- */
@@ -418,7 +424,12 @@ void
 varve_engine_library_state(struct varve_engine *engine, size_t index,
                            struct varve_library_state *ret)
 {
-    varve_library_state(engine->libraries[index].library, ret);
+    if (library_is_there(engine, index)) {
+        varve_library_state(engine->libraries[index].library, ret);
+        return;
+    }
+    *ret = (struct varve_library_state){.condition = VARVE_LIBRARY_OFFLINE};
+    (void)library_absence(engine, index, ret->why);
 }
 
 bool

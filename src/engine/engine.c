@@ -107,6 +107,8 @@ init_locks(struct varve_engine *engine)
     /* Default attributes: these cannot fail on Linux. */
     (void)pthread_mutex_init(&engine->jobs_lock, NULL);
     (void)pthread_cond_init(&engine->jobs_changed, NULL);
+    (void)pthread_mutex_init(&engine->opening_lock, NULL);
+    (void)pthread_cond_init(&engine->opening_changed, NULL);
     (void)pthread_mutex_init(&engine->tasks_lock, NULL);
     (void)pthread_cond_init(&engine->tasks_changed, NULL);
     (void)pthread_mutex_init(&engine->pipeline, NULL);
@@ -117,14 +119,13 @@ init_locks(struct varve_engine *engine)
 }
 
 static bool
-open_all(struct varve_engine *engine, const struct varve_engine_ports *ports,
-         struct varve_error *err)
+open_all(struct varve_engine *engine, struct varve_error *err)
 {
     return varve_config_load(engine->dir, &engine->config, err) &&
            varve_policy_new(engine->config, &engine->policy, err) && engine_lock(engine, err) &&
            open_catalog(engine, err) &&
            tiers_open(engine->config, engine->catalog, &engine->uuid, &engine->store, err) &&
-           open_vfs(engine, err) && libraries_open(engine, ports, err);
+           open_vfs(engine, err) && libraries_open(engine, err);
 }
 
 struct varve_engine *
@@ -138,6 +139,7 @@ engine_new(const char *dir, const struct varve_engine_ports *ports, struct varve
     init_locks(engine);
     engine->lock_fd = -1;
     engine->file_limit = UINT64_MAX;
+    engine->ports = *ports;
     engine->clock = ports->clock;
     engine->random = ports->random;
     engine->started_ns = varve_clock_realtime(ports->clock);
@@ -154,7 +156,7 @@ varve_engine_open(const char *dir, const struct varve_engine_ports *ports,
                   struct varve_engine **ret, struct varve_error *err)
 {
     VARVE_CLEANUP(varve_engine_close) struct varve_engine *engine = engine_new(dir, ports, err);
-    if (engine == NULL || !open_all(engine, ports, err))
+    if (engine == NULL || !open_all(engine, err))
         return false;
     *ret = VARVE_TAKE(engine);
     return true;
@@ -203,7 +205,7 @@ varve_engine_start(struct varve_engine *engine, struct varve_error *err)
         return false;
     engine->started = true;
     return recalls_start(engine, err) && drives_start(engine, err) &&
-           pipeline_recover(engine, err) && repairs_resume(engine, err) &&
+           pipeline_recover(engine, err) && repairs_resume(engine, NULL, err) &&
            job_start(engine, "sweep", sweep_job, NULL, NULL, &job, err) &&
            ticker_start(engine, err);
 }
@@ -215,7 +217,9 @@ varve_engine_close(struct varve_engine *engine)
         return;
     atomic_store(&engine->stopping, true);
     elements_interrupt(engine);
-    drives_stop(engine); /* first: the ticker may wait for a look at a blank */
+    openings_stop(engine);
+    elements_interrupt(engine); /* one that was opened meanwhile, too */
+    drives_stop(engine);        /* first: the ticker may wait for a look at a blank */
     ticker_stop(engine);
     recalls_stop(engine);
     jobs_stop(engine);

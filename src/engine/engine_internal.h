@@ -3,7 +3,8 @@
  * Threads: one per job (job.c), one per drive (drives.c), the recall manager (recall.c) and the
  * ticker (ticker.c). Lock order: pipeline -> tasks -> recalls -> jobs; none is held while calling
  * vfs, a drive or the catalog, except `pipeline`, which one set worker holds for as long as it
- * makes sets. */
+ * makes sets, and `opening`, before all of these, while the drives of a library that is there now
+ * are added. */
 #ifndef VARVE_ENGINE_INTERNAL_H
 #define VARVE_ENGINE_INTERNAL_H
 
@@ -16,6 +17,7 @@
 #include <varve/log.h>
 #include <varve/policy.h>
 
+#include "opening.h"
 #include "schedule.h"
 
 enum {
@@ -108,9 +110,13 @@ struct drive {
 };
 struct manual;
 struct library {
-    struct varve_library *library;
+    /* NULL: not opened yet. Once it is there it stays until the engine closes. */
+    struct varve_library *_Atomic library;
+    struct varve_engine *engine;
     char name[64];
-    struct manual *manual;  /* it has no robot (manual.h); else NULL */
+    bool has_no_robot;
+    struct manual *manual; /* then, once it is there (manual.h) */
+    struct opening opening;
     char walk[96];          /* then: the shelf that the last disc came from; under `tasks` */
     unsigned recall_drives; /* kept for recalls, so that a reader waits for no burn */
     bool no_burning;
@@ -124,12 +130,9 @@ struct library {
     atomic_uint_fast64_t readings_seen; /* inventories that the rows of discs know of */
     uint64_t readings_tried;            /* a job was started for: the ticker's */
 };
-VARVE_MUST_CHECK bool
-libraries_open(struct varve_engine *engine, const struct varve_engine_ports *ports,
-               struct varve_error *err);
+VARVE_MUST_CHECK bool drive_start(struct drive *drive, struct varve_error *err);
 VARVE_MUST_CHECK bool drives_start(struct varve_engine *engine, struct varve_error *err);
 void drives_stop(struct varve_engine *engine);
-void libraries_close(struct varve_engine *engine);
 /* Puts the task in line; it belongs to the caller, who must wait for it. */
 void task_submit(struct varve_engine *engine, struct task *task);
 /* Waits until it is over; what has not begun when the engine stops ends as CANCELLED. */
@@ -191,6 +194,9 @@ elements_act(struct varve_engine *engine, size_t library, enum varve_library_act
 VARVE_MUST_CHECK bool
 inventory_update(struct varve_engine *engine, size_t library, bool refresh,
                  struct varve_element **ret, size_t *ret_count, struct varve_error *err);
+/* The same of a library that nobody else sees yet. */
+VARVE_MUST_CHECK bool inventory_take(struct varve_engine *engine, size_t library,
+                                     struct varve_library *handle, struct varve_error *err);
 bool library_index(const struct varve_engine *engine, const char *name, size_t *ret,
                    struct varve_error *err);
 /* A blank disc, not in use, of any library with drives; NO_SPACE says what there is. placement.h
@@ -348,8 +354,10 @@ bool pipeline_resume_job(struct varve_engine *engine, struct job *job, void *con
 VARVE_MUST_CHECK bool pipeline_recover(struct varve_engine *engine, struct varve_error *err);
 /* Undoes what a crash left between freezing and planning. Holding `pipeline`. */
 VARVE_MUST_CHECK bool pipeline_thaw_stranded(struct varve_engine *engine, struct varve_error *err);
-/* Goes on with repairs that the last run began: sealed sets with a disc half-way (repair.c). */
-VARVE_MUST_CHECK bool repairs_resume(struct varve_engine *engine, struct varve_error *err);
+/* Goes on with repairs that the last run began: sealed sets with a disc half-way in the library, or
+ * (NULL) in any that is there (repair.c). */
+VARVE_MUST_CHECK bool
+repairs_resume(struct varve_engine *engine, const char *library, struct varve_error *err);
 
 /* Clusters that did not match: how many, the first and the last. */
 struct bad_clusters {
@@ -490,10 +498,6 @@ VARVE_MUST_CHECK bool engine_lock(struct varve_engine *engine, struct varve_erro
 VARVE_MUST_CHECK bool
 tiers_open(const struct varve_config *config, struct varve_catalog *catalog,
            const struct varve_uuid *archive, struct varve_store **ret, struct varve_error *err);
-/* Opens library `index` of the configuration (drives.c). */
-VARVE_MUST_CHECK bool
-library_attach(struct varve_engine *engine, const struct varve_engine_ports *ports, size_t index,
-               const struct varve_move_journal *journal, struct varve_error *err);
 /* Removes manifests and staged parity of a set that is sealed; CRCs, digests and maps stay
  * (setfiles.c). */
 void set_files_trim(const struct varve_engine *engine, const struct varve_set *set);
@@ -518,6 +522,7 @@ VARVE_MUST_CHECK bool policy_job_start(struct varve_engine *engine, const char *
 struct varve_engine {
     char *dir;
     int lock_fd;
+    struct varve_engine_ports ports;
     struct varve_clock *clock;
     struct varve_random *random;
     struct varve_config *config;
@@ -545,7 +550,11 @@ struct varve_engine {
     struct library libraries[LIBRARIES_MAX];
     size_t library_count;
     struct drive drives[DRIVES_MAX];
-    size_t drive_count;
+    atomic_size_t drive_count; /* grows when a library is opened, never shrinks */
+    pthread_mutex_t opening_lock;
+    pthread_cond_t opening_changed;
+    bool drives_run;  /* under `opening_lock`: drives start as they are added */
+    atomic_bool came; /* a library, since the ticker looked last */
     pthread_mutex_t tasks_lock;
     pthread_cond_t tasks_changed;
     struct schedule_task *planning; /* room for one library's view, under `tasks` */

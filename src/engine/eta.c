@@ -55,7 +55,32 @@ disc_is_at_hand(struct varve_engine *engine, const struct varve_disc_row *disc, 
 {
     struct varve_error ignored = {0}; /* a library that is not configured has no disc at hand */
     return (disc->state == VARVE_DISC_SEALED || disc->state == VARVE_DISC_SUSPECT) &&
-           library_index(engine, disc->library, ret_library, &ignored);
+           library_index(engine, disc->library, ret_library, &ignored) &&
+           library_is_there(engine, *ret_library);
+}
+
+/* ... and its library cannot be reached now: somebody can change that. */
+static bool
+is_in_absent(struct varve_engine *engine, const struct varve_disc_row *disc, size_t *ret_library)
+{
+    struct varve_error ignored = {0};
+    return (disc->state == VARVE_DISC_SEALED || disc->state == VARVE_DISC_SUSPECT) &&
+           library_index(engine, disc->library, ret_library, &ignored) &&
+           !library_is_there(engine, *ret_library);
+}
+
+static bool
+fail_absent(struct varve_engine *engine, const struct varve_disc_row *disc, size_t library,
+            struct varve_error *err)
+{
+    char why[200];
+    const char *name = engine->libraries[library].name;
+    varve_error_set(err, VARVE_ERROR_OFFLINE, 0, "disc %s is in library '%s', which is offline: %s",
+                    disc->barcode.text, name, library_absence(engine, library, why));
+    return varve_error_hint(err,
+                            "put that right: it is then opened by itself, at once by 'varve "
+                            "library resume %s'",
+                            name);
 }
 
 /* Counts the members of a set that can be read now, and those that somebody could bring. */
@@ -77,7 +102,8 @@ count_members(struct varve_engine *engine, const struct varve_set *set, uint32_t
         }
         if (disc_is_at_hand(engine, &disc, &library))
             ++*ret_here;
-        else if (disc.state == VARVE_DISC_OFFLINE && (*ret_away_count)++ == 0)
+        else if ((disc.state == VARVE_DISC_OFFLINE || is_in_absent(engine, &disc, &library)) &&
+                 (*ret_away_count)++ == 0)
             *ret_away = disc;
     }
     return true;
@@ -106,8 +132,11 @@ piece_reach(struct varve_engine *engine, const struct varve_piece *piece, struct
     ret->loads = set.data_discs;
     if (here >= set.data_discs || here + elsewhere < set.data_discs)
         return true; /* the rest of the set serves, or will say what is lost */
-    if (known && disc.state == VARVE_DISC_OFFLINE)
+    size_t library;
+    if (known && (disc.state == VARVE_DISC_OFFLINE || is_in_absent(engine, &disc, &library)))
         away = disc;
+    if (is_in_absent(engine, &away, &library))
+        return fail_absent(engine, &away, library, err);
     return varve_error_set(err, VARVE_ERROR_OFFLINE, 0, "disc %s is not in a library%s%s%s",
                            away.barcode.text, away.place[0] != 0 ? ": " : "", away.place,
                            disc.state == VARVE_DISC_OFFLINE ? "" : " (to stand in for a lost one)");

@@ -161,7 +161,8 @@ survivor_submit(struct gathering *g, uint32_t index, struct survivor *survivor)
                                    .context = survivor,
                                    .reader = g->job == NULL, /* a repair has a job */
                                    .job = g->job};
-    if (!library_index(g->engine, survivor->disc.library, &survivor->task.library, &ignored))
+    if (!library_index(g->engine, survivor->disc.library, &survivor->task.library, &ignored) ||
+        !library_is_there(g->engine, survivor->task.library))
         return false;
     task_submit(g->engine, &survivor->task);
     survivor->submitted = true;

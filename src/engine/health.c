@@ -410,6 +410,8 @@ drive_named(struct varve_engine *engine, const char *library, unsigned number, s
         if (engine->drives[i].library == index && engine->drives[i].number == number)
             return true;
     }
+    if (!library_need(engine, index, err))
+        return false;
     return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "library '%s' has no drive %u",
                            engine->libraries[index].name, number);
 }

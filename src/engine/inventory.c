@@ -206,16 +206,15 @@ note_all_missing(struct varve_engine *engine, const char *library,
     return true;
 }
 
-bool
-inventory_update(struct varve_engine *engine, size_t library, bool refresh,
-                 struct varve_element **ret, size_t *ret_count, struct varve_error *err)
+static bool
+update(struct varve_engine *engine, struct library *row, struct varve_library *handle, bool refresh,
+       struct varve_element **ret, size_t *ret_count, struct varve_error *err)
 {
-    struct library *row = &engine->libraries[library];
     VARVE_CLEANUP_FREE struct varve_element *elements = NULL;
     size_t count;
     struct varve_library_state before;
-    varve_library_state(row->library, &before);
-    if (!varve_library_inventory(row->library, refresh, &elements, &count, err))
+    varve_library_state(handle, &before);
+    if (!varve_library_inventory(handle, refresh, &elements, &count, err))
         return varve_error_wrap(err, "library '%s'", row->name);
     for (size_t i = 0; i < count; i++) {
         bool usable;
@@ -225,13 +224,32 @@ inventory_update(struct varve_engine *engine, size_t library, bool refresh,
     }
     /* Without a robot nobody can see what is on the shelves: discs there are at hand until somebody
      * says that they are not. */
-    if (row->manual == NULL && !note_all_missing(engine, row->name, elements, count, err))
+    if (!row->has_no_robot && !note_all_missing(engine, row->name, elements, count, err))
         return false;
     /* At least these: what was read meanwhile is looked at once more. */
     atomic_store(&row->readings_seen, before.readings + (refresh ? 1 : 0));
     *ret = VARVE_TAKE(elements);
     *ret_count = count;
     return true;
+}
+
+/* A library that is not there says nothing of its discs: none is noted as missing. */
+bool
+inventory_update(struct varve_engine *engine, size_t library, bool refresh,
+                 struct varve_element **ret, size_t *ret_count, struct varve_error *err)
+{
+    struct library *row = &engine->libraries[library];
+    return library_need(engine, library, err) &&
+           update(engine, row, row->library, refresh, ret, ret_count, err);
+}
+
+bool
+inventory_take(struct varve_engine *engine, size_t library, struct varve_library *handle,
+               struct varve_error *err)
+{
+    VARVE_CLEANUP_FREE struct varve_element *elements = NULL;
+    size_t count;
+    return update(engine, &engine->libraries[library], handle, false, &elements, &count, err);
 }
 
 /* --- blanks --- */
@@ -251,7 +269,7 @@ note_blank(struct varve_engine *engine, const struct varve_disc_row *disc, uint6
     struct varve_error ignored = {0};
     if (disc->state != VARVE_DISC_BLANK ||
         !library_index(engine, disc->library, &library, &ignored) ||
-        engine->libraries[library].no_burning ||
+        engine->libraries[library].no_burning || !library_is_there(engine, library) ||
         (disc->capacity_clusters > 0 && disc->capacity_clusters < capacity_min))
         return;
     census->count++;
@@ -329,7 +347,10 @@ choose_blank(struct varve_engine *engine, const struct varve_set *set, struct va
         *ret = census.first[library];
         return true;
     }
-    varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no blank disc is left");
+    const char *absent = absent_library(engine);
+    varve_error_set(err, VARVE_ERROR_NO_SPACE, 0, "no blank disc is left%s%s%s",
+                    absent != NULL ? "; library '" : "", absent != NULL ? absent : "",
+                    absent != NULL ? "' is offline" : "");
     return varve_error_hint(
         err, "add blank discs, then run 'varve library inventory --refresh' and 'varve flush'");
 }

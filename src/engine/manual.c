@@ -15,7 +15,7 @@
 bool
 is_manual(const struct varve_engine *engine, size_t library)
 {
-    return engine->libraries[library].manual != NULL;
+    return engine->libraries[library].has_no_robot;
 }
 
 static struct drive *
@@ -313,13 +313,13 @@ VARVE_DEFINE_CLEANUP(struct manual, manual_free)
 
 bool
 manual_attach(struct varve_engine *engine, struct varve_library_ports *ports, size_t index,
-              struct library *ret, struct varve_error *err)
+              struct manual **ret, struct varve_library **ret_library, struct varve_error *err)
 {
     VARVE_CLEANUP(manual_free) struct manual *manual = calloc(1, sizeof *manual);
     if (manual == NULL)
         return varve_error_set(err, VARVE_ERROR_NOMEM, 0, "open a library");
     manual->engine = engine;
-    manual->library = engine->library_count;
+    manual->library = index;
     manual->config = &engine->config->libraries[index];
     const struct varve_manual_options options = {manual->config->ask_timeout_ns,
                                                  manual->config->ask_reminder_ns};
@@ -327,8 +327,8 @@ manual_attach(struct varve_engine *engine, struct varve_library_ports *ports, si
     if (manual->config->ask_command != NULL &&
         !teller_new(manual->config->ask_command, &manual->teller, err))
         return false;
-    if (!varve_library_new_manual(ports, &options, &port, engine->clock, &ret->library, err))
+    if (!varve_library_new_manual(ports, &options, &port, engine->clock, ret_library, err))
         return false;
-    ret->manual = VARVE_TAKE(manual);
+    *ret = VARVE_TAKE(manual);
     return true;
 }

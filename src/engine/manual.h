@@ -16,8 +16,9 @@ struct manual {
     struct teller *teller; /* NULL: no `ask_command` */
 };
 /* Opens library `index` of the configuration; takes the ports on success only. */
-VARVE_MUST_CHECK bool manual_attach(struct varve_engine *engine, struct varve_library_ports *ports,
-                                    size_t index, struct library *ret, struct varve_error *err);
+VARVE_MUST_CHECK bool
+manual_attach(struct varve_engine *engine, struct varve_library_ports *ports, size_t index,
+              struct manual **ret, struct varve_library **ret_library, struct varve_error *err);
 void manual_free(struct manual *manual); /* after its library */
 bool is_manual(const struct varve_engine *engine, size_t library);
 /* OFFLINE with where it is and who has it, if the disc is away: nobody is asked for it then. */

@@ -243,7 +243,7 @@ tell_drives(struct varve_engine *engine, const struct list *list, const char *si
     (void)snprintf(why, sizeof why, "it was taken to %.90s", site);
     for (size_t i = 0; i < list->count; i++) {
         for (size_t k = 0; k < engine->library_count; k++)
-            (void)(is_manual(engine, k) &&
+            (void)(is_manual(engine, k) && library_is_there(engine, k) &&
                    varve_library_refuse(engine->libraries[k].library, &list->barcodes[i], why));
     }
 }

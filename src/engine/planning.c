@@ -443,6 +443,9 @@ enough_blanks(const struct planning *p, uint32_t data_discs, struct varve_error 
                     "a set of %" PRIu32 "+%" PRIu32 " discs needs %" PRIu32
                     " blanks, the libraries have %" PRIu64,
                     data_discs, p->m, data_discs + p->m, p->blanks);
+    const char *absent = absent_library(p->engine);
+    if (absent != NULL)
+        return varve_error_hint(err, "library '%s' is offline: 'varve status' says why", absent);
     return varve_error_hint(err, "add blank discs, then run 'varve library inventory --refresh'");
 }
 

@@ -65,13 +65,13 @@ no_done(void *context, uint64_t id, struct varve_error *err)
 }
 
 static bool
-open_libraries(struct rebuild *r, const struct varve_engine_ports *ports, struct varve_error *err)
+open_libraries(struct rebuild *r, struct varve_error *err)
 {
     const struct varve_move_journal journal = {.intend = no_intend, .done = no_done};
     if (r->options->image_count > 0)
         return true;
     for (size_t i = 0; i < r->engine->config->library_count; i++) {
-        if (!library_attach(r->engine, ports, i, &journal, err))
+        if (!library_attach(r->engine, i, &journal, err))
             return false;
     }
     return r->engine->library_count > 0 ||
@@ -151,10 +151,10 @@ make_catalog(struct rebuild *r, struct varve_error *err)
 }
 
 static bool
-rebuild(struct rebuild *r, const struct varve_engine_ports *ports, struct varve_error *err)
+rebuild(struct rebuild *r, struct varve_error *err)
 {
     if (!varve_config_load(r->engine->dir, &r->engine->config, err) ||
-        !engine_lock(r->engine, err) || !open_libraries(r, ports, err) || !rebuild_scan(r, err))
+        !engine_lock(r->engine, err) || !open_libraries(r, err) || !rebuild_scan(r, err))
         return false;
     if (r->set_count == 0)
         return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0,
@@ -173,7 +173,7 @@ varve_engine_rebuild(const struct varve_rebuild_options *options,
     if (engine == NULL)
         return false;
     r.engine = engine;
-    bool ok = rebuild(&r, ports, err);
+    bool ok = rebuild(&r, err);
     varve_store_close(r.store);
     for (size_t i = 0; i < r.set_count; i++)
         free(r.sets[i].members);

@@ -300,8 +300,20 @@ resume_one(struct varve_engine *engine, const struct varve_disc_row *disc, struc
     return true;
 }
 
+/* `library` NULL: in any that is there, or that is configured no more. */
+static bool
+is_in(const struct varve_engine *engine, const struct varve_disc_row *disc, const char *library)
+{
+    size_t index;
+    struct varve_error ignored = {0};
+    if (library != NULL)
+        return strcmp(disc->library, library) == 0;
+    return !library_index(engine, disc->library, &index, &ignored) ||
+           library_is_there(engine, index);
+}
+
 bool
-repairs_resume(struct varve_engine *engine, struct varve_error *err)
+repairs_resume(struct varve_engine *engine, const char *library, struct varve_error *err)
 {
     VARVE_CLEANUP_FREE struct varve_disc_row *page = calloc(PAGE_ROWS, sizeof *page);
     struct varve_barcode after = {{0}};
@@ -314,7 +326,7 @@ repairs_resume(struct varve_engine *engine, struct varve_error *err)
         for (size_t i = 0; i < count; i++) {
             after = page[i].barcode;
             bool begun = page[i].state == VARVE_DISC_BURNING || page[i].state == VARVE_DISC_BURNED;
-            if (begun && !resume_one(engine, &page[i], err))
+            if (begun && is_in(engine, &page[i], library) && !resume_one(engine, &page[i], err))
                 return false;
         }
     }

@@ -62,6 +62,8 @@ add_asked(struct gathering *g, size_t library)
 {
     struct varve_manual_request asked[VARVE_CONFIG_DRIVES_MAX];
     struct varve_engine *engine = g->engine;
+    if (!library_is_there(engine, library))
+        return;
     size_t count =
         varve_library_requests(engine->libraries[library].library, asked, VARVE_CONFIG_DRIVES_MAX);
     for (size_t i = 0; i < count; i++) {
@@ -85,6 +87,8 @@ static bool
 is_in_a_drive(struct varve_engine *engine, size_t library, const struct varve_barcode *barcode)
 {
     struct varve_library *handle = engine->libraries[library].library;
+    if (handle == NULL)
+        return false;
     for (unsigned i = 0; i < varve_library_drive_count(handle); i++) {
         struct varve_barcode loaded;
         if (varve_library_drive_disc(handle, i, &loaded) && varve_barcode_equal(&loaded, barcode))
@@ -159,7 +163,7 @@ requests_warning(struct varve_engine *engine, size_t library, char *ret, size_t 
 {
     struct varve_manual_request asked;
     char text[ASK_TEXT_BYTES];
-    if (!is_manual(engine, library) ||
+    if (!is_manual(engine, library) || !library_is_there(engine, library) ||
         varve_library_requests(engine->libraries[library].library, &asked, 1) == 0)
         return false;
     (void)snprintf(ret, size, "library '%s' waits for a person: %.120s",
@@ -207,7 +211,7 @@ varve_engine_inserted(struct varve_engine *engine, const char *library, unsigned
 {
     size_t index;
     struct looking looking = {.sight = {.fits = false}};
-    if (!find_manual(engine, library, &index, err))
+    if (!find_manual(engine, library, &index, err) || !library_want(engine, index, err))
         return false;
     if (drive >= varve_library_drive_count(engine->libraries[index].library))
         return varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "library '%s' has no drive %u",
@@ -247,7 +251,7 @@ varve_engine_refuse(struct varve_engine *engine, const char *barcode, const char
     if (!varve_barcode_make(barcode, &name))
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%.64s' is no label", barcode);
     for (size_t i = 0; i < engine->library_count; i++)
-        found = (is_manual(engine, i) &&
+        found = (is_manual(engine, i) && library_is_there(engine, i) &&
                  varve_library_refuse(engine->libraries[i].library, &name, why)) ||
                 found;
     if (!found) {
@@ -295,7 +299,7 @@ static bool
 register_one(struct varve_engine *engine, size_t library, const struct varve_new_blanks *blanks,
              const struct varve_barcode *label, struct varve_error *err)
 {
-    const struct varve_config_library *config = engine->libraries[library].manual->config;
+    const struct varve_config_library *config = &engine->config->libraries[library];
     uint64_t bytes = blanks->bytes != 0 ? blanks->bytes : config->media_bytes;
     struct varve_disc_row row = {.barcode = *label,
                                  .state = VARVE_DISC_BLANK,
@@ -313,7 +317,7 @@ static bool
 register_all(struct varve_engine *engine, size_t library, const struct varve_new_blanks *blanks,
              struct varve_barcode *labels, struct varve_error *err)
 {
-    const char *prefix = engine->libraries[library].manual->config->labels;
+    const char *prefix = engine->config->libraries[library].labels;
     uint64_t last;
     if (!last_number(engine, prefix, &last, err))
         return false;

@@ -98,12 +98,19 @@ warn_of_drives(struct varve_engine *engine, struct varve_engine_status *status)
 
 /* What the libraries want of a person comes before all else. */
 static void
-warn_of_libraries(const struct varve_engine *engine, struct varve_engine_status *status)
+warn_of_libraries(struct varve_engine *engine, struct varve_engine_status *status)
 {
     for (size_t i = 0; i < engine->library_count; i++) {
         const char *name = engine->libraries[i].name;
         struct varve_library_state state;
-        varve_library_state(engine->libraries[i].library, &state);
+        varve_engine_library_state(engine, i, &state);
+        if (!library_is_there(engine, i)) {
+            warn(status,
+                 "library '%.40s' is offline: %.195s; put right, it is opened by itself, at once "
+                 "by 'varve library resume %.40s'",
+                 name, state.why, name);
+            continue;
+        }
         if (state.condition != VARVE_LIBRARY_READY)
             warn(status, "library '%.40s' moves no disc: %s: %.100s", name,
                  varve_library_condition_name(state.condition), state.why);
@@ -217,6 +224,7 @@ varve_engine_inventory(struct varve_engine *engine, const char *library, bool re
 {
     size_t index;
     return library_index(engine, library, &index, err) &&
+           (!refresh || library_want(engine, index, err)) &&
            inventory_update(engine, index, refresh, ret, ret_count, err);
 }
 
@@ -339,6 +347,11 @@ varve_engine_library_act(struct varve_engine *engine, const char *library,
     if (needs_disc && (barcode == NULL || !varve_barcode_make(barcode, &disc)))
         return varve_error_set(err, VARVE_ERROR_INVALID, 0, "'%s' is no barcode",
                                barcode != NULL ? barcode : "");
+    bool was_there = library_is_there(engine, index);
+    if (!library_want(engine, index, err))
+        return false;
+    if (!was_there && action == VARVE_LIBRARY_RESUME)
+        return true; /* and its inventory was read */
     bool ok = false;
     switch (action) {
     case VARVE_LIBRARY_LOAD:

@@ -90,6 +90,8 @@ run_pipeline(struct varve_engine *engine, int64_t now)
 {
     struct varve_error err = {0};
     uint64_t job;
+    if (atomic_exchange(&engine->came, false))
+        engine->pipeline_retry_ns = 0; /* what failed may have missed that library */
     if (engine->drive_count == 0 || atomic_load(&engine->pipeline_queued) ||
         now < engine->pipeline_retry_ns)
         return;

@@ -146,8 +146,8 @@ archive_job(struct varve_engine *engine, struct job *job, void *context, struct 
 static bool
 need_library(const struct varve_engine *engine, struct varve_error *err)
 {
-    if (engine->drive_count > 0)
-        return true;
+    if (engine->drive_count > 0 || absent_library(engine) != NULL)
+        return true; /* what is not there yet is waited for */
     varve_error_set(err, VARVE_ERROR_NOT_FOUND, 0, "this archive has no library to burn discs in");
     return varve_error_hint(err, "add a [library NAME] section to %s/%s", engine->dir,
                             VARVE_CONFIG_FILE);

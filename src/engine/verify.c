@@ -371,6 +371,14 @@ verify_one(struct varve_engine *engine, struct job *job, const struct varve_disc
 {
     struct verifying verifying = {.disc = *row};
     struct varve_error why = {0};
+    size_t library;
+    if (library_index(engine, row->library, &library, &why) &&
+        !library_need(engine, library, &why)) {
+        varve_error_wrap(&why, "disc '%s'", row->barcode.text);
+        job_file_failed(job, &why); /* says nothing of the disc */
+        return true;
+    }
+    why = (struct varve_error){0};
     bool read = read_disc(engine, job, &verifying, &why);
     if (!judge(engine, &verifying, read, &why, err))
         return false;

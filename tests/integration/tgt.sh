@@ -135,7 +135,8 @@ ok "and is there" holds 2 DISC_000
 second_mount() {
     mkdir "$work/mnt2"
     "$varve" init "$work/second" --library scsi --changer "$tgt_changer" --drive "${tgt_drives[0]}" &&
-        "$varve" mount "$work/second" "$work/mnt2"
+        "$varve" mount "$work/second" "$work/mnt2" && cp "$varve" "$work/mnt2/" &&
+        "$varve" umount "$work/mnt2" # else it takes the changer when the first one lets go
 }
 unmount_at_exit "$work/mnt2"
 ok "a second daemon on this changer is told who has it" says "in use by process $(status_of .pid)" second_mount
@@ -154,5 +155,19 @@ ok "umount" "$varve" umount "$mnt"
 
 ok "and mount again" "$varve" mount "$archive" "$mnt"
 ok "all is there after a restart" reads_back a
+ok "release" "$varve" release "$mnt/a"
+ok "umount" "$varve" umount "$mnt"
+
+# --- the target is not there when the archive is mounted ---
+condition_is() { equal "$1" "$("$varve" library list "$archive" --json | jq -r '.libraries[0].condition')"; }
+read_cold() { cat "$mnt"/a/* >/dev/null; }
+tgt_kill
+ok "the target is down: mount all the same" "$varve" mount "$archive" "$mnt"
+ok "the library is offline" condition_is offline
+ok "a new file is written" cp "$varve" "$mnt/new"
+ok "a file on discs is out of reach" says "No route to host" read_cold
+ok "the target comes" tgt_start "$work/tgt"
+ok "and so does the library, by itself" until_true 90 condition_is ready
+ok "all is there" reads_back a
 ok "umount" "$varve" umount "$mnt"
 finish_tap

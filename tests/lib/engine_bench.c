@@ -50,6 +50,10 @@ open_library(void *context, const struct varve_config *config, size_t index,
 {
     struct bench *bench = context;
     struct varve_library_ports made = {.name = config->libraries[index].name};
+    if (index == 0 && atomic_load(&bench->fails) > 0) {
+        atomic_fetch_sub(&bench->fails, 1);
+        return varve_error_set(err, VARVE_ERROR_HARDWARE, 0, "the host does not answer");
+    }
     if (index >= BENCH_LIBRARIES_MAX ||
         !varve_virtual_open(config->libraries[index].path, &hurried, &bench->libraries[index], err))
         return false;

@@ -5,6 +5,7 @@
 #ifndef VARVE_TEST_ENGINE_BENCH_H
 #define VARVE_TEST_ENGINE_BENCH_H
 
+#include <stdatomic.h>
 #include <varve/engine.h>
 #include <varve/virtual.h>
 
@@ -25,7 +26,8 @@ struct bench {
      * Set it before bench_open(). */
     void (*wrap)(struct bench *bench, size_t library, struct varve_scsi_port **drives,
                  size_t count);
-    void *context; /* of wrap */
+    void *context;     /* of wrap */
+    atomic_uint fails; /* that many times the first library cannot be opened */
     struct varve_engine *engine;
     struct varve_error err;
 };
