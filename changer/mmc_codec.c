@@ -1,49 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mmc_codec.h"
+#include "cdb.h"
 
 #include <varve/byteorder.h>
 #include <varve/cursor.h>
-
-static void
-start(struct varve_scsi_command *ret, uint8_t opcode, uint8_t cdb_bytes)
-{
-    *ret = (struct varve_scsi_command){.cdb_bytes = cdb_bytes};
-    ret->cdb[0] = opcode;
-}
-
-static void
-expect(struct varve_scsi_command *ret, uint8_t *data, uint32_t bytes)
-{
-    ret->direction = VARVE_SCSI_FROM_DEVICE;
-    ret->data = data;
-    ret->data_bytes = bytes;
-}
 
 /* MMC-6, GET CONFIGURATION; RT 0, all features: RT 1 would do, but is less often used. */
 void
 varve_mmc_encode_get_configuration(struct varve_scsi_command *ret, uint8_t *data, uint16_t bytes)
 {
-    start(ret, 0x46, 10);
+    cdb_start(ret, 0x46, 10);
     varve_put_be16(ret->cdb + 7, bytes);
-    expect(ret, data, bytes);
+    cdb_expect(ret, data, bytes);
 }
 
 /* SPC-4, REQUEST SENSE, fixed format */
 void
 varve_mmc_encode_request_sense(struct varve_scsi_command *ret, uint8_t *data, uint8_t bytes)
 {
-    start(ret, 0x03, 6);
+    cdb_start(ret, 0x03, 6);
     ret->cdb[4] = bytes;
-    expect(ret, data, bytes);
+    cdb_expect(ret, data, bytes);
 }
 
 /* MMC-6, READ DISC INFORMATION */
 void
 varve_mmc_encode_disc_information(struct varve_scsi_command *ret, uint8_t *data, uint16_t bytes)
 {
-    start(ret, 0x51, 10);
+    cdb_start(ret, 0x51, 10);
     varve_put_be16(ret->cdb + 7, bytes);
-    expect(ret, data, bytes);
+    cdb_expect(ret, data, bytes);
 }
 
 /* MMC-6, READ TRACK INFORMATION, address type 1: logical track number */
@@ -51,29 +37,29 @@ void
 varve_mmc_encode_track_information(struct varve_scsi_command *ret, uint32_t track, uint8_t *data,
                                    uint16_t bytes)
 {
-    start(ret, 0x52, 10);
+    cdb_start(ret, 0x52, 10);
     ret->cdb[1] = 0x01;
     varve_put_be32(ret->cdb + 2, track);
     varve_put_be16(ret->cdb + 7, bytes);
-    expect(ret, data, bytes);
+    cdb_expect(ret, data, bytes);
 }
 
 /* MMC-6, READ CAPACITY */
 void
 varve_mmc_encode_read_capacity(struct varve_scsi_command *ret, uint8_t data[8])
 {
-    start(ret, 0x25, 10);
-    expect(ret, data, 8);
+    cdb_start(ret, 0x25, 10);
+    cdb_expect(ret, data, 8);
 }
 
 /* MMC-6, READ (10) */
 void
 varve_mmc_encode_read(struct varve_scsi_command *ret, uint32_t lba, uint16_t sectors, uint8_t *data)
 {
-    start(ret, 0x28, 10);
+    cdb_start(ret, 0x28, 10);
     varve_put_be32(ret->cdb + 2, lba);
     varve_put_be16(ret->cdb + 7, sectors);
-    expect(ret, data, sectors * VARVE_SECTOR_BYTES);
+    cdb_expect(ret, data, sectors * VARVE_SECTOR_BYTES);
 }
 
 /* MMC-6, WRITE (10); the plain form, since streaming turns verification and replacement off. */
@@ -81,7 +67,7 @@ void
 varve_mmc_encode_write(struct varve_scsi_command *ret, uint32_t lba, uint16_t sectors,
                        const uint8_t *data)
 {
-    start(ret, 0x2a, 10);
+    cdb_start(ret, 0x2a, 10);
     varve_put_be32(ret->cdb + 2, lba);
     varve_put_be16(ret->cdb + 7, sectors);
     ret->direction = VARVE_SCSI_TO_DEVICE;
@@ -93,7 +79,7 @@ varve_mmc_encode_write(struct varve_scsi_command *ret, uint32_t lba, uint16_t se
 void
 varve_mmc_encode_synchronize(struct varve_scsi_command *ret, bool immediate)
 {
-    start(ret, 0x35, 10);
+    cdb_start(ret, 0x35, 10);
     ret->cdb[1] = immediate ? 0x02 : 0;
 }
 
@@ -102,7 +88,7 @@ void
 varve_mmc_encode_close(struct varve_scsi_command *ret, enum varve_mmc_close what, uint16_t track,
                        bool immediate)
 {
-    start(ret, 0x5b, 10);
+    cdb_start(ret, 0x5b, 10);
     ret->cdb[1] = immediate ? 0x01 : 0;
     ret->cdb[2] = (uint8_t)what;
     varve_put_be16(ret->cdb + 4, track);
@@ -112,7 +98,7 @@ varve_mmc_encode_close(struct varve_scsi_command *ret, enum varve_mmc_close what
 void
 varve_mmc_encode_start_stop(struct varve_scsi_command *ret, enum varve_mmc_tray what)
 {
-    start(ret, 0x1b, 6);
+    cdb_start(ret, 0x1b, 6);
     ret->cdb[4] = (uint8_t)what;
 }
 

@@ -1,41 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Formatting, write parameters, speeds, and what else is said to a drive around a burn (MMC-6). */
+#include "cdb.h"
 #include "mmc_codec.h"
 
 #include <string.h>
 #include <varve/byteorder.h>
 #include <varve/cursor.h>
 
-static void
-start(struct varve_scsi_command *ret, uint8_t opcode, uint8_t cdb_bytes)
-{
-    *ret = (struct varve_scsi_command){.cdb_bytes = cdb_bytes};
-    ret->cdb[0] = opcode;
-}
-
-static void
-expect(struct varve_scsi_command *ret, uint8_t *data, uint32_t bytes)
-{
-    ret->direction = VARVE_SCSI_FROM_DEVICE;
-    ret->data = data;
-    ret->data_bytes = bytes;
-}
-
-static void
-send(struct varve_scsi_command *ret, uint8_t *data, uint32_t bytes)
-{
-    ret->direction = VARVE_SCSI_TO_DEVICE;
-    ret->data = data;
-    ret->data_bytes = bytes;
-}
-
 /* MMC-6, READ FORMAT CAPACITIES */
 void
 varve_mmc_encode_format_capacities(struct varve_scsi_command *ret, uint8_t *data, uint16_t bytes)
 {
-    start(ret, 0x23, 10);
+    cdb_start(ret, 0x23, 10);
     varve_put_be16(ret->cdb + 7, bytes);
-    expect(ret, data, bytes);
+    cdb_expect(ret, data, bytes);
 }
 
 /* The list length must be a multiple of 8 (growisofs); what a short answer cuts off is left out. */
@@ -70,7 +48,7 @@ void
 varve_mmc_encode_format(struct varve_scsi_command *ret, const struct varve_mmc_format *format,
                         uint8_t data[12])
 {
-    start(ret, 0x04, 6);
+    cdb_start(ret, 0x04, 6);
     ret->cdb[1] = 0x11;
     memset(data, 0, 12);
     data[1] = 0x82; /* FOV, IMMED */
@@ -78,7 +56,7 @@ varve_mmc_encode_format(struct varve_scsi_command *ret, const struct varve_mmc_f
     varve_put_be32(data + 4, format->blocks);
     varve_put_be32(data + 8, format->parameter & 0xffffff);
     data[8] = format->type;
-    send(ret, data, 12);
+    cdb_send(ret, data, 12);
 }
 
 /* MMC-6, MODE SELECT (10) with page 05h: buffer under-run protection; write type 0 incremental or 2
@@ -87,7 +65,7 @@ void
 varve_mmc_encode_write_page(struct varve_scsi_command *ret, bool incremental,
                             uint8_t data[VARVE_MMC_WRITE_PAGE_BYTES])
 {
-    start(ret, 0x55, 10);
+    cdb_start(ret, 0x55, 10);
     ret->cdb[1] = 0x10; /* PF */
     varve_put_be16(ret->cdb + 7, VARVE_MMC_WRITE_PAGE_BYTES);
     memset(data, 0, VARVE_MMC_WRITE_PAGE_BYTES);
@@ -100,14 +78,14 @@ varve_mmc_encode_write_page(struct varve_scsi_command *ret, bool incremental,
     page[5] = incremental ? 16 : 0; /* link size: one ECC block */
     if (incremental)
         varve_put_be32(page + 10, 16); /* packet size */
-    send(ret, data, VARVE_MMC_WRITE_PAGE_BYTES);
+    cdb_send(ret, data, VARVE_MMC_WRITE_PAGE_BYTES);
 }
 
 /* MMC-6, RESERVE TRACK */
 void
 varve_mmc_encode_reserve(struct varve_scsi_command *ret, uint32_t sectors)
 {
-    start(ret, 0x53, 10);
+    cdb_start(ret, 0x53, 10);
     varve_put_be32(ret->cdb + 5, sectors);
 }
 
@@ -116,7 +94,7 @@ void
 varve_mmc_encode_streaming(struct varve_scsi_command *ret, uint32_t last, uint32_t read,
                            uint32_t write, uint8_t data[28])
 {
-    start(ret, 0xb6, 12);
+    cdb_start(ret, 0xb6, 12);
     varve_put_be16(ret->cdb + 9, 28);
     memset(data, 0, 28);
     data[0] = read == 0 && write == 0 ? 0x04 : 0;
@@ -125,7 +103,7 @@ varve_mmc_encode_streaming(struct varve_scsi_command *ret, uint32_t last, uint32
     varve_put_be32(data + 16, 1000);
     varve_put_be32(data + 20, write != 0 ? write : UINT32_MAX);
     varve_put_be32(data + 24, 1000);
-    send(ret, data, 28);
+    cdb_send(ret, data, 28);
 }
 
 static uint16_t
@@ -138,7 +116,7 @@ speed_of(uint32_t wanted)
 void
 varve_mmc_encode_speed(struct varve_scsi_command *ret, uint32_t read, uint32_t write)
 {
-    start(ret, 0xbb, 12);
+    cdb_start(ret, 0xbb, 12);
     varve_put_be16(ret->cdb + 2, speed_of(read));
     varve_put_be16(ret->cdb + 4, speed_of(write));
 }
@@ -147,10 +125,10 @@ varve_mmc_encode_speed(struct varve_scsi_command *ret, uint32_t read, uint32_t w
 void
 varve_mmc_encode_write_speeds(struct varve_scsi_command *ret, uint8_t *data, unsigned speeds)
 {
-    start(ret, 0xac, 12);
+    cdb_start(ret, 0xac, 12);
     varve_put_be16(ret->cdb + 8, (uint16_t)speeds);
     ret->cdb[10] = 0x03;
-    expect(ret, data, 8 + 16 * speeds);
+    cdb_expect(ret, data, 8 + 16 * speeds);
 }
 
 bool
@@ -177,11 +155,11 @@ varve_mmc_decode_write_speeds(const uint8_t *bytes, size_t size, struct varve_mm
 void
 varve_mmc_encode_event(struct varve_scsi_command *ret, uint8_t data[8])
 {
-    start(ret, 0x4a, 10);
+    cdb_start(ret, 0x4a, 10);
     ret->cdb[1] = 0x01;
     ret->cdb[4] = 0x10;
     varve_put_be16(ret->cdb + 7, 8);
-    expect(ret, data, 8);
+    cdb_expect(ret, data, 8);
 }
 
 bool
@@ -202,10 +180,10 @@ varve_mmc_decode_event(const uint8_t *bytes, size_t size, struct varve_mmc_event
 void
 varve_mmc_encode_structure(struct varve_scsi_command *ret, uint8_t *data, uint16_t bytes)
 {
-    start(ret, 0xad, 12);
+    cdb_start(ret, 0xad, 12);
     ret->cdb[1] = 0x01;
     varve_put_be16(ret->cdb + 8, bytes);
-    expect(ret, data, bytes);
+    cdb_expect(ret, data, bytes);
 }
 
 static void

@@ -1,39 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "smc_codec.h"
+#include "cdb.h"
 
 #include <string.h>
 #include <varve/byteorder.h>
 #include <varve/cursor.h>
 
-static void
-start(struct varve_scsi_command *ret, uint8_t opcode, uint8_t cdb_bytes)
-{
-    *ret = (struct varve_scsi_command){.cdb_bytes = cdb_bytes};
-    ret->cdb[0] = opcode;
-}
-
-static void
-expect(struct varve_scsi_command *ret, uint8_t *data, uint32_t bytes)
-{
-    ret->direction = VARVE_SCSI_FROM_DEVICE;
-    ret->data = data;
-    ret->data_bytes = bytes;
-}
-
 /* SPC-4, TEST UNIT READY */
 void
 varve_smc_encode_test_unit_ready(struct varve_scsi_command *ret)
 {
-    start(ret, 0x00, 6);
+    cdb_start(ret, 0x00, 6);
 }
 
 /* SPC-4, INQUIRY */
 void
 varve_smc_encode_inquiry(struct varve_scsi_command *ret, uint8_t *data, uint16_t bytes)
 {
-    start(ret, 0x12, 6);
+    cdb_start(ret, 0x12, 6);
     varve_put_be16(ret->cdb + 3, bytes);
-    expect(ret, data, bytes);
+    cdb_expect(ret, data, bytes);
 }
 
 void
@@ -50,18 +36,18 @@ void
 varve_smc_encode_mode_sense(struct varve_scsi_command *ret, uint8_t page, bool no_blocks,
                             uint8_t *data, uint8_t bytes)
 {
-    start(ret, 0x1a, 6);
+    cdb_start(ret, 0x1a, 6);
     ret->cdb[1] = no_blocks ? 0x08 : 0;
     ret->cdb[2] = page & 0x3f;
     ret->cdb[4] = bytes;
-    expect(ret, data, bytes);
+    cdb_expect(ret, data, bytes);
 }
 
 /* SMC-3, INITIALIZE ELEMENT STATUS */
 void
 varve_smc_encode_initialize(struct varve_scsi_command *ret)
 {
-    start(ret, 0x07, 6);
+    cdb_start(ret, 0x07, 6);
 }
 
 /* SMC-3 6.10, READ ELEMENT STATUS */
@@ -70,13 +56,13 @@ varve_smc_encode_read_status(struct varve_scsi_command *ret,
                              const struct varve_smc_status_request *request, uint8_t *data,
                              uint32_t bytes)
 {
-    start(ret, 0xb8, 12);
+    cdb_start(ret, 0xb8, 12);
     ret->cdb[1] = (uint8_t)((request->voltag ? 0x10 : 0) | (uint8_t)request->type);
     varve_put_be16(ret->cdb + 2, request->start);
     varve_put_be16(ret->cdb + 4, request->count);
     ret->cdb[6] = (uint8_t)((request->curdata ? 0x02 : 0) | (request->dvcid ? 0x01 : 0));
     varve_put_be24(ret->cdb + 7, bytes);
-    expect(ret, data, bytes);
+    cdb_expect(ret, data, bytes);
 }
 
 /* SMC-3, INITIALIZE ELEMENT STATUS WITH RANGE; RANGE is bit 0 of byte 1. */
@@ -84,7 +70,7 @@ void
 varve_smc_encode_initialize_range(struct varve_scsi_command *ret, uint8_t opcode, uint16_t first,
                                   uint16_t count)
 {
-    start(ret, opcode, 10);
+    cdb_start(ret, opcode, 10);
     ret->cdb[1] = 0x01;
     varve_put_be16(ret->cdb + 2, first);
     varve_put_be16(ret->cdb + 6, count);
@@ -94,7 +80,7 @@ varve_smc_encode_initialize_range(struct varve_scsi_command *ret, uint8_t opcode
 void
 varve_smc_encode_move(struct varve_scsi_command *ret, const struct varve_smc_move *move)
 {
-    start(ret, 0xa5, 12);
+    cdb_start(ret, 0xa5, 12);
     varve_put_be16(ret->cdb + 2, move->transport);
     varve_put_be16(ret->cdb + 4, move->from);
     varve_put_be16(ret->cdb + 6, move->to);
@@ -106,7 +92,7 @@ varve_smc_encode_move(struct varve_scsi_command *ret, const struct varve_smc_mov
 void
 varve_smc_encode_exchange(struct varve_scsi_command *ret, const struct varve_smc_exchange *exchange)
 {
-    start(ret, 0xa6, 12);
+    cdb_start(ret, 0xa6, 12);
     varve_put_be16(ret->cdb + 2, exchange->transport);
     varve_put_be16(ret->cdb + 4, exchange->from);
     varve_put_be16(ret->cdb + 6, exchange->first);
@@ -117,7 +103,7 @@ varve_smc_encode_exchange(struct varve_scsi_command *ret, const struct varve_smc
 void
 varve_smc_encode_open_mail(struct varve_scsi_command *ret, uint16_t address, bool open)
 {
-    start(ret, 0x1b, 6);
+    cdb_start(ret, 0x1b, 6);
     varve_put_be16(ret->cdb + 2, address);
     ret->cdb[4] = open ? 0 : 1;
 }
@@ -126,7 +112,7 @@ varve_smc_encode_open_mail(struct varve_scsi_command *ret, uint16_t address, boo
 void
 varve_smc_encode_prevent(struct varve_scsi_command *ret, bool prevent)
 {
-    start(ret, 0x1e, 6);
+    cdb_start(ret, 0x1e, 6);
     ret->cdb[4] = prevent ? 1 : 0;
 }
 
