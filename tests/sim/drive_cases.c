@@ -2,37 +2,18 @@
 /* A drive is not taken for a bad disc nor a disc for a bad drive, what one drive cannot do another
  * does, and nothing is written where it does not belong. Faults by their numbers in the reference.
  */
+#include "cases.h"
 #include "drive_hooks.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <varve/file.h>
 
-#include <cmocka.h>
-
-enum { FILES = 12, FILE_BYTES = 300000 };
-
-struct archive {
-    struct bench bench;
-    struct hooks hooks;
-    uint64_t inos[FILES];
-    uint8_t bytes[FILES][FILE_BYTES];
-};
 static struct archive the_archive;
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        if (!(call))                                                                               \
-            fail_msg("%s: %s", #call, a->bench.err.text);                                          \
-    } while (0)
-
-static const char *const root_path[] = {"/"};
-static const struct varve_path_list root = {root_path, 1};
+static struct hooks the_hooks;
 
 static struct archive *
 make(unsigned drives, unsigned libraries)
@@ -44,23 +25,10 @@ make(unsigned drives, unsigned libraries)
                                           .parity_discs = 1,
                                           .disc_bytes = UINT64_C(8) << 20,
                                           .libraries = libraries};
-    memset(&a->hooks, 0, sizeof a->hooks);
+    memset(&the_hooks, 0, sizeof the_hooks);
     OK(bench_make(&a->bench, &options, drives));
-    hooks_set(&a->bench, &a->hooks);
+    hooks_set(&a->bench, &the_hooks);
     return a;
-}
-
-static void
-write_files(struct archive *a)
-{
-    struct dice dice = {4711};
-    for (unsigned i = 0; i < FILES; i++) {
-        char name[16];
-        (void)snprintf(name, sizeof name, "f%u", i);
-        dice_fill(&dice, a->bytes[i], FILE_BYTES);
-        OK(bench_create(&a->bench, VARVE_ROOT_INO, name, S_IFREG | 0644, &a->inos[i]));
-        OK(bench_write(&a->bench, a->inos[i], 0, a->bytes[i], FILE_BYTES));
-    }
 }
 
 static struct archive *
@@ -70,61 +38,6 @@ begin(unsigned drives)
     OK(bench_open(&a->bench));
     write_files(a);
     return a;
-}
-
-static void
-end(struct archive *a)
-{
-    bench_close(&a->bench);
-    bench_remove(&a->bench);
-}
-
-static struct varve_job
-wait_job(struct archive *a, uint64_t id)
-{
-    struct varve_job job = {0};
-    OK(varve_engine_job_wait(a->bench.engine, id, &job, &a->bench.err));
-    return job;
-}
-
-static void
-expect_done(struct archive *a, uint64_t id)
-{
-    struct varve_job job = wait_job(a, id);
-    if (job.state != VARVE_JOB_DONE)
-        fail_msg("%s: %s", job.kind, job.error.text);
-}
-
-static void
-archive_all(struct archive *a)
-{
-    uint64_t job;
-    OK(varve_engine_archive(a->bench.engine, &root, true, &job, &a->bench.err));
-    expect_done(a, job);
-}
-
-static void
-release_all(struct archive *a)
-{
-    uint64_t job;
-    OK(varve_engine_release(a->bench.engine, &root, &job, &a->bench.err));
-    expect_done(a, job);
-}
-
-static void
-read_all(struct archive *a)
-{
-    static uint8_t got[FILE_BYTES];
-    for (unsigned i = 0; i < FILES; i++) {
-        OK(bench_read(&a->bench, a->inos[i], 0, got, FILE_BYTES));
-        assert_memory_equal(got, a->bytes[i], FILE_BYTES);
-    }
-}
-
-static struct varve_catalog *
-catalog_of(struct archive *a)
-{
-    return varve_engine_catalog(a->bench.engine);
 }
 
 /* Disc `index` of the only set that is whole. */
@@ -149,14 +62,6 @@ state_of(struct archive *a, const struct varve_disc_row *row)
     struct varve_disc_row now;
     OK(varve_catalog_disc_get(catalog_of(a), &row->barcode, &now, &a->bench.err));
     return now.state;
-}
-
-static uint64_t
-discs_in(struct archive *a, enum varve_disc_state state)
-{
-    struct varve_catalog_totals totals;
-    OK(varve_catalog_totals(catalog_of(a), &totals, &a->bench.err));
-    return totals.discs_by_state[state];
 }
 
 static struct varve_drive_row
@@ -225,7 +130,7 @@ test_fault_26_a_drive_that_lies(void **state)
     struct archive *a = begin(2);
     archive_all(a);
     struct varve_disc_row discs[] = {disc_at(a, 0), disc_at(a, 1)};
-    atomic_store(&a->hooks.liars, 1);
+    atomic_store(&the_hooks.liars, 1);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(drive_at(a, 0).service, VARVE_SERVICE_IN);
         load(a, &discs[i], 0);
@@ -248,7 +153,7 @@ test_fault_26_a_drive_that_lies(void **state)
     OK(varve_engine_drive_clear(a->bench.engine, NULL, 0, &a->bench.err));
     assert_int_equal(drive_at(a, 0).service, VARVE_SERVICE_IN);
     assert_false(warns_of(a, "quarantined"));
-    end(a);
+    remove_archive(a);
 }
 
 static void
@@ -271,7 +176,7 @@ test_fault_26_a_disc_that_is_bad(void **state)
     struct varve_health_counters counters;
     OK(varve_catalog_disc_health_get(catalog_of(a), &disc.barcode, &counters, &a->bench.err));
     assert_int_equal(counters.incidents, 1);
-    end(a);
+    remove_archive(a);
 }
 
 /* Burned well, read back wrong by the same drive: no blank is wasted. */
@@ -281,14 +186,14 @@ test_fault_26_at_reading_back(void **state)
     (void)state;
     struct archive *a = begin(3);
     uint64_t blanks = discs_in(a, VARVE_DISC_BLANK);
-    atomic_store(&a->hooks.liars, 4); /* the drive that is nearest to the slots */
+    atomic_store(&the_hooks.liars, 4); /* the drive that is nearest to the slots */
     archive_all(a);
     assert_int_equal(discs_in(a, VARVE_DISC_FAILED), 0);
     assert_int_equal(discs_in(a, VARVE_DISC_BLANK), blanks - 2);
     release_all(a);
-    atomic_store(&a->hooks.liars, 0);
+    atomic_store(&the_hooks.liars, 0);
     read_all(a);
-    end(a);
+    remove_archive(a);
 }
 
 /* --- fault 27: a read error on an archived disc --- */
@@ -304,8 +209,8 @@ test_fault_27_another_drive_reads_it(void **state)
     struct varve_health_counters before, after;
     load(a, &disc, 0);
     OK(varve_catalog_disc_health_get(catalog_of(a), &parity.barcode, &before, &a->bench.err));
-    atomic_store(&a->hooks.blind_from, (uint32_t)(disc.clusters / 2) * VARVE_CLUSTER_SECTORS);
-    atomic_store(&a->hooks.blind, 1);
+    atomic_store(&the_hooks.blind_from, (uint32_t)(disc.clusters / 2) * VARVE_CLUSTER_SECTORS);
+    atomic_store(&the_hooks.blind, 1);
     read_all(a);
     assert_int_equal(state_of(a, &disc), VARVE_DISC_SEALED);
     for (unsigned i = 0; i < 200 && last_incident(a, &disc).verdict == VARVE_VERDICT_OPEN; i++)
@@ -313,7 +218,7 @@ test_fault_27_another_drive_reads_it(void **state)
     assert_int_equal(last_incident(a, &disc).verdict, VARVE_VERDICT_DRIVE);
     OK(varve_catalog_disc_health_get(catalog_of(a), &parity.barcode, &after, &a->bench.err));
     assert_int_equal(before.loads, after.loads); /* the rest of the set was not needed */
-    end(a);
+    remove_archive(a);
 }
 
 static void
@@ -339,7 +244,7 @@ test_fault_27_the_set_serves(void **state)
     expect_done(a, job);
     OK(varve_catalog_set_get(catalog_of(a), disc.set, &set, &a->bench.err));
     assert_int_equal(set.state, VARVE_SET_SEALED);
-    end(a);
+    remove_archive(a);
 }
 
 /* --- fault 17: another drive became ready than mapped --- */
@@ -349,8 +254,8 @@ test_fault_17_drives_in_another_order(void **state)
 {
     (void)state;
     struct archive *a = make(2, 1);
-    atomic_store(&a->hooks.swapped, true);
-    atomic_store(&a->hooks.anonymous, true); /* only a load shows which is which */
+    atomic_store(&the_hooks.swapped, true);
+    atomic_store(&the_hooks.anonymous, true); /* only a load shows which is which */
     OK(bench_open(&a->bench));
     write_files(a);
     archive_all(a);
@@ -364,7 +269,7 @@ test_fault_17_drives_in_another_order(void **state)
     }
     release_all(a);
     read_all(a);
-    end(a);
+    remove_archive(a);
 }
 
 static void
@@ -378,7 +283,7 @@ test_fault_17_cables_swapped_at_work(void **state)
     load(a, &first, 0); /* a disc in each drive */
     struct varve_disc_row second = disc_at(a, 1);
     load(a, &second, 1);
-    atomic_store(&a->hooks.swapped, true);
+    atomic_store(&the_hooks.swapped, true);
     read_all(a);
     OK(bench_truncate(&a->bench, a->inos[0], 0));
     OK(bench_write(&a->bench, a->inos[0], 0, a->bytes[0], FILE_BYTES));
@@ -389,7 +294,7 @@ test_fault_17_cables_swapped_at_work(void **state)
     uint64_t job;
     OK(varve_engine_verify(a->bench.engine, NULL, &job, &a->bench.err));
     expect_done(a, job);
-    end(a);
+    remove_archive(a);
 }
 
 /* --- fault 32: the host dies in the middle of a burn --- */
@@ -401,7 +306,7 @@ burn_until_killed(struct archive *a)
     assert_true(child >= 0);
     if (child == 0) {
         uint64_t job;
-        atomic_store(&a->hooks.kill_at, 3);
+        atomic_store(&the_hooks.kill_at, 3);
         if (bench_open(&a->bench)) {
             write_files(a);
             VARVE_IGNORE(varve_engine_archive(a->bench.engine, &root, true, &job, &a->bench.err));
@@ -440,12 +345,12 @@ test_fault_32_the_burn_goes_on(void **state)
     off_t there = size_of_image(a, "VRV00001");
     assert_true(there > 0);
     finish_burning(a);
-    assert_int_equal(atomic_load(&a->hooks.first_lba), there / VARVE_SECTOR_BYTES);
+    assert_int_equal(atomic_load(&the_hooks.first_lba), there / VARVE_SECTOR_BYTES);
     assert_int_equal(discs_in(a, VARVE_DISC_SEALED), 2);
     assert_int_equal(discs_in(a, VARVE_DISC_BLANK), 22);
     struct varve_disc_row disc = disc_at(a, 0);
     assert_int_equal(verify(a, &disc).state, VARVE_JOB_DONE);
-    end(a);
+    remove_archive(a);
 }
 
 static void
@@ -463,7 +368,7 @@ test_fault_32_what_is_not_ours_is_scrapped(void **state)
     assert_int_equal(discs_in(a, VARVE_DISC_SEALED), 2);
     assert_int_equal(discs_in(a, VARVE_DISC_BLANK), 21);
     assert_int_equal(discs_in(a, VARVE_DISC_FOREIGN), 1);
-    end(a);
+    remove_archive(a);
 }
 
 /* --- drives out of service --- */
@@ -485,7 +390,7 @@ test_no_drive_is_left(void **state)
     load(a, &disc, 1); /* by hand it still does */
     OK(varve_engine_drive_clear(a->bench.engine, NULL, 1, &a->bench.err));
     assert_int_equal(verify(a, &disc).state, VARVE_JOB_DONE);
-    end(a);
+    remove_archive(a);
 }
 
 static void
@@ -501,7 +406,7 @@ test_last_drive_goes_on(void **state)
         assert_int_equal(state_of(a, &disc), VARVE_DISC_SUSPECT);
     }
     assert_int_equal(drive_at(a, 0).service, VARVE_SERVICE_IN);
-    end(a);
+    remove_archive(a);
 }
 
 static void
@@ -518,7 +423,7 @@ test_discs_cleared(void **state)
     struct varve_disc_row sealed = disc_at(a, 0);
     OK(varve_engine_disc_clear(a->bench.engine, sealed.barcode.text, &a->bench.err));
     assert_int_equal(state_of(a, &sealed), VARVE_DISC_SEALED);
-    end(a);
+    remove_archive(a);
 }
 
 /* --- several libraries --- */
@@ -536,7 +441,7 @@ test_a_library_may_go(void **state)
     release_all(a);
     OK(varve_engine_drive_retire(a->bench.engine, data.library, 0, NULL, &a->bench.err));
     read_all(a); /* from what the other one has */
-    end(a);
+    remove_archive(a);
 }
 
 static void
@@ -563,7 +468,7 @@ test_libraries_work_side_by_side(void **state)
         used[i / 2] += (unsigned)drives[i].row.counters.works;
     for (unsigned i = 0; i < 3; i++)
         assert_true(used[i] > 0);
-    end(a);
+    remove_archive(a);
 }
 
 int

@@ -1,97 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Jobs that meet in the same drives, are cut off, or find a drive in trouble do each other and the
  * discs no harm: the cases behind findings of the simulation. */
-#include "engine_bench.h"
+#include "cases.h"
 #include "engine_internal.h" /* what the ticker asks by itself */
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <varve/file.h>
 
-#include <cmocka.h>
-
-enum { FILES = 12, FILE_BYTES = 300000 };
-
-struct archive {
-    struct bench bench;
-    uint64_t inos[FILES];
-    uint8_t bytes[FILES][FILE_BYTES];
-};
 static struct archive the_archive;
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        if (!(call))                                                                               \
-            fail_msg("%s: %s", #call, a->bench.err.text);                                          \
-    } while (0)
-
-static const char *const root_path[] = {"/"};
-static const struct varve_path_list root = {root_path, 1};
-
-static struct varve_catalog *
-catalog_of(struct archive *a)
-{
-    return varve_engine_catalog(a->bench.engine);
-}
-
-static struct varve_job
-wait_job(struct archive *a, uint64_t id)
-{
-    struct varve_job job = {0};
-    OK(varve_engine_job_wait(a->bench.engine, id, &job, &a->bench.err));
-    return job;
-}
-
-static void
-expect_done(struct archive *a, uint64_t id)
-{
-    struct varve_job job = wait_job(a, id);
-    if (job.state != VARVE_JOB_DONE)
-        fail_msg("%s: %s", job.kind, job.error.text);
-}
-
-static void
-write_files(struct archive *a)
-{
-    struct dice dice = {4711};
-    for (unsigned i = 0; i < FILES; i++) {
-        char name[16];
-        (void)snprintf(name, sizeof name, "f%u", i);
-        dice_fill(&dice, a->bytes[i], FILE_BYTES);
-        OK(bench_create(&a->bench, VARVE_ROOT_INO, name, S_IFREG | 0644, &a->inos[i]));
-        OK(bench_write(&a->bench, a->inos[i], 0, a->bytes[i], FILE_BYTES));
-    }
-}
-
-static void
-archive_all(struct archive *a)
-{
-    uint64_t job;
-    OK(varve_engine_archive(a->bench.engine, &root, true, &job, &a->bench.err));
-    expect_done(a, job);
-}
-
-static void
-release_all(struct archive *a)
-{
-    uint64_t job;
-    OK(varve_engine_release(a->bench.engine, &root, &job, &a->bench.err));
-    expect_done(a, job);
-}
-
-static void
-read_all(struct archive *a)
-{
-    static uint8_t got[FILE_BYTES];
-    for (unsigned i = 0; i < FILES; i++) {
-        OK(bench_read(&a->bench, a->inos[i], 0, got, FILE_BYTES));
-        assert_memory_equal(got, a->bytes[i], FILE_BYTES);
-    }
-}
 
 static struct archive *
 begin(unsigned drives)
@@ -106,21 +25,6 @@ begin(unsigned drives)
     OK(bench_open(&a->bench));
     write_files(a);
     return a;
-}
-
-static void
-end(struct archive *a)
-{
-    bench_close(&a->bench);
-    bench_remove(&a->bench);
-}
-
-static uint64_t
-discs_in(struct archive *a, enum varve_disc_state state)
-{
-    struct varve_catalog_totals totals;
-    OK(varve_catalog_totals(catalog_of(a), &totals, &a->bench.err));
-    return totals.discs_by_state[state];
 }
 
 /* A disc of the first set, by position. */
@@ -176,7 +80,7 @@ test_recall_leaves_a_disc_that_is_being_verified(void **state)
         expect_done(a, job);
         assert_int_equal(discs_in(a, VARVE_DISC_SUSPECT), 0);
     }
-    end(a);
+    remove_archive(a);
 }
 
 static void
@@ -202,7 +106,7 @@ test_close_cuts_off_anything(void **state)
         OK(bench_open(&a->bench));
     }
     read_all(a);
-    end(a);
+    remove_archive(a);
 }
 
 static void
@@ -231,7 +135,7 @@ test_repair_goes_on_with_its_blank(void **state)
     assert_int_equal(disc_now(a, &row).state, VARVE_DISC_FAILED);
     release_all(a);
     read_all(a);
-    end(a);
+    remove_archive(a);
 }
 
 static void
@@ -257,7 +161,7 @@ test_drive_trouble_is_not_the_discs(void **state)
     assert_int_equal(wait_job(a, job).state, VARVE_JOB_FAILED);
     assert_int_equal(disc_now(a, &row).state, VARVE_DISC_SEALED);
     assert_int_equal(discs_in(a, VARVE_DISC_LOST), 0);
-    end(a);
+    remove_archive(a);
 }
 
 static void
@@ -287,7 +191,7 @@ test_start_removes_stale_staging(void **state)
     for (count = varve_engine_jobs(a->bench.engine, jobs, 8); count > 0; count--)
         expect_done(a, jobs[count - 1].id);
     assert_int_equal(bench_staged(&a->bench), 1);
-    end(a);
+    remove_archive(a);
 }
 
 static void
@@ -311,7 +215,7 @@ test_file_too_large_holds_up_nobody(void **state)
         OK(varve_catalog_content_get(catalog_of(a), inode.content, &content, &a->bench.err));
         assert_int_equal(content.phase, VARVE_PHASE_SEALED);
     }
-    end(a);
+    remove_archive(a);
 }
 
 static void *
@@ -346,7 +250,7 @@ test_looking_at_blanks_spoils_no_burn(void **state)
     assert_int_equal(discs_in(a, VARVE_DISC_SEALED) + discs_in(a, VARVE_DISC_BLANK), 24);
     release_all(a);
     read_all(a);
-    end(a);
+    remove_archive(a);
 }
 
 struct reader {
@@ -413,7 +317,7 @@ test_readers_beside_everything(void **state)
         assert_true(readers[i].bytes > 0);
     }
     assert_int_equal(discs_in(a, VARVE_DISC_SUSPECT) + discs_in(a, VARVE_DISC_LOST), 0);
-    end(a);
+    remove_archive(a);
 }
 
 int
