@@ -23,7 +23,7 @@ struct varve_changer_setup {
     struct varve_clock *clock;
     struct varve_changer_observer observer;
     struct varve_timeouts timeouts;
-    int64_t ready_ns; /* that it is waited for now; 0: as long as ever needed */
+    int64_t ready_ns; /* patience with a unit that becomes ready; 0: that of the device */
 };
 
 struct varve_changer {

@@ -337,6 +337,19 @@ fail_stale(struct varve_library *library, const struct varve_changer_move *move,
                      move->barcode.text, move->from, library->name);
 }
 
+/* In an element, twice, or in a magazine that is out. */
+static bool
+is_listed(const struct varve_library *library, const struct varve_barcode *barcode)
+{
+    for (size_t i = 0; i < library->list.count; i++) {
+        const struct varve_element *at = &library->list.elements[i].element;
+        bool holds = at->full || (at->flags & VARVE_ELEMENT_ABSENT) != 0;
+        if (holds && varve_barcode_equal(&at->barcode, barcode))
+            return true;
+    }
+    return false;
+}
+
 static bool
 place_locked(struct varve_library *library, void *context, struct varve_error *err)
 {
@@ -357,7 +370,7 @@ place_locked(struct varve_library *library, void *context, struct varve_error *e
             first = failed;
             continue;
         }
-        if (stale && strstr(failed.text, "is not in library") != NULL)
+        if (stale && !is_listed(library, &move.barcode))
             fail_stale(library, &move, &first, err);
         else
             *err = failed;

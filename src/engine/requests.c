@@ -56,7 +56,7 @@ add_tasks(struct gathering *g, size_t library)
     }
 }
 
-/* What drives ask for now has left the lines. */
+/* What drives are asking for has left the lines. */
 static void
 add_asked(struct gathering *g, size_t library)
 {
